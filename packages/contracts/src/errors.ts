@@ -1,0 +1,23 @@
+/** What an error tells a person beside its message. */
+export interface ErrorDetails {
+  /** The next step, as a sentence. */
+  hint?: string
+  /** The error underneath, kept for the log. */
+  cause?: unknown
+}
+
+/**
+ * The one error a user is meant to see. `message` says what went wrong, where and why; `hint` says what to do next.
+ * `code` is stable: scripts may match on it. Any other error that reaches the top is a bug of ours.
+ */
+export class PlumblineError extends Error {
+  override readonly name = 'PlumblineError'
+  readonly code: string
+  readonly hint: string | undefined
+
+  constructor(code: string, message: string, { hint, cause }: ErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+    this.hint = hint
+  }
+}

@@ -1,0 +1,2 @@
+export { type ErrorDetails, PlumblineError } from './errors.ts'
+export { nearest } from './nearest.ts'
