@@ -1,1 +1,1 @@
-export {}
+export { createParameter, elementCount, type Parameter, type ParameterMap } from './parameter.ts'
