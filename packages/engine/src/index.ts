@@ -1,1 +1,35 @@
+export { gradients } from './autodiff.ts'
+export { Graph, type Tensor } from './graph.ts'
+export {
+  type CachedAttentionAttributes,
+  type CachedAttentionInputs,
+  cachedAttention,
+  rope,
+} from './ops/attention.ts'
+export {
+  add,
+  div,
+  exp,
+  geluTanh,
+  greater,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  scale,
+  sigmoid,
+  silu,
+  softplus,
+  sqrt,
+  stopGradient,
+  sub,
+  tanh,
+} from './ops/elementwise.ts'
+export { embedding, pick, scatterAddRows } from './ops/indexing.ts'
+export { concat, expand, pad, reshape, slice, sum, sumTo, transpose } from './ops/layout.ts'
+export { matmul } from './ops/matmul.ts'
+export { layerNorm, logSoftmax, rmsNorm, softmax } from './ops/normalization.ts'
 export { createParameter, elementCount, type Parameter, type ParameterMap } from './parameter.ts'
+export { type CompileOptions, compile, type Feeds, type Program, type Value } from './program.ts'
+export { type Dim, multiplyDims, type Shape } from './shape.ts'

@@ -1,0 +1,89 @@
+/** Rotary positions and attention. */
+import { PlumblineError } from '@plumbline/contracts'
+import { apply, defineOp, type Op, type OpDefinition, type Tensor } from '../graph.ts'
+import { formatShape } from '../shape.ts'
+import { neg } from './elementwise.ts'
+
+/**
+ * Rotary position embedding (Su et al. 2021), in the halves convention of Hugging Face.
+ * x [B, H, T, D], cos and sin [S, D/2], positions [B, T] → [B, H, T, D].
+ */
+export const rope: Op<[x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor]> = defineOp({
+  name: 'rope',
+  infer: ([x, cos, sin, positions]) => {
+    const half = (x.shape.at(-1) as number) / 2
+    if (x.shape.length !== 4 || cos.shape[1] !== half || sin.shape[1] !== half || positions.shape.length !== 2)
+      throw new PlumblineError('SHAPE_MISMATCH', `rope: ${formatShape(x.shape)} with tables ${formatShape(cos.shape)}.`)
+    return { type: x.type, shape: x.shape }
+  },
+  lower: (emit, [x, cos, sin, positions], { inputs }) => {
+    const size = inputs[0].shape[3] as number
+    const table = (name: string) =>
+      emit.node('Unsqueeze', [emit.node('Gather', [name, positions], { axis: 0 }), emit.ints([1])])
+    const [c, s] = [table(cos), table(sin)] // [B, 1, T, D/2]
+    const half = (start: number, end: number) =>
+      emit.node('Slice', [x, emit.ints([start]), emit.ints([end]), emit.ints([3])])
+    const [a, b] = [half(0, size / 2), half(size / 2, size)]
+    const first = emit.node('Sub', [emit.node('Mul', [a, c]), emit.node('Mul', [b, s])])
+    const second = emit.node('Add', [emit.node('Mul', [b, c]), emit.node('Mul', [a, s])])
+    return emit.node('Concat', [first, second], { axis: 3 })
+  },
+  fused: (emit, [x, cos, sin, positions]) =>
+    emit.node('RotaryEmbedding', [x, emit.node('Cast', [positions], { to: 7 }), cos, sin]),
+  // A rotation's transpose turns the other way.
+  gradient: ({ inputs: [, cos, sin, positions], outputGradient }) => [rope(outputGradient, cos, neg(sin), positions)],
+})
+
+export interface CachedAttentionAttributes {
+  readonly heads: number
+  readonly keyValueHeads: number
+  readonly scale: number
+  /** Whether to rotate q and k by the tables. */
+  readonly rotary: boolean
+}
+
+export interface CachedAttentionInputs {
+  /** [B, T, (heads + 2·keyValueHeads)·D], the three side by side. */
+  readonly queryKeyValue: Tensor
+  /** [B, keyValueHeads, S, D]; updated in place when the program is given one buffer for past and present. */
+  readonly pastKeys: Tensor
+  readonly pastValues: Tensor
+  /** [B] int32: index of the last token, per sequence, after this call. */
+  readonly lastPositions: Tensor
+  /** [1] int32: the longest length after this call. */
+  readonly totalLength: Tensor
+  /** [S, D/2]. */
+  readonly cos?: Tensor
+  readonly sin?: Tensor
+}
+
+const cachedAttentionDefinition: OpDefinition<CachedAttentionAttributes> = {
+  name: 'cachedAttention',
+  infer: ([queryKeyValue, pastKeys, pastValues], { heads, keyValueHeads }) => {
+    const size = pastKeys.shape[3] as number
+    const width = queryKeyValue.shape[2]
+    if (width !== (heads + 2 * keyValueHeads) * size)
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `cachedAttention: width ${width}, ${heads} + 2 × ${keyValueHeads} heads of ${size}.`,
+      )
+    const output = { type: queryKeyValue.type, shape: [...queryKeyValue.shape.slice(0, 2), heads * size] }
+    return [output, { type: pastKeys.type, shape: pastKeys.shape }, { type: pastValues.type, shape: pastValues.shape }]
+  },
+  lower: (emit, [queryKeyValue, ...rest], { attributes: { heads, keyValueHeads, scale, rotary } }) =>
+    emit.nodes('GroupQueryAttention', 3, [queryKeyValue, '', '', ...rest], {
+      num_heads: heads,
+      kv_num_heads: keyValueHeads,
+      scale: { float: scale },
+      do_rotary: rotary ? 1 : 0,
+    }),
+}
+
+/** Causal attention with grouped queries over a key-value cache; inference only: gradients stop here. */
+export function cachedAttention(inputs: CachedAttentionInputs, attributes: CachedAttentionAttributes) {
+  const { queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, cos, sin } = inputs
+  const tables = cos && sin ? [cos, sin] : []
+  const tensors = [queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, ...tables]
+  const [output, presentKeys, presentValues] = apply(cachedAttentionDefinition, tensors, attributes)
+  return { output, presentKeys, presentValues }
+}
