@@ -1,11 +1,6 @@
 export { gradients } from './autodiff.ts'
 export { Graph, type Tensor } from './graph.ts'
-export {
-  type CachedAttentionAttributes,
-  type CachedAttentionInputs,
-  cachedAttention,
-  rope,
-} from './ops/attention.ts'
+export { type CachedAttentionInputs, cachedAttention, rope } from './ops/attention.ts'
 export {
   add,
   div,

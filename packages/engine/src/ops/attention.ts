@@ -34,17 +34,12 @@ export const rope: Op<[x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor]> 
   gradient: ({ inputs: [, cos, sin, positions], outputGradient }) => [rope(outputGradient, cos, neg(sin), positions)],
 })
 
-export interface CachedAttentionAttributes {
-  readonly heads: number
-  readonly keyValueHeads: number
-  readonly scale: number
-  /** Whether to rotate q and k by the tables. */
-  readonly rotary: boolean
-}
-
 export interface CachedAttentionInputs {
-  /** [B, T, (heads + 2·keyValueHeads)·D], the three side by side. */
-  readonly queryKeyValue: Tensor
+  /** [B, T, heads·D]; or q, k and v side by side, [B, T, (heads + 2·keyValueHeads)·D], without `key` and `value`. */
+  readonly query: Tensor
+  /** [B, T, keyValueHeads·D]. */
+  readonly key?: Tensor
+  readonly value?: Tensor
   /** [B, keyValueHeads, S, D]; updated in place when the program is given one buffer for past and present. */
   readonly pastKeys: Tensor
   readonly pastValues: Tensor
@@ -52,38 +47,55 @@ export interface CachedAttentionInputs {
   readonly lastPositions: Tensor
   /** [1] int32: the longest length after this call. */
   readonly totalLength: Tensor
-  /** [S, D/2]. */
+  /** [S, D/2]: q and k are rotated by these, if given. */
   readonly cos?: Tensor
   readonly sin?: Tensor
 }
 
+interface CachedAttentionAttributes {
+  readonly heads: number
+  readonly keyValueHeads: number
+  readonly scale: number
+  readonly isPacked: boolean
+  readonly isRotary: boolean
+}
+
 const cachedAttentionDefinition: OpDefinition<CachedAttentionAttributes> = {
   name: 'cachedAttention',
-  infer: ([queryKeyValue, pastKeys, pastValues], { heads, keyValueHeads }) => {
+  infer: (inputs, { heads, keyValueHeads, isPacked }) => {
+    const [query] = inputs
+    const [pastKeys, pastValues] = inputs.slice(isPacked ? 1 : 3)
     const size = pastKeys.shape[3] as number
-    const width = queryKeyValue.shape[2]
-    if (width !== (heads + 2 * keyValueHeads) * size)
-      throw new PlumblineError(
-        'SHAPE_MISMATCH',
-        `cachedAttention: width ${width}, ${heads} + 2 × ${keyValueHeads} heads of ${size}.`,
-      )
-    const output = { type: queryKeyValue.type, shape: [...queryKeyValue.shape.slice(0, 2), heads * size] }
+    const expected = (isPacked ? heads + 2 * keyValueHeads : heads) * size
+    if (query.shape[2] !== expected)
+      throw new PlumblineError('SHAPE_MISMATCH', `cachedAttention: width ${query.shape[2]}, expected ${expected}.`)
+    const output = { type: query.type, shape: [...query.shape.slice(0, 2), heads * size] }
     return [output, { type: pastKeys.type, shape: pastKeys.shape }, { type: pastValues.type, shape: pastValues.shape }]
   },
-  lower: (emit, [queryKeyValue, ...rest], { attributes: { heads, keyValueHeads, scale, rotary } }) =>
-    emit.nodes('GroupQueryAttention', 3, [queryKeyValue, '', '', ...rest], {
+  lower: (emit, names, { attributes: { heads, keyValueHeads, scale, isPacked, isRotary } }) => {
+    const [query, ...rest] = names
+    return emit.nodes('GroupQueryAttention', 3, isPacked ? [query, '', '', ...rest] : names, {
       num_heads: heads,
       kv_num_heads: keyValueHeads,
       scale: { float: scale },
-      do_rotary: rotary ? 1 : 0,
-    }),
+      do_rotary: isRotary ? 1 : 0,
+    })
+  },
 }
 
 /** Causal attention with grouped queries over a key-value cache; inference only: gradients stop here. */
-export function cachedAttention(inputs: CachedAttentionInputs, attributes: CachedAttentionAttributes) {
-  const { queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, cos, sin } = inputs
-  const tables = cos && sin ? [cos, sin] : []
-  const tensors = [queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, ...tables]
-  const [output, presentKeys, presentValues] = apply(cachedAttentionDefinition, tensors, attributes)
+export function cachedAttention(
+  inputs: CachedAttentionInputs,
+  attributes: { readonly heads: number; readonly keyValueHeads: number; readonly scale: number },
+) {
+  const { query, key, value, pastKeys, pastValues, lastPositions, totalLength, cos, sin } = inputs
+  const tensors = [query, key, value, pastKeys, pastValues, lastPositions, totalLength, cos, sin].filter(
+    (t) => t !== undefined,
+  )
+  const [output, presentKeys, presentValues] = apply(cachedAttentionDefinition, tensors, {
+    ...attributes,
+    isPacked: key === undefined,
+    isRotary: cos !== undefined,
+  })
   return { output, presentKeys, presentValues }
 }

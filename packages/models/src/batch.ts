@@ -1,0 +1,51 @@
+import { PlumblineError } from '@plumbline/contracts'
+import type { Feeds } from '@plumbline/engine'
+import type { ModelConfig } from './config.ts'
+import { type RopeTables, ropeTables } from './rope-tables.ts'
+
+/** Where a token may not look. Finite: a row with nothing to look at gives a flat pattern instead of NaN. */
+const MASKED = -1e9
+
+/**
+ * Right-padded sequences as the feeds of `buildForward`. Padding is never looked at by real tokens, so it changes no
+ * real number. Throws SEQUENCE_TOO_LONG when a sequence does not fit the model.
+ */
+export function forwardFeeds(config: ModelConfig, sequences: readonly (readonly number[])[]): Feeds {
+  const batch = sequences.length
+  const time = Math.max(1, ...sequences.map(({ length }) => length))
+  if (time > config.maxPositions)
+    throw new PlumblineError('SEQUENCE_TOO_LONG', `a sequence has ${time} tokens; the model has ${config.maxPositions} positions.`, {
+      hint: 'Shorten it, or cut it with --max-length.',
+    })
+  const ids = new Int32Array(batch * time)
+  const positions = Int32Array.from({ length: batch * time }, (_, i) => i % time)
+  const bias = new Float32Array(batch * time * time)
+  sequences.forEach((sequence, row) => {
+    ids.set(sequence, row * time)
+    for (let query = 0; query < time; query++) {
+      const start = (row * time + query) * time
+      bias.fill(MASKED, start + query + 1, start + time)
+    }
+  })
+  return {
+    ids: { data: ids, shape: [batch, time] },
+    positions: { data: positions, shape: [batch, time] },
+    attentionBias: { data: bias, shape: [batch, 1, time, time] },
+    ...ropeFeeds(config, time),
+  }
+}
+
+const tablesByConfig = new WeakMap<ModelConfig, { tables: RopeTables; positions: number }>()
+
+/** Rotation tables for at least `positions` positions; none for families without. */
+export function ropeFeeds(config: ModelConfig, positions: number): Feeds {
+  if (config.family !== 'llama') return {}
+  let known = tablesByConfig.get(config)
+  if (!known || known.positions < positions) {
+    const size = Math.min(config.maxPositions, Math.max(256, 2 ** Math.ceil(Math.log2(positions))))
+    known = { tables: ropeTables(config, Math.max(size, positions)), positions: Math.max(size, positions) }
+    tablesByConfig.set(config, known)
+  }
+  const shape = [known.positions, config.headSize / 2]
+  return { ropeCos: { data: known.tables.cos, shape }, ropeSin: { data: known.tables.sin, shape } }
+}
