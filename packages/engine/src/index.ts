@@ -1,6 +1,6 @@
 export { gradients } from './autodiff.ts'
 export { Graph, type Tensor } from './graph.ts'
-export { type CachedAttentionInputs, cachedAttention, rope } from './ops/attention.ts'
+export { type CachedAttentionInputs, cachedAttention, rope, updateCache } from './ops/attention.ts'
 export {
   add,
   div,

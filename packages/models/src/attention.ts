@@ -1,15 +1,18 @@
 import {
   add,
   cachedAttention,
+  greater,
   matmul,
   multiplyDims,
   reshape,
   rmsNorm,
   rope,
+  scale,
   slice,
   softmax,
   type Tensor,
   transpose,
+  updateCache,
 } from '@plumbline/engine'
 import type { ModelGraph } from './model-graph.ts'
 
@@ -35,6 +38,9 @@ export interface RopeInputs {
   readonly cos: Tensor
   readonly sin: Tensor
 }
+
+/** Added to the score of a token that may not be looked at. Finite: a row with nothing to see stays a number. */
+export const MASKED = -1e9
 
 const swapTimeAndHeads = { permutation: [0, 2, 1, 3] }
 
@@ -114,10 +120,14 @@ function project(model: ModelGraph, x: Tensor, layer: AttentionLayer): [Tensor, 
 }
 
 export interface CachedAttentionState {
+  /** [B, T] */
+  readonly positions: Tensor
   /** [B] int32: index of each sequence's last token after this call. */
   readonly lastPositions: Tensor
   /** [1] int32: the longest length after this call. */
   readonly totalLength: Tensor
+  /** [S] int32: 0, 1, 2, … */
+  readonly cacheIndices: Tensor
   readonly tables?: RopeInputs
   /** Called with the new keys and values of each layer, which become outputs. */
   readonly onCache: (layer: number, keys: Tensor, values: Tensor) => void
@@ -126,26 +136,64 @@ export interface CachedAttentionState {
 /** Names of a layer's cache as inputs of a generation program, [B, K, S, D] each. */
 export const cacheNames = (layer: number) => ({ keys: `cache.${layer}.keys`, values: `cache.${layer}.values` })
 
-/** Attention for generation: causal, over a key-value cache, one fused op, no gradients. */
-export function attentionWithCache({ lastPositions, totalLength, tables, onCache }: CachedAttentionState): Attend {
+/** ONNX Runtime's fused attention wants whole vectors of 16. */
+const FUSED_HEAD_MULTIPLE = 16
+
+/** Causal attention for generation, over a key-value cache; no gradients. */
+export function attentionWithCache(state: CachedAttentionState, lowering: 'plain' | 'fused' = 'fused'): Attend {
   return (model, x, layer) => {
-    const { heads, keyValueHeads, headSize, index } = layer
-    const cache = cacheNames(index)
-    const shape = ['B', keyValueHeads, 'S', headSize]
-    const { output, presentKeys, presentValues } = cachedAttention(
-      {
-        ...packedOrSeparate(model, x, layer),
-        pastKeys: model.graph.input(cache.keys, 'float32', shape),
-        pastValues: model.graph.input(cache.values, 'float32', shape),
-        lastPositions,
-        totalLength,
-        ...tables,
-      },
-      { heads, keyValueHeads, scale: 1 / Math.sqrt(headSize) },
-    )
-    onCache(index, presentKeys, presentValues)
+    const names = cacheNames(layer.index)
+    const shape = ['B', layer.keyValueHeads, 'S', layer.headSize]
+    const past = {
+      keys: model.graph.input(names.keys, 'float32', shape),
+      values: model.graph.input(names.values, 'float32', shape),
+    }
+    const isFused = lowering === 'fused' && layer.headSize % FUSED_HEAD_MULTIPLE === 0
+    const { output, keys, values } = (isFused ? fusedWithCache : plainWithCache)(model, x, layer, state, past)
+    state.onCache(layer.index, keys, values)
     return output
   }
+}
+
+interface Cache {
+  readonly keys: Tensor
+  readonly values: Tensor
+}
+
+function fusedWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, state: CachedAttentionState, past: Cache) {
+  const { heads, keyValueHeads, headSize } = layer
+  const { lastPositions, totalLength, tables } = state
+  const { output, presentKeys, presentValues } = cachedAttention(
+    {
+      ...packedOrSeparate(model, x, layer),
+      pastKeys: past.keys,
+      pastValues: past.values,
+      lastPositions,
+      totalLength,
+      ...tables,
+    },
+    { heads, keyValueHeads, scale: 1 / Math.sqrt(headSize) },
+  )
+  return { output, keys: presentKeys, values: presentValues }
+}
+
+function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, state: CachedAttentionState, past: Cache) {
+  const { heads, keyValueHeads, headSize } = layer
+  const { positions, cacheIndices, tables } = state
+  const [batch, time] = x.shape
+  const [query, key, value] = projectHeads(model, x, layer, (_name, tensor) => tensor)
+  const byHead = (tensor: Tensor) => transpose(tensor, swapTimeAndHeads)
+  const rotate = (tensor: Tensor) => (tables ? rope(byHead(tensor), tables.cos, tables.sin, positions) : byHead(tensor))
+  const keys = updateCache(past.keys, positions, rotate(key))
+  const values = updateCache(past.values, positions, byHead(value))
+  const tall = multiplyDims([heads / keyValueHeads, time])
+  const queries = reshape(rotate(query), { shape: [batch, keyValueHeads, tall, headSize] })
+  const products = matmul(queries, keys, { transposeB: true, alpha: 1 / Math.sqrt(headSize) })
+  const isLater = greater(cacheIndices, reshape(positions, { shape: [batch, 1, time, 1] })) // [B, 1, T, S]
+  const scores = add(reshape(products, { shape: [batch, heads, time, 'S'] }), scale(isLater, MASKED))
+  const pattern = reshape(softmax(scores), { shape: [batch, keyValueHeads, tall, 'S'] })
+  const mixed = reshape(matmul(pattern, values), { shape: [batch, heads, time, headSize] })
+  return { output: reshape(byHead(mixed), { shape: [batch, time, heads * headSize] }), keys, values }
 }
 
 /** One product for q, k and v where nothing stands between it and the attention. */

@@ -1,10 +1,8 @@
 import { PlumblineError } from '@plumbline/contracts'
 import type { Feeds } from '@plumbline/engine'
+import { MASKED } from './attention.ts'
 import type { ModelConfig } from './config.ts'
 import { type RopeTables, ropeTables } from './rope-tables.ts'
-
-/** Where a token may not look. Finite: a row with nothing to look at gives a flat pattern instead of NaN. */
-const MASKED = -1e9
 
 /**
  * Right-padded sequences as the feeds of `buildForward`. Padding is never looked at by real tokens, so it changes no
@@ -14,9 +12,13 @@ export function forwardFeeds(config: ModelConfig, sequences: readonly (readonly 
   const batch = sequences.length
   const time = Math.max(1, ...sequences.map(({ length }) => length))
   if (time > config.maxPositions)
-    throw new PlumblineError('SEQUENCE_TOO_LONG', `a sequence has ${time} tokens; the model has ${config.maxPositions} positions.`, {
-      hint: 'Shorten it, or cut it with --max-length.',
-    })
+    throw new PlumblineError(
+      'SEQUENCE_TOO_LONG',
+      `a sequence has ${time} tokens; the model has ${config.maxPositions} positions.`,
+      {
+        hint: 'Shorten it, or cut it with --max-length.',
+      },
+    )
   const ids = new Int32Array(batch * time)
   const positions = Int32Array.from({ length: batch * time }, (_, i) => i % time)
   const bias = new Float32Array(batch * time * time)

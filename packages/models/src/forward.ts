@@ -1,5 +1,12 @@
 import { embedding, type Graph, matmul, multiplyDims, reshape, type Tensor } from '@plumbline/engine'
-import { type Attend, attentionWithCache, cacheNames, fullAttention, type RopeInputs } from './attention.ts'
+import {
+  type Attend,
+  attentionWithCache,
+  type CachedAttentionState,
+  cacheNames,
+  fullAttention,
+  type RopeInputs,
+} from './attention.ts'
 import type { ModelConfig } from './config.ts'
 import { gpt2 } from './gpt2.ts'
 import { llama } from './llama.ts'
@@ -36,24 +43,28 @@ export interface CachedForward extends Forward {
 
 /**
  * A model that continues sequences from a key-value cache. Inputs: `ids` and `positions` [B, T] int32 (right-padded),
- * `lastPositions` [B] int32, `totalLength` [1] int32, the caches [B, K, S, D], and the rotation tables.
+ * `lastPositions` [B] int32, `totalLength` [1] int32, `cacheIndices` [S] int32, the caches [B, K, S, D], and the rotation
+ * tables.
  */
-export function buildCachedForward(config: ModelConfig): CachedForward {
+export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fused' = 'fused'): CachedForward {
   const model = createModelGraph()
   const ids = model.graph.input('ids', 'int32', ['B', 'T'])
   const positions = model.graph.input('positions', 'int32', ['B', 'T'])
   const caches: Record<string, Tensor> = {}
-  const attend = attentionWithCache({
+  const state: CachedAttentionState = {
+    positions,
     lastPositions: model.graph.input('lastPositions', 'int32', ['B']),
     totalLength: model.graph.input('totalLength', 'int32', [1]),
+    cacheIndices: model.graph.input('cacheIndices', 'int32', ['S']),
     tables: ropeInputs(model, config),
     onCache(layer, keys, values) {
       const names = cacheNames(layer)
       caches[names.keys] = keys
       caches[names.values] = values
     },
-  })
-  return { ...withHead(model, config, trunk(model, config, ids, positions, attend)), caches }
+  }
+  const hidden = trunk(model, config, ids, positions, attentionWithCache(state, lowering))
+  return { ...withHead(model, config, hidden), caches }
 }
 
 function trunk(model: ModelGraph, config: ModelConfig, ids: Tensor, positions: Tensor, attend: Attend): Tensor {
