@@ -117,6 +117,12 @@ def next_logprobs(logits, ids, mask):
     return each * mask[:, 1:]
 
 
+def next_token_loss(logits, ids, mask):
+    """Mean cross entropy over the next tokens that are not padding."""
+    targets = ids[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=-100)
+
+
 def greedy(model, prompt, new=NEW):
     """The likeliest continuation, the whole sequence computed again for every token, and its smallest lead."""
     ids, logprobs, lead = prompt, [], float('inf')
@@ -146,8 +152,7 @@ def expected(folder, gradients=True):
     model = load(folder)
     ids, mask = batch()
     logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-    targets = ids[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
-    loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), targets.flatten(), ignore_index=-100)
+    loss = next_token_loss(logits, ids, mask)
     logprobs = next_logprobs(logits.detach(), ids, mask)
     continuation, continuation_logprobs, lead = greedy(model, ids[0, :PROMPT])
     out = {'input_ids': ids, 'attention_mask': mask, 'logits': logits.detach(), 'loss': loss.detach(),

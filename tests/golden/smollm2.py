@@ -11,12 +11,11 @@ import sys
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from models import greedy, next_logprobs
+from models import greedy, next_logprobs, next_token_loss
 
 HERE = Path(__file__).parent
 NEW = 48
@@ -68,7 +67,7 @@ def prompts(model, tokenizer):
 def gradients(model, tokenizer):
     ids = torch.tensor([tokenizer(text).input_ids[:BATCH_TIME] for text in BATCH])
     logits = model(input_ids=ids, use_cache=False).logits
-    loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    loss = next_token_loss(logits, ids, torch.ones(ids.shape))
     loss.backward()
     weights = dict(model.named_parameters())
     norms = {name: {'weight_norm': w.double().norm().item(), 'grad_norm': w.grad.double().norm().item(),
