@@ -107,16 +107,22 @@ class Cursor {
     this.#windowStart = this.position
   }
 
-  u8 = () => this.#window.readUInt8(this.#take(1))
-  i8 = () => this.#window.readInt8(this.#take(1))
-  u16 = () => this.#window.readUInt16LE(this.#take(2))
-  i16 = () => this.#window.readInt16LE(this.#take(2))
-  u32 = () => this.#window.readUInt32LE(this.#take(4))
-  i32 = () => this.#window.readInt32LE(this.#take(4))
-  f32 = () => this.#window.readFloatLE(this.#take(4))
-  u64 = () => narrow(this.#window.readBigUInt64LE(this.#take(8)))
-  i64 = () => narrow(this.#window.readBigInt64LE(this.#take(8)))
-  f64 = () => this.#window.readDoubleLE(this.#take(8))
+  // The bytes are taken first: that may move the window.
+  #read<T>(bytes: number, read: (window: Buffer, at: number) => T): T {
+    const at = this.#take(bytes)
+    return read(this.#window, at)
+  }
+
+  u8 = () => this.#read(1, (window, at) => window.readUInt8(at))
+  i8 = () => this.#read(1, (window, at) => window.readInt8(at))
+  u16 = () => this.#read(2, (window, at) => window.readUInt16LE(at))
+  i16 = () => this.#read(2, (window, at) => window.readInt16LE(at))
+  u32 = () => this.#read(4, (window, at) => window.readUInt32LE(at))
+  i32 = () => this.#read(4, (window, at) => window.readInt32LE(at))
+  f32 = () => this.#read(4, (window, at) => window.readFloatLE(at))
+  u64 = () => this.#read(8, (window, at) => narrow(window.readUInt32LE(at), window.readUInt32LE(at + 4)))
+  i64 = () => this.#read(8, (window, at) => narrow(window.readUInt32LE(at), window.readInt32LE(at + 4)))
+  f64 = () => this.#read(8, (window, at) => window.readDoubleLE(at))
   bool = () => this.u8() !== 0
 
   /** A 64-bit count of things that take at least `bytesEach` bytes each. */
@@ -132,12 +138,15 @@ class Cursor {
     const length = this.count('bytes of text', 1)
     if (length > MAX_STRING_BYTES)
       throw this.corrupt(`a text claims ${length} bytes; at most ${MAX_STRING_BYTES} are read`)
-    const start = this.#take(length)
-    return this.#window.toString('utf8', start, start + length)
+    return this.#read(length, (window, at) => window.toString('utf8', at, at + length))
   }
 }
 
-const narrow = (value: bigint): number | bigint => (BigInt.asIntN(53, value) === value ? Number(value) : value)
+/** low + 2³²·high, a bigint only where a number would lose digits: bigints are slow, and a vocabulary has 100,000 lengths. */
+function narrow(low: number, high: number): number | bigint {
+  const value = high * 2 ** 32 + low
+  return Number.isSafeInteger(value) ? value : (BigInt(high) << 32n) + BigInt(low)
+}
 
 function readPreamble(cursor: Cursor): { version: number; tensorCount: number; keyCount: number } {
   if (cursor.left < 24) throw cursor.corrupt(`it has ${cursor.left} bytes, and the header alone takes 24`)

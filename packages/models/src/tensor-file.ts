@@ -19,7 +19,7 @@ export interface ByteRange {
 }
 
 // Large enough that a read costs little beside its bytes, small enough that two of them do not show in memory.
-const CHUNK_BYTES = 4 << 20
+const CHUNK_BYTES = 1 << 20
 
 /** Opens a file of weights. Throws FILE_NOT_FOUND, FILE_EMPTY or FILE_UNREADABLE. */
 export async function openTensorFile(path: string): Promise<TensorFile> {
@@ -58,7 +58,7 @@ async function readExactly(handle: FileHandle, path: string, position: number, t
 }
 
 /**
- * The bytes of a range in order, in chunks of a few MB that hold whole units (`unitBytes` divides the range). The next
+ * The bytes of a range in order, in chunks of about 1 MB that hold whole units (`unitBytes` divides the range). The next
  * chunk is read while the caller works on this one; a chunk is valid until the next is asked for.
  */
 export async function* readChunks({ file, offset, byteLength }: ByteRange, unitBytes: number) {
