@@ -1,1 +1,5 @@
-export {}
+export { type GgufFile, type GgufMetadata, type GgufTensor, type GgufValue, openGguf } from './gguf.ts'
+export { type LoadedModel, loadModelFolder, supportedModelTypes } from './model-folder.ts'
+export { type Adapter, loadAdapter, type SaveAdapterOptions, saveAdapter } from './peft.ts'
+export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
+export { type ModelToSave, type SaveModelOptions, saveModelFolder } from './save-model-folder.ts'
