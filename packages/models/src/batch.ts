@@ -37,6 +37,25 @@ export function forwardFeeds(config: ModelConfig, sequences: readonly (readonly 
   }
 }
 
+/** A prompt and what follows it, as tokens. */
+export interface PromptCompletion {
+  readonly promptIds: readonly number[]
+  readonly completionIds: readonly number[]
+}
+
+/** Feeds of `buildForward` with `targetLogprobs`: every completion token is a target, in order of rows and tokens. */
+export function completionFeeds(config: ModelConfig, batch: readonly PromptCompletion[]): Feeds {
+  const sequences = batch.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds])
+  const feeds = forwardFeeds(config, sequences)
+  const [, time] = feeds.ids.shape
+  const rows = batch.flatMap(({ promptIds, completionIds }, row) =>
+    completionIds.map((_, i) => row * time + promptIds.length + i - 1),
+  )
+  const targets = batch.flatMap(({ completionIds }) => completionIds)
+  const vector = (values: readonly number[]) => ({ data: Int32Array.from(values), shape: [values.length] })
+  return { ...feeds, rows: vector(rows), targets: vector(targets) }
+}
+
 const tablesByConfig = new WeakMap<ModelConfig, { tables: RopeTables; positions: number }>()
 
 /** Rotation tables for at least `positions` positions; none for families without. */

@@ -14,6 +14,7 @@ import { JOIN } from './model-graph.ts'
 
 /** What the model says of the next token of each sequence, [B, vocabSize] each. */
 export interface NextTokens {
+  readonly vocabSize: number
   readonly logits: Float32Array
   readonly logprobs: Float32Array
   /** softmax(logits / temperature). */
@@ -95,7 +96,7 @@ export async function createDecoder(
     for (const [name, data] of Object.entries({ logits, logprobs, probabilities }))
       into[name] = { data, shape: [batch, vocabSize] }
     await program.run(feeds, into)
-    return { logits, logprobs, probabilities }
+    return { vocabSize, logits, logprobs, probabilities }
   }
 
   return {

@@ -1,4 +1,4 @@
-import { embedding, type Graph, matmul, multiplyDims, reshape, type Tensor } from '@plumbline/engine'
+import { embedding, type Graph, logSoftmax, matmul, multiplyDims, pick, reshape, type Tensor } from '@plumbline/engine'
 import {
   type Attend,
   attentionWithCache,
@@ -88,6 +88,16 @@ function withHead(model: ModelGraph, config: ModelConfig, hidden: Tensor): Forwa
     logits: () => head(hidden),
     logitsAt: (rows) => head(rowsOf(hidden, rows)),
   }
+}
+
+/**
+ * log p(target | what stands before it) at M positions, [M]. Adds the inputs `rows` [M] int32 (positions in the
+ * flattened batch, each the one before its target) and `targets` [M] int32. Scores are computed at these rows alone.
+ */
+export function targetLogprobs(forward: Forward): Tensor {
+  const rows = forward.graph.input('rows', 'int32', ['M'])
+  const targets = forward.graph.input('targets', 'int32', ['M'])
+  return pick(logSoftmax(forward.logitsAt(rows)), targets)
 }
 
 /** Rows [M] of hidden states [B, T, D] flattened to [B·T, D] → [M, D]. */
