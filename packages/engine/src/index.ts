@@ -25,8 +25,15 @@ export { embedding, pick, scatterAddRows } from './ops/indexing.ts'
 export { concat, expand, pad, reshape, slice, sum, sumTo, transpose } from './ops/layout.ts'
 export { matmul } from './ops/matmul.ts'
 export { layerNorm, logSoftmax, rmsNorm, softmax } from './ops/normalization.ts'
-export { type Adamw, type AdamwOptions, type AdamwState, createAdamw, decaysByDefault } from './optim/adamw.ts'
-export { type ComputePool, createComputePool } from './optim/compute-pool.ts'
+export {
+  type Adamw,
+  type AdamwOptions,
+  type AdamwState,
+  type AdamwStep,
+  createAdamw,
+  decaysByDefault,
+} from './optim/adamw.ts'
+export { type ComputePool, type ComputePoolOptions, createComputePool } from './optim/compute-pool.ts'
 export {
   addGradients,
   clipByGlobalNorm,
@@ -35,7 +42,14 @@ export {
   scaleGradients,
   zeroGradients,
 } from './optim/gradients.ts'
-export { constantSchedule, cosineSchedule, linearSchedule, type Schedule } from './optim/schedule.ts'
+export {
+  constantSchedule,
+  cosineSchedule,
+  type DecayOptions,
+  linearSchedule,
+  type Schedule,
+  type WarmupOptions,
+} from './optim/schedule.ts'
 export { createParameter, elementCount, type Parameter, type ParameterMap } from './parameter.ts'
 export { type CompileOptions, compile, type Feeds, type Program, type Value } from './program.ts'
 export { createRandom, type Random, type RandomState } from './random.ts'

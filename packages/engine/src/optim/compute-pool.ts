@@ -32,7 +32,7 @@ export interface ComputePool {
   whenReady(): Promise<void>
   /**
    * Runs one kernel over all items and returns when it is done; the caller works too. All operands of an item are of
-   * one length. Throws `WORKER_FAILED` when a worker dies or throws: what the run was writing is then half done, and
+   * one length, or it throws `BAD_VALUE`. Throws `WORKER_FAILED` when a worker dies or throws: what the run was writing is then half done, and
    * the pool refuses every later run.
    */
   run(kernel: KernelName, items: readonly TaskItem[]): PoolRun
@@ -71,6 +71,7 @@ export function createComputePool({
     },
     run(kernel, items) {
       if (refusal) throw refusal
+      for (const item of items) requireShared(kernel, item)
       const task = createTask(kernel, items, threads)
       const elements = items.reduce((sum, { operands }) => sum + operands[0].length, 0)
       if (elements >= ALONE_BELOW_ELEMENTS && crew.length > 0) {
@@ -95,6 +96,16 @@ export function createComputePool({
   }
 }
 
+/** Memory that is not shared would reach a worker as a copy, and what it writes there would be lost without a word. */
+function requireShared(kernel: KernelName, { operands }: TaskItem): void {
+  for (const { buffer, length } of operands) {
+    if (buffer instanceof SharedArrayBuffer && length === operands[0].length) continue
+    throw new PlumblineError('BAD_VALUE', `Compute pool, ${kernel}: operands must be shared and of one length.`, {
+      hint: 'Make weights and gradients with createParameter.',
+    })
+  }
+}
+
 interface CrewMember {
   readonly worker: Worker
   readonly port: MessagePort
@@ -106,7 +117,12 @@ interface CrewMember {
 function startWorker(url: URL, thread: number, tasksPosted: Int32Array<SharedArrayBuffer>): CrewMember {
   const { port1, port2 } = new MessageChannel()
   const setup: WorkerSetup = { thread, port: port2, tasksPosted }
-  const worker = new Worker(url, { workerData: setup, transferList: [port2], name: `compute-${thread}` })
+  const worker = new Worker(url, {
+    workerData: setup,
+    transferList: [port2],
+    name: `compute-${thread}`,
+    execArgv: [], // flags of the caller's script, such as --input-type, would keep the worker from starting
+  })
   let cause: unknown
   worker.on('error', (error) => {
     cause = error

@@ -82,7 +82,7 @@ const kernelTable = { adamw, addScaled, scale, zero, sumSquares } satisfies Reco
 export type KernelName = keyof typeof kernelTable
 
 /** Elements that a kernel works on at a time: four operands of 32 kB stay in the second-level cache. */
-export const TILE = 8192
+const TILE = 8192
 const TILE_BYTES = TILE * 4
 const SLOTS = 4
 const PAGE_BYTES = 65536
@@ -98,8 +98,8 @@ export interface Kernels {
 
 /**
  * Weights live in many buffers, a WebAssembly function sees one memory. So each tile is copied into scratch memory,
- * worked on in cache and copied back; `Buffer.copy` is a plain memmove, while `TypedArray.set` moves shared memory word
- * by word (docs/decisions/0003).
+ * worked on in cache and copied back. `Buffer.copy` because `TypedArray.set` is slower on shared memory: 193 ms a step
+ * instead of 139 (docs/decisions/0003-optimizer-threads.md).
  */
 export function createKernels(): Kernels {
   const pages = Math.ceil((SLOTS * TILE_BYTES) / PAGE_BYTES)

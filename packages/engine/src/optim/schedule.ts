@@ -25,7 +25,7 @@ export function linearSchedule(learningRate: number, { warmupSteps = 0, totalSte
   return (step) =>
     step < warmupSteps
       ? learningRate * warmup(step, warmupSteps)
-      : learningRate * Math.max(0, 1 - decayed(step, warmupSteps, totalSteps))
+      : learningRate * Math.max(0, (totalSteps - step) / Math.max(1, totalSteps - warmupSteps))
 }
 
 /** Warm-up, then half a cosine down to 0 at `totalSteps`: transformers' get_cosine_schedule_with_warmup. */
@@ -34,16 +34,12 @@ export function cosineSchedule(learningRate: number, { warmupSteps = 0, totalSte
   return (step) =>
     step < warmupSteps
       ? learningRate * warmup(step, warmupSteps)
-      : learningRate * Math.max(0, 0.5 * (1 + Math.cos(Math.PI * decayed(step, warmupSteps, totalSteps))))
+      : learningRate *
+        Math.max(0, 0.5 * (1 + Math.cos((Math.PI * (step - warmupSteps)) / Math.max(1, totalSteps - warmupSteps))))
 }
 
 function warmup(step: number, warmupSteps: number): number {
   return step < warmupSteps ? step / warmupSteps : 1
-}
-
-/** Share of the steps after warm-up that is gone. */
-function decayed(step: number, warmupSteps: number, totalSteps: number): number {
-  return (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps)
 }
 
 function check(name: string, learningRate: number, counts: Record<string, number>): void {

@@ -68,7 +68,7 @@ export const f64x2 = {
 }
 
 /** What a kernel's loop body may use. */
-export interface LoopScope {
+interface LoopScope {
   /** The kernel's scalar `index`, in all four lanes. */
   scalar(index: number): Code
   /** The four elements of operand `slot` at the loop's place. */
