@@ -6,6 +6,7 @@ export {
   cachedAttention,
   rope,
 } from './ops/attention.ts'
+export { type DropoutAttributes, dropout } from './ops/dropout.ts'
 export {
   add,
   div,
@@ -30,6 +31,8 @@ export { embedding, pick, scatterAddRows } from './ops/indexing.ts'
 export { concat, expand, pad, reshape, slice, sum, sumTo, transpose } from './ops/layout.ts'
 export { matmul } from './ops/matmul.ts'
 export { layerNorm, logSoftmax, rmsNorm, softmax } from './ops/normalization.ts'
+export { ops } from './ops/table.ts'
 export { createParameter, elementCount, type Parameter, type ParameterMap } from './parameter.ts'
 export { type CompileOptions, compile, type Feeds, type Program, type Value } from './program.ts'
+export { createRandom, type Random, type RandomState } from './random.ts'
 export { type Dim, multiplyDims, type Shape } from './shape.ts'
