@@ -2,6 +2,13 @@ export { gradients } from './autodiff.ts'
 export { Graph, type Tensor } from './graph.ts'
 export { type CachedAttentionInputs, cachedAttention, rope, updateCache } from './ops/attention.ts'
 export {
+  type CachedAttentionAttributes,
+  type CachedAttentionInputs,
+  cachedAttention,
+  rope,
+} from './ops/attention.ts'
+export { type DropoutAttributes, dropout } from './ops/dropout.ts'
+export {
   add,
   div,
   exp,
@@ -50,6 +57,7 @@ export {
   type Schedule,
   type WarmupOptions,
 } from './optim/schedule.ts'
+export { ops } from './ops/table.ts'
 export { createParameter, elementCount, type Parameter, type ParameterMap } from './parameter.ts'
 export { type CompileOptions, compile, type Feeds, type Program, type Value } from './program.ts'
 export { createRandom, type Random, type RandomState } from './random.ts'

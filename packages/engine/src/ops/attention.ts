@@ -111,5 +111,13 @@ export function cachedAttention(
     isPacked: key === undefined,
     isRotary: cos !== undefined,
   })
+function callCachedAttention(inputs: CachedAttentionInputs, attributes: CachedAttentionAttributes) {
+  const { queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, cos, sin } = inputs
+  const tables = cos && sin ? [cos, sin] : []
+  const tensors = [queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, ...tables]
+  const [output, presentKeys, presentValues] = apply(cachedAttentionDefinition, tensors, attributes)
   return { output, presentKeys, presentValues }
 }
+
+/** Causal attention with grouped queries over a key-value cache; inference only: gradients stop here. */
+export const cachedAttention = Object.assign(callCachedAttention, { definition: cachedAttentionDefinition })

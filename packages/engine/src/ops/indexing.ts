@@ -58,7 +58,7 @@ export const pick: Op<[x: Tensor, ids: Tensor]> = defineOp({
 })
 
 /** Zeros like x [..., V] with values [...] at ids [...]; x gives the shape alone. */
-const placeLast: Op<[like: Tensor, ids: Tensor, values: Tensor]> = defineOp({
+export const placeLast: Op<[like: Tensor, ids: Tensor, values: Tensor]> = defineOp({
   name: 'placeLast',
   infer: ([like]) => ({ type: like.type, shape: like.shape }),
   lower: (emit, [, ids, values], { inputs: [like] }) => {

@@ -1,7 +1,6 @@
 /** Ops that move or repeat numbers, and their transposes. */
 import { PlumblineError } from '@plumbline/contracts'
 import { defineOp, type Op, type Tensor } from '../graph.ts'
-import type { Emitter } from '../lower.ts'
 import { type Dim, formatShape, multiplyDims, normalizeAxis, type Shape, sameShape } from '../shape.ts'
 
 function fail(message: string): never {
@@ -18,15 +17,21 @@ export const reshape: Op<[x: Tensor], { shape: Shape }> = defineOp({
       fail(`reshape: ${formatShape(x.shape)} does not hold as many numbers as ${formatShape(shape)}.`)
     return { type: x.type, shape: shape.map((dim) => multiplyDims([dim])) }
   },
-  lower: (emit, [x], { inputs, outputs }) =>
-    emit.node('Reshape', [x, reshapeTarget(emit, inputs[0].shape, outputs[0].shape)]),
+  lower: (emit, [x], { inputs, outputs }) => {
+    const target = constantTarget(inputs[0].shape, outputs[0].shape)
+    if (target) return emit.node('Reshape', [x, emit.ints(target)])
+    return emit.node('Reshape', [x, emit.shape(outputs[0].shape)], { allowzero: 1 })
+  },
   gradient: ({ inputs, outputGradient }) => [reshape(outputGradient, { shape: inputs[0].shape })],
 })
 
-/** ONNX's constant form (0 copies the axis, one -1 is inferred) where it can say it, else sizes read at run time. */
-function reshapeTarget(emit: Emitter, from: Shape, to: Shape): string {
+/** ONNX's constant form (0 copies the axis, one -1 is inferred) where it can say it; else sizes are read at run time. */
+function constantTarget(from: Shape, to: Shape): number[] | undefined {
+  if (to.includes(0)) return undefined
   const target = to.map((dim, axis) => (typeof dim === 'number' ? dim : dim === from[axis] ? 0 : -1))
-  return target.filter((size) => size === -1).length <= 1 ? emit.ints(target) : emit.shape(to)
+  const inferred = target.filter((size) => size === -1).length
+  // Beside a copied axis ONNX Runtime cannot infer one: it divides by the batch, which may be 0.
+  return inferred === 0 || (inferred === 1 && !target.includes(0)) ? target : undefined
 }
 
 /** Permutes the axes. */
@@ -48,10 +53,11 @@ export const transpose: Op<[x: Tensor], { permutation: readonly number[] }> = de
 export const expand: Op<[x: Tensor], { shape: Shape }> = defineOp({
   name: 'expand',
   infer: ([x], { shape }) => {
+    const canonical = shape.map((dim) => multiplyDims([dim]))
     const lead = shape.length - x.shape.length
-    if (lead < 0 || x.shape.some((dim, axis) => dim !== 1 && dim !== shape[axis + lead]))
+    if (lead < 0 || x.shape.some((dim, axis) => dim !== 1 && dim !== canonical[axis + lead]))
       fail(`expand: ${formatShape(x.shape)} does not broadcast to ${formatShape(shape)}.`)
-    return { type: x.type, shape }
+    return { type: x.type, shape: canonical }
   },
   lower: (emit, [x], { outputs }) => emit.node('Expand', [x, emit.shape(outputs[0].shape)]),
   gradient: ({ inputs, outputGradient }) => [sumTo(outputGradient, inputs[0].shape)],
@@ -123,15 +129,17 @@ function sliceRange(shape: Shape, { axis: anyAxis, start, end }: { axis: number;
 /** Zeros before and after along one axis. */
 export const pad: Op<[x: Tensor], { axis: number; before: number; after: number }> = defineOp({
   name: 'pad',
-  infer: ([x], { axis, before, after }) => {
+  infer: ([x], { axis: anyAxis, before, after }) => {
+    const axis = normalizeAxis(anyAxis, x.shape.length)
     const size = x.shape[axis]
+    if (before < 0 || after < 0) fail(`pad: ${before} before and ${after} after ${formatShape(x.shape)}.`)
     if (typeof size !== 'number') fail(`pad: axis ${axis} of ${formatShape(x.shape)} has no fixed size.`)
     return { type: x.type, shape: x.shape.with(axis, size + before + after) }
   },
   lower: (emit, [x], { attributes: { axis, before, after } }) =>
     emit.node('Pad', [x, emit.ints([before, after]), emit.float(0), emit.ints([axis])]),
   gradient: ({ attributes: { axis, before, after }, outputs, outputGradient }) => {
-    const size = outputs[0].shape[axis] as number
+    const size = outputs[0].shape.at(axis) as number
     return [slice(outputGradient, { axis, start: before, end: size - after })]
   },
 })

@@ -1,6 +1,7 @@
 /** Softmax and the layer norms. All act on the last axis. */
 import { PlumblineError } from '@plumbline/contracts'
 import { defineOp, type Op, type Tensor } from '../graph.ts'
+import type { Emitter } from '../lower.ts'
 import { formatShape, type Shape, type TensorType } from '../shape.ts'
 import { add, exp, mul, neg, scale, sub } from './elementwise.ts'
 import { sum } from './layout.ts'
@@ -45,6 +46,11 @@ function meanLast(x: Tensor): Tensor {
   return scale(sum(x, overLast), 1 / (x.shape.at(-1) as number))
 }
 
+/** Mean over the last axis, counted from the front: given -1, ONNX Runtime 1.30 leaves an empty batch unreduced. */
+function lowerMean(emit: Emitter, name: string, shape: Shape): string {
+  return emit.node('ReduceMean', [name, emit.ints([shape.length - 1])], { keepdims: 1 })
+}
+
 /** w · x / √(mean x² + ε) (Zhang & Sennrich 2019). Saves 1/√(mean x² + ε). */
 export const rmsNorm: Op<[x: Tensor, weight: Tensor], { epsilon: number }> = defineOp({
   name: 'rmsNorm',
@@ -52,8 +58,8 @@ export const rmsNorm: Op<[x: Tensor, weight: Tensor], { epsilon: number }> = def
     checkVectors('rmsNorm', x, [weight])
     return [{ type: x.type, shape: x.shape }, statistics(x)]
   },
-  lower: (emit, [x, weight], { attributes: { epsilon } }) => {
-    const meanSquare = emit.node('ReduceMean', [emit.node('Mul', [x, x]), emit.ints([-1])], { keepdims: 1 })
+  lower: (emit, [x, weight], { inputs, attributes: { epsilon } }) => {
+    const meanSquare = lowerMean(emit, emit.node('Mul', [x, x]), inputs[0].shape)
     const deviation = emit.node('Sqrt', [emit.node('Add', [meanSquare, emit.float(epsilon)])])
     const inverse = emit.node('Reciprocal', [deviation])
     return [emit.node('Mul', [emit.node('Mul', [x, inverse]), weight]), inverse]
@@ -78,10 +84,10 @@ export const layerNorm: Op<[x: Tensor, weight: Tensor, bias: Tensor], { epsilon:
     checkVectors('layerNorm', x, [weight, bias])
     return [{ type: x.type, shape: x.shape }, statistics(x), statistics(x)]
   },
-  lower: (emit, [x, weight, bias], { attributes: { epsilon } }) => {
-    const mean = emit.node('ReduceMean', [x, emit.ints([-1])], { keepdims: 1 })
+  lower: (emit, [x, weight, bias], { inputs, attributes: { epsilon } }) => {
+    const mean = lowerMean(emit, x, inputs[0].shape)
     const centred = emit.node('Sub', [x, mean])
-    const variance = emit.node('ReduceMean', [emit.node('Mul', [centred, centred]), emit.ints([-1])], { keepdims: 1 })
+    const variance = lowerMean(emit, emit.node('Mul', [centred, centred]), inputs[0].shape)
     const inverse = emit.node('Reciprocal', [emit.node('Sqrt', [emit.node('Add', [variance, emit.float(epsilon)])])])
     const scaled = emit.node('Mul', [emit.node('Mul', [centred, inverse]), weight])
     return [emit.node('Add', [scaled, bias]), mean, inverse]
