@@ -66,7 +66,7 @@ function answer(
   files: Record<string, ServedFile>,
   request: IncomingMessage,
   response: ServerResponse,
-): void {
+): unknown {
   const path = decodeURIComponent(new URL(request.url ?? '', hub.url).pathname)
   const range = request.headers.range
   hub.log.push(`${request.method} ${path}${range ? ` range=${range}` : ''}`)
@@ -76,7 +76,9 @@ function answer(
   const file = name && Object.hasOwn(files, name) ? files[name] : undefined
   if (!file) return send(response, 404, { 'x-error-code': 'EntryNotFound' }, '')
   if (kind !== 'cdn' && file.lfs) {
-    return send(response, 302, { location: `/cdn/${name}`, 'x-linked-etag': `"${sha256(file.body)}"` }, '')
+    // As on the real hub the bytes come from another host; "localhost" is one for a browser or fetch.
+    const cdn = hub.url.replace('127.0.0.1', 'localhost')
+    return send(response, 302, { location: `${cdn}/cdn/${name}`, 'x-linked-etag': `"${sha256(file.body)}"` }, '')
   }
   setTimeout(() => sendFile(hub.behaviour, file.body, range, response), hub.behaviour.delayMs ?? 0)
 }
@@ -87,7 +89,7 @@ function answerApi(
   files: Record<string, ServedFile>,
   path: string,
   response: ServerResponse,
-): void {
+): unknown {
   if (behaviour.hang) return
   if (behaviour.apiAnswer) {
     const { status, headers = {}, body = '' } = behaviour.apiAnswer
@@ -118,7 +120,7 @@ function send(response: ServerResponse, status: number, headers: Record<string, 
   response.writeHead(status, headers).end(body)
 }
 
-function sendFile(behaviour: Behaviour, body: Buffer, range: string | undefined, response: ServerResponse): void {
+function sendFile(behaviour: Behaviour, body: Buffer, range: string | undefined, response: ServerResponse): unknown {
   if (behaviour.fileStatus) return send(response, behaviour.fileStatus, {}, '')
   if (range && behaviour.refuseRange) return send(response, 416, { 'content-range': `bytes */${body.length}` }, '')
   const from = range && !behaviour.ignoreRange ? Number(/bytes=(\d+)-/.exec(range)?.[1]) : 0

@@ -171,6 +171,10 @@ export async function extractMember(
     await rename(`${target}.part`, target)
     onProgress?.({ kind: 'done', file, bytes: source.bytes, totalBytes: source.bytes })
     return { path: file, bytes: source.bytes, sha256 }
+  } catch (error) {
+    // What carries a system call is about our disk; anything else that is not ours yet comes from unpacking.
+    if (error instanceof PlumblineError || (error as NodeJS.ErrnoException).syscall) throw error
+    throw brokenWheel(wheel, (error as Error).message, error)
   } finally {
     zip.close()
     await rm(`${target}.part`, { force: true })
