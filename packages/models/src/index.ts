@@ -10,3 +10,14 @@ export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safe
 export { argmax, type SamplingOptions } from './sampling.ts'
 export { type ModelToSave, type SaveModelOptions, saveModelFolder } from './save-model-folder.ts'
 export { createScorer, lengthSortedBatches, type Scorer } from './score.ts'
+export { type KnownModel, knownModels } from './known-models.ts'
+export {
+  type CachedModel,
+  listModels,
+  type Manifest,
+  plumblineHome,
+  removeModel,
+  resolveModel,
+} from './model-cache.ts'
+export { type PulledModel, type PullOptions, pullModel } from './pull.ts'
+export type { PullEvent } from './pull-events.ts'
