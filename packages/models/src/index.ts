@@ -1,1 +1,11 @@
-export {}
+export type { ChatMessage, ChatOptions } from './chat-template.ts'
+export { type TokenizerFiles, tokenizerFromGguf } from './gguf-tokenizer.ts'
+export {
+  createTextStream,
+  type DecodeOptions,
+  type EncodeOptions,
+  encodeChatCompletion,
+  type LoadTokenizerOptions,
+  loadTokenizer,
+  type Tokenizer,
+} from './tokenizer.ts'
