@@ -21,3 +21,14 @@ export {
 } from './model-cache.ts'
 export { type PulledModel, type PullOptions, pullModel } from './pull.ts'
 export type { PullEvent } from './pull-events.ts'
+export type { ChatMessage, ChatOptions } from './chat-template.ts'
+export { type TokenizerFiles, tokenizerFromGguf } from './gguf-tokenizer.ts'
+export {
+  createTextStream,
+  type DecodeOptions,
+  type EncodeOptions,
+  encodeChatCompletion,
+  type LoadTokenizerOptions,
+  loadTokenizer,
+  type Tokenizer,
+} from './tokenizer.ts'
