@@ -1,12 +1,6 @@
 export { gradients } from './autodiff.ts'
 export { Graph, type Tensor } from './graph.ts'
 export { type CachedAttentionInputs, cachedAttention, rope, updateCache } from './ops/attention.ts'
-export {
-  type CachedAttentionAttributes,
-  type CachedAttentionInputs,
-  cachedAttention,
-  rope,
-} from './ops/attention.ts'
 export { type DropoutAttributes, dropout } from './ops/dropout.ts'
 export {
   add,
@@ -32,6 +26,7 @@ export { embedding, pick, scatterAddRows } from './ops/indexing.ts'
 export { concat, expand, pad, reshape, slice, sum, sumTo, transpose } from './ops/layout.ts'
 export { matmul } from './ops/matmul.ts'
 export { layerNorm, logSoftmax, rmsNorm, softmax } from './ops/normalization.ts'
+export { ops } from './ops/table.ts'
 export {
   type Adamw,
   type AdamwOptions,
@@ -57,7 +52,6 @@ export {
   type Schedule,
   type WarmupOptions,
 } from './optim/schedule.ts'
-export { ops } from './ops/table.ts'
 export { createParameter, elementCount, type Parameter, type ParameterMap } from './parameter.ts'
 export { type CompileOptions, compile, type Feeds, type Program, type Value } from './program.ts'
 export { createRandom, type Random, type RandomState } from './random.ts'

@@ -97,8 +97,7 @@ const cachedAttentionDefinition: OpDefinition<CachedAttentionAttributes> = {
   },
 }
 
-/** Causal attention with grouped queries over a key-value cache; inference only: gradients stop here. */
-export function cachedAttention(
+function callCachedAttention(
   inputs: CachedAttentionInputs,
   attributes: { readonly heads: number; readonly keyValueHeads: number; readonly scale: number },
 ) {
@@ -111,11 +110,6 @@ export function cachedAttention(
     isPacked: key === undefined,
     isRotary: cos !== undefined,
   })
-function callCachedAttention(inputs: CachedAttentionInputs, attributes: CachedAttentionAttributes) {
-  const { queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, cos, sin } = inputs
-  const tables = cos && sin ? [cos, sin] : []
-  const tensors = [queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, ...tables]
-  const [output, presentKeys, presentValues] = apply(cachedAttentionDefinition, tensors, attributes)
   return { output, presentKeys, presentValues }
 }
 

@@ -546,9 +546,33 @@ export const cases = {
     cases: [false, true].map((rotary) => ({
       name: rotary ? 'rotary' : 'no positions',
       inputs: cachedInputs(rotary),
-      attributes: { heads: 2, keyValueHeads: 1, scale: 0.25, rotary },
+      attributes: { heads: 2, keyValueHeads: 1, scale: 0.25, isPacked: true, isRotary: rotary },
       sizes: standardSizes.slice(0, 2).concat({ B: 3, T: 1 }),
     })),
+  },
+  updateCache: {
+    reference: ([cache, at, entries]) => {
+      const [, heads, capacity, size] = cache.shape
+      const time = at.shape[1]
+      const rows = rowsOf(cache)
+      rowsOf(entries).forEach((entry, i) => {
+        const [b, head, t] = [Math.floor(i / (time * heads)), Math.floor(i / time) % heads, i % time]
+        rows[(b * heads + head) * capacity + at.data[b * time + t]] = entry
+      })
+      if (rows.some((row) => row.length !== size)) throw new Error('an entry is not as wide as the cache')
+      return [rows.flat()]
+    },
+    differentiable: [],
+    cases: [
+      {
+        inputs: [
+          float(['B', 2, 8, 4]),
+          int(['B', 'T'], (n, _, { T }) => Array.from({ length: n }, (_, i) => (i % T) + 2 * Math.floor(i / T))),
+          float(['B', 2, 'T', 4]),
+        ],
+        sizes: standardSizes.filter(({ B }) => B > 0),
+      },
+    ],
   },
   dropout: {
     reference: ([x, seed], { rate, salt }) => {
@@ -576,7 +600,7 @@ function countTo(amount: number, size: number): number[] {
  */
 function cachedAttentionReference(
   [queryKeyValue, pastKeys, pastValues, lastPositions, , cos, sin]: readonly NdArray[],
-  { heads, scale, rotary }: { heads: number; scale: number; rotary: boolean },
+  { heads, scale, isRotary }: { heads: number; scale: number; isRotary: boolean },
 ): number[][] {
   const [batch, time] = queryKeyValue.shape
   const [capacity, size] = pastKeys.shape.slice(2)
@@ -584,7 +608,7 @@ function cachedAttentionReference(
   const values = rowsOf(pastValues)
   const isUsed = (i: number) => i % capacity <= lastPositions.data[Math.floor(i / capacity)]
   const present = (rows: number[][]) => rows.flatMap((row, i) => (isUsed(i) ? row : row.map(() => Number.NaN)))
-  const turn = (row: number[], position: number) => (rotary ? rotate(row, cos, sin, position) : row)
+  const turn = (row: number[], position: number) => (isRotary ? rotate(row, cos, sin, position) : row)
   const output = Array.from({ length: batch * time }, (_, i) => {
     const [b, t] = [Math.floor(i / time), i % time]
     const position = lastPositions.data[b] + 1 - time + t
