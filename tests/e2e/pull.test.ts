@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { existsSync, statfsSync, writeFileSync } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type HubServer, startHub } from '../../packages/models/src/hub-server.test-support.ts'
+import { pullModel } from '../../packages/models/src/pull.ts'
+import type { PullEvent } from '../../packages/models/src/pull-events.ts'
 
 // A pull in a process of its own: prints its events and its end as JSON lines. SIGINT aborts it, as the command does.
 const pullScript = `
@@ -100,7 +102,29 @@ test.each(['SIGINT', 'SIGKILL'] as const)('after %s the next pull continues at o
   expect((await readFile(join(folder(), 'model.safetensors'))).equals(weights)).toBe(true)
 })
 
-// A full disk needs a file system of its own, and so root; a limit on the size of files fails the same writes.
+test('a disk that fills up while pulling keeps the part, and the same pull continues', async (context) => {
+  const disk = join(home, 'disk')
+  await mkdir(disk)
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk])
+  if (mounted.status !== 0) return context.skip('a small file system of its own needs root')
+  try {
+    const ballast = join(disk, 'ballast')
+    const fill = (event: PullEvent) => {
+      if (event.kind !== 'start' || event.file !== 'model.safetensors' || event.bytes > 0) return
+      const { bavail, bsize } = statfsSync(disk)
+      writeFileSync(ballast, Buffer.alloc(bavail * bsize - 1_000_000))
+    }
+    const pull = () => pullModel(repo, { home: disk, hubUrl: hub.url, env: {}, now: () => 0, onProgress: fill })
+    await expect(pull()).rejects.toMatchObject({ code: 'DISK_FULL', message: expect.stringMatching(/needed.*free/) })
+    await rm(ballast)
+    expect((await pull()).source).toBe('hub')
+    expect(downloads().at(-1)).toMatch(/range=bytes=[1-9]\d*-$/)
+  } finally {
+    spawnSync('umount', [disk])
+  }
+})
+
+// Fails the same writes without root: a limit on the size of files.
 test.runIf(onPosix)('a write that the system refuses is told as such, and leaves no model', async () => {
   const command = 'trap "" XFSZ; ulimit -f 1000; exec "$0" "$@"'
   const limited = spawn('bash', ['-c', command, process.execPath, ...nodeArguments(repo, hub.url)])

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 
 /** Bytes that a process of this user may still write below `folder`. */
-export async function freeBytes(folder: string): Promise<number> {
+async function freeBytes(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder)
   return bavail * bsize
 }
@@ -48,7 +48,7 @@ export async function diskError(error: unknown, folder: string, needed: number):
 }
 
 /** Makes a folder's entries durable. Windows cannot open a folder, and needs no such call. */
-export async function syncFolder(folder: string): Promise<void> {
+async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')
   try {

@@ -33,14 +33,14 @@ export interface DownloadOptions {
  */
 export async function downloadFile(request: DownloadRequest, options: DownloadOptions): Promise<string> {
   const { target, file, bytes, checksum } = request
-  const ready = await verified(target, bytes, checksum)
+  const ready = await verified(target, bytes, checksum, options.signal)
   if (ready) return ready
-  const part = `${target}.${checksum.hex.slice(0, 12)}.part`
+  const part = partPath(target, checksum)
   await mkdir(dirname(target), { recursive: true })
   let have = (await stat(part).catch(() => undefined))?.size ?? 0
   if (have > bytes) have = 0
   const hash = new FileHash(bytes)
-  await hash.updateFromFile(part, have)
+  await hash.updateFromFile(part, have, options.signal)
   options.onProgress?.({ kind: 'start', file, bytes: have, totalBytes: bytes })
   const finished = have < bytes || bytes === 0 ? await receive(request, options, part, have, hash) : hash
   const { sha256, matches } = finished.finish(checksum)
@@ -53,11 +53,25 @@ export async function downloadFile(request: DownloadRequest, options: DownloadOp
   return sha256
 }
 
+const partPath = (target: string, { hex }: Checksum) => `${target}.${hex.slice(0, 12)}.part`
+
+/** How much of a file lies on the disk already, complete or in part: space that is not needed again. */
+export async function bytesPresent(target: string, file: { bytes: number; checksum: Checksum }): Promise<number> {
+  const found =
+    (await stat(target).catch(() => undefined)) ?? (await stat(partPath(target, file.checksum)).catch(() => undefined))
+  return Math.min(found?.size ?? 0, file.bytes)
+}
+
 /** The sha256 of a file that is already there and right. */
-async function verified(path: string, bytes: number, checksum: Checksum): Promise<string | undefined> {
+async function verified(
+  path: string,
+  bytes: number,
+  checksum: Checksum,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
   if ((await stat(path).catch(() => undefined))?.size !== bytes) return undefined
   const hash = new FileHash(bytes)
-  await hash.updateFromFile(path, bytes)
+  await hash.updateFromFile(path, bytes, signal)
   const { sha256, matches } = hash.finish(checksum)
   return matches ? sha256 : undefined
 }

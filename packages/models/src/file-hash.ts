@@ -20,9 +20,10 @@ export class FileHash {
   }
 
   /** Adds the first `bytes` bytes of a file. */
-  async updateFromFile(path: string, bytes: number): Promise<void> {
+  async updateFromFile(path: string, bytes: number, signal?: AbortSignal): Promise<void> {
     if (bytes === 0) return
-    for await (const chunk of createReadStream(path, { end: bytes - 1, highWaterMark: 1 << 20 })) this.update(chunk)
+    const stream = createReadStream(path, { end: bytes - 1, highWaterMark: 1 << 20, ...(signal && { signal }) })
+    for await (const chunk of stream) this.update(chunk)
   }
 
   /** The sha256, and whether the file is the expected one. */

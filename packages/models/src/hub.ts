@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { HubApiError, type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub'
 import { PlumblineError } from '@plumbline/contracts'
 import { ensureSpace, formatBytes } from './disk.ts'
-import { downloadFile } from './download.ts'
+import { bytesPresent, downloadFile } from './download.ts'
 import type { Checksum } from './file-hash.ts'
 import type { ManifestFile } from './model-cache.ts'
 import { type OnProgress, reason, throwIfAborted } from './pull-events.ts'
@@ -21,7 +21,7 @@ export interface HubOptions {
   onProgress?: OnProgress | undefined
 }
 
-export interface HubFile {
+interface HubFile {
   path: string
   bytes: number
   checksum: Checksum
@@ -81,8 +81,9 @@ export async function planHubPull(
 
 /** Fetches the planned files into `staged`, one after the other. Throws what `downloadFile` throws, or HubUnreachable. */
 export async function downloadPlan(plan: HubPlan, staged: string, options: HubOptions): Promise<ManifestFile[]> {
-  const total = plan.files.reduce((sum, file) => sum + file.bytes, 0)
-  await ensureSpace(staged, total)
+  let missing = 0
+  for (const file of plan.files) missing += file.bytes - (await bytesPresent(join(staged, file.path), file))
+  await ensureSpace(staged, missing)
   const files: ManifestFile[] = []
   for (const { path, bytes, checksum } of plan.files) {
     const url = `${options.hubUrl}/${plan.repo}/resolve/${plan.commit}/${encodeURIComponent(path)}`

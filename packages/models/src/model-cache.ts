@@ -8,7 +8,7 @@ import { withLock } from './cache-lock.ts'
 import { knownModels } from './known-models.ts'
 
 /** `plumbline.json` in a cached model's folder: where it came from and what must be there. */
-export const manifestSchema = z.object({
+const manifestSchema = z.object({
   version: z.literal(1),
   name: z.string(),
   source: z.discriminatedUnion('kind', [
