@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openGguf } from './gguf.ts'
+import { array, f32, f64, type GgufParts, ggufBytes, key, tensor, text, u8, u16, u32, u64 } from './gguf-fixture.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -11,30 +12,10 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-const u8 = (value: number) => Buffer.from([value])
-const u16 = (value: number) => Buffer.from(new Uint16Array([value]).buffer)
-const u32 = (value: number) => Buffer.from(new Uint32Array([value]).buffer)
-const u64 = (value: number | bigint) => Buffer.from(new BigUint64Array([BigInt(value)]).buffer)
-const f32 = (value: number) => Buffer.from(new Float32Array([value]).buffer)
-const f64 = (value: number) => Buffer.from(new Float64Array([value]).buffer)
-const text = (value: string) => Buffer.concat([u64(Buffer.byteLength(value)), Buffer.from(value)])
-const key = (name: string, type: number, ...value: Buffer[]) => Buffer.concat([text(name), u32(type), ...value])
-const array = (type: number, ...values: Buffer[]) => Buffer.concat([u32(type), u64(values.length), ...values])
-const tensor = (name: string, dims: (number | bigint)[], type: number, offset: number) =>
-  Buffer.concat([text(name), u32(dims.length), ...dims.map(u64), u32(type), u64(offset)])
-
-/** A GGUF file of these keys and tensors, padded, with zeros as weights. */
-async function fileOf({
-  keys = [] as Buffer[],
-  tensors = [] as Buffer[],
-  dataBytes = 0,
-  version = 3,
-  keyCount = keys.length as number | bigint,
-  tensorCount = tensors.length as number | bigint,
-}): Promise<string> {
-  const head = Buffer.concat([Buffer.from('GGUF'), u32(version), u64(tensorCount), u64(keyCount), ...keys, ...tensors])
+/** A file of these parts, with zeros as weights. */
+async function fileOf({ dataBytes = 0, ...parts }: GgufParts & { dataBytes?: number }): Promise<string> {
   const path = join(folder, 'test.gguf')
-  await writeFile(path, Buffer.concat([head, Buffer.alloc((32 - (head.length % 32)) % 32), Buffer.alloc(dataBytes)]))
+  await writeFile(path, ggufBytes({ ...parts, data: Buffer.alloc(dataBytes) }))
   return path
 }
 

@@ -1,6 +1,8 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openSafetensors } from './safetensors.ts'
@@ -128,4 +130,21 @@ test('bytes at random never do more than fail', async () => {
       await expect(openSafetensors(path)).rejects.toMatchObject({ code: 'SAFETENSORS_CORRUPT' })
     }),
   )
+})
+
+test('reading takes less than 1.3 times the float32 weights in memory', async () => {
+  const count = 64 << 20
+  const path = await fileOf({ a: entry('BF16', [count], 0, 2 * count) })
+  await truncate(path, 8 + JSON.stringify({ a: entry('BF16', [count], 0, 2 * count) }).length + 2 * count)
+  // A process of its own: the peak is never forgotten.
+  const script = `
+    import { openSafetensors } from ${JSON.stringify(new URL('./safetensors.ts', import.meta.url).href)}
+    const before = process.resourceUsage().maxRSS
+    const { data } = await (await openSafetensors(process.argv[1])).readTensor('a')
+    console.log(data.length, (process.resourceUsage().maxRSS - before) * 1024)`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, path])
+  const [length, bytes] = stdout.trim().split(' ').map(Number)
+  expect(length).toBe(count)
+  expect(bytes).toBeGreaterThan(4 * count * 0.9)
+  expect(bytes).toBeLessThan(4 * count * 1.3)
 })
