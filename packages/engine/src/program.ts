@@ -40,6 +40,8 @@ export async function compile<Outputs extends string>(
     intraOpNumThreads: threads,
     logSeverityLevel: 3,
     graphOptimizationLevel: 'all',
+    // A plan of the memory is kept for each combination of sizes, and ours change with every batch.
+    enableMemPattern: false,
     ...(external.length > 0 && { externalData: external }),
   })
   const types = new Map<string, DataType>(
