@@ -1,0 +1,1 @@
+export const smollm2Path = async (): Promise<string> => process.env.SMOL!
