@@ -24,9 +24,11 @@ const texts = [
 
 /** `plumb …` lines of the code blocks (sh and plain sessions) and of inline code. */
 function plumbLines(text: string): string[] {
-  const blocks = [...text.matchAll(/^```(sh|console)?\n([\s\S]*?)^```/gm)].flatMap(([, , body]) => body.split('\n'))
+  const blocks = [...text.matchAll(/^```(sh|console)?\n([\s\S]*?)^```/gm)].flatMap(([, , body]) =>
+    body.replaceAll(/\\\n\s*/g, ' ').split('\n'),
+  )
   const inline = [...text.replace(/^```[\s\S]*?^```/gm, '').matchAll(/`([^`\n]+)`/g)].map(([, body]) => body)
-  const lines = [...blocks, ...inline].map((line) => line.trim().replace(/^(\$|npx) /, '').replace(/^npx /, ''))
+  const lines = [...blocks, ...inline].map((line) => line.trim().replace(/^(\$ )?(npx )?/, ''))
   // Capitals stand for what the reader fills in: such a line is a form, not a command.
   return lines.filter((line) => /^plumb( |$)/.test(line) && !/ [A-Z]{3,}/.test(line) && !line.includes('…'))
 }
@@ -43,7 +45,7 @@ test('the two commands of the README are those that package.json and .ci/run kno
 test('every npm script that the texts name exists', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
   const named = texts.flatMap((path) => [...read(path).matchAll(/npm run ([\w:]+)/g)].map(([, script]) => script))
-  expect(named.length).toBeGreaterThan(3)
+  expect(named.length).toBeGreaterThan(1)
   expect(named.filter((script) => scripts[script] === undefined)).toEqual([])
 })
 

@@ -1,5 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
@@ -114,14 +116,33 @@ const oldNode = ['/usr/bin/node', '/usr/local/bin/node'].find((path) => existsSy
 const oldVersion = oldNode === undefined ? '' : (await run(oldNode, ['--version'])).stdout
 const isOlder = oldVersion !== '' && Number.parseInt(oldVersion.slice(1), 10) < 24
 
-test.skipIf(!isOlder)(
-  'an older Node hands over to the one that npm installed; status and signals pass through',
-  async () => {
-    const { stdout } = await run(oldNode!, [bin, 'env', '--json'], { env })
-    expect(Number.parseInt(JSON.parse(stdout).node, 10)).toBeGreaterThanOrEqual(24)
-    expect(await run(oldNode!, [bin, 'nothing'], { env }).catch((error) => error.code)).toBe(2)
-  },
-)
+test.skipIf(!isOlder)('an older Node hands over to the one that npm installed', async () => {
+  const { stdout } = await run(oldNode!, [bin, 'env', '--json'], { env })
+  expect(Number.parseInt(JSON.parse(stdout).node, 10)).toBeGreaterThanOrEqual(24)
+  expect(await run(oldNode!, [bin, 'nothing'], { env }).catch((error) => error.code)).toBe(2)
+})
+
+test.skipIf(!isOlder)('the launcher passes signals and statuses on', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'plumb-launch-'))
+  await mkdir(join(folder, 'node_modules', '.bin'), { recursive: true })
+  await mkdir(join(folder, 'plumb', 'bin'), { recursive: true })
+  await mkdir(join(folder, 'plumb', 'src'))
+  await writeFile(join(folder, 'package.json'), '{"type":"module"}')
+  await symlink(process.execPath, join(folder, 'node_modules', '.bin', 'node'))
+  await copyFile(bin, join(folder, 'plumb', 'bin', 'plumb.js'))
+  const main = `process.on('SIGTERM', () => process.exit(7)); setInterval(() => {}, 1000); process.stdout.write('up')`
+  await writeFile(join(folder, 'plumb', 'src', 'main.ts'), main)
+  for (const [signal, expected] of [
+    ['SIGTERM', 7],
+    ['SIGINT', 130],
+  ] as const) {
+    const child = spawn(oldNode!, [join(folder, 'plumb', 'bin', 'plumb.js')], { env })
+    await new Promise((resolve) => child.stdout.once('data', resolve))
+    child.kill(signal)
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(expected)
+  }
+  await rm(folder, { recursive: true })
+})
 
 test.skipIf(!isOlder)('an older Node without one says so in a line', async () => {
   const failed = await run(oldNode!, [bin, 'env'], { env: { ...env, PLUMBLINE_NODE: 'none' } }).catch((error) => error)
