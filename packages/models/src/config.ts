@@ -90,7 +90,8 @@ export interface Gpt2Config extends CommonConfig {
 
 export type ModelConfig = LlamaConfig | Gpt2Config
 
-const modelTypes = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2']
+/** Values of `model_type` in config.json that there is a family for. */
+export const supportedModelTypes: readonly string[] = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2']
 
 /**
  * The model's shape from a Hugging Face config.json.
@@ -98,10 +99,10 @@ const modelTypes = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2']
  */
 export function parseModelConfig(raw: Record<string, unknown>): ModelConfig {
   const type = String(raw.model_type)
-  if (!modelTypes.includes(type)) {
-    const guess = nearest(type, modelTypes)
+  if (!supportedModelTypes.includes(type)) {
+    const guess = nearest(type, supportedModelTypes)
     throw new PlumblineError('UNSUPPORTED_ARCHITECTURE', `config.json: model_type "${type}" is not supported.`, {
-      hint: `Supported: ${modelTypes.join(', ')}.${guess ? ` Did you mean ${guess}?` : ''}`,
+      hint: `Supported: ${supportedModelTypes.join(', ')}.${guess ? ` Did you mean ${guess}?` : ''}`,
     })
   }
   return type === 'gpt2' ? gpt2Config(parse(gpt2Schema, raw)) : llamaConfig(parse(llamaSchema, raw))

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { nearest, PlumblineError } from '@plumbline/contracts'
 import type { Parameter, ParameterMap } from '@plumbline/engine'
+import { supportedModelTypes } from './config.ts'
 import type { GgufMetadata } from './gguf.ts'
 import { readGgufModel } from './gguf-model.ts'
 import { isJsonObject, type JsonObject, readJsonObject, readTextFile } from './json-file.ts'
@@ -23,9 +24,6 @@ export interface LoadedModel {
   }
   readonly generationConfig?: JsonObject
 }
-
-/** Values of `model_type` that we read from Hugging Face folders. */
-export const supportedModelTypes: readonly string[] = ['llama', 'qwen2', 'qwen3', 'gpt2']
 
 const SINGLE_FILE = 'model.safetensors'
 const INDEX_FILE = 'model.safetensors.index.json'
