@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 
@@ -22,7 +23,9 @@ export async function writeFolder(
   let draft: string | undefined
   try {
     await mkdir(dirname(target), { recursive: true })
-    draft = await mkdtemp(join(dirname(target), `.${basename(target)}.draft-`))
+    // Not mkdtemp, whose folders only their owner may read.
+    draft = join(dirname(target), `.${basename(target)}.draft-${randomUUID()}`)
+    await mkdir(draft)
     await write(draft)
     for (const name of await readdir(draft)) await flush(join(draft, name))
     await flush(draft)

@@ -140,7 +140,7 @@ function layoutOf(part: string, suffix: string, config: JsonObject): Layout {
 }
 
 /** Reads one tensor as float32, in chunks of a few MB, and undoes the converter's change of layout. */
-export async function readGgufTensor(
+async function readGgufTensor(
   tensor: GgufTensor,
   name = tensor.name,
   layout: Layout = { kind: 'same' },

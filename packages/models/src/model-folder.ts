@@ -156,7 +156,7 @@ async function readWeightMap(path: string): Promise<Record<string, string>> {
   if (!isJsonObject(weightMap) || Object.keys(weightMap).length === 0) throw invalid('weight_map names no tensors')
   for (const [tensor, shard] of Object.entries(weightMap)) {
     // Separators of both systems: a file name must not lead out of the folder anywhere.
-    const isPlain = typeof shard === 'string' && shard === basename(shard) && !/[\\/:\0]|^\.{1,2}$/.test(shard)
+    const isPlain = typeof shard === 'string' && shard === basename(shard) && !/[\\/:\0]|^\.{0,2}$/.test(shard)
     if (!isPlain)
       throw invalid(`tensor ${tensor} lies in ${JSON.stringify(shard)}, not a plain file name in the folder`)
   }
