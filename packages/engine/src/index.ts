@@ -1,6 +1,16 @@
 export { gradients } from './autodiff.ts'
 export { Graph, type Tensor } from './graph.ts'
 export {
+  createLoraParameters,
+  type LoraLinearOptions,
+  type LoraModule,
+  type LoraScale,
+  loraLinear,
+  loraNames,
+  type MergeOptions,
+  mergeLora,
+} from './lora.ts'
+export {
   type CachedAttentionAttributes,
   type CachedAttentionInputs,
   cachedAttention,
