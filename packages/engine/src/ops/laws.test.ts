@@ -253,6 +253,14 @@ describe('shapes that do not go together are refused with both named', () => {
       expect(apply).toThrow(expect.objectContaining({ code: 'SHAPE_MISMATCH' }))
   })
 
+  test('a constant of another shape than its numbers', () => {
+    const mismatch = expect.objectContaining({ code: 'SHAPE_MISMATCH' })
+    expect(() => graph.constant(Float32Array.of(1, 2))).toThrow(mismatch)
+    expect(() => graph.constant(Float32Array.of(1, 2), [3])).toThrow(mismatch)
+    expect(() => graph.constant(1, [2])).toThrow(mismatch)
+    expect(graph.constant(Float32Array.of(1, 2), [2]).shape).toEqual([2])
+  })
+
   test('tensors of two graphs', () => {
     const stranger = stopGradient(new Graph().input('x', 'float32', [5]))
     expect(() => add(five, stranger)).toThrow(expect.objectContaining({ code: 'GRAPH_MISMATCH' }))

@@ -7,7 +7,7 @@ import type { Random } from '../random.ts'
 import { type DataType, normalizeAxis, type Shape } from '../shape.ts'
 import type { ops } from './table.ts'
 
-export interface NdArray {
+interface NdArray {
   readonly data: readonly number[]
   readonly shape: readonly number[]
 }
