@@ -55,7 +55,7 @@ export interface LowerOptions {
   readonly baked?: ReadonlyMap<string, Float32Array>
 }
 
-/** Lowers what `outputs` need of the graph to an ONNX model. Outputs are named by their keys. */
+/** Lowers what `outputs` need of the graph to an ONNX model. Outputs are named by `outputName` of their keys. */
 export function lowerGraph(
   graph: Graph,
   outputs: Readonly<Record<string, Tensor>>,
@@ -74,9 +74,12 @@ export function lowerGraph(
     })
   }
   // Identity gives an output its key even when the tensor is an input or is asked for twice; ONNX Runtime removes it.
-  for (const [key, tensor] of Object.entries(outputs)) writer.rename(nameOf(tensor), key)
+  for (const [key, tensor] of Object.entries(outputs)) writer.rename(nameOf(tensor), outputName(key))
   return writer.finish(outputs, baked)
 }
+
+/** A gradient may be asked for under its parameter's name, so outputs have names of their own. */
+export const outputName = (key: string) => `output:${key}`
 
 function createWriter(graph: Graph) {
   const nodes: NodeProto[] = []
@@ -149,7 +152,7 @@ function createWriter(graph: Graph) {
         name: 'plumbline',
         node: nodes,
         input: inputs.map((tensor) => valueInfo(tensor.id, tensor.type, tensor.shape)),
-        output: Object.entries(outputs).map(([key, { type, shape }]) => valueInfo(key, type, shape)),
+        output: Object.entries(outputs).map(([key, { type, shape }]) => valueInfo(outputName(key), type, shape)),
         initializer: [...initializers.values(), ...external.map(({ proto }) => proto)],
       }
       return {

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { PlumblineError } from '@plumbline/contracts'
 import ort from 'onnxruntime-node'
 import type { Graph, Tensor } from './graph.ts'
-import { type LowerOptions, lowerGraph } from './lower.ts'
+import { type LowerOptions, lowerGraph, outputName } from './lower.ts'
 import type { DataType } from './shape.ts'
 
 /** Numbers with their shape, as a program is fed and as it answers. */
@@ -52,9 +52,12 @@ export async function compile<Outputs extends string>(
       const inputs: Record<string, ort.Tensor> = {}
       for (const name of inputNames) inputs[name] = toOrt(types.get(name)!, name, feeds[name])
       const fetches: Record<string, ort.Tensor | null> = {}
-      for (const key of keys) fetches[key] = into[key] ? toOrt(outputs[key].type, key, into[key]) : null
+      for (const key of keys) fetches[outputName(key)] = into[key] ? toOrt(outputs[key].type, key, into[key]) : null
       const results = await session.run(inputs, fetches as ort.InferenceSession.FetchesType)
-      return Object.fromEntries(keys.map((key) => [key, into[key] ?? fromOrt(results[key])])) as Record<Outputs, Value>
+      return Object.fromEntries(keys.map((key) => [key, into[key] ?? fromOrt(results[outputName(key)])])) as Record<
+        Outputs,
+        Value
+      >
     },
     dispose: () => session.release(),
   }

@@ -40,17 +40,26 @@ export const rope: Op<[x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor]> 
   gradient: ({ inputs: [, cos, sin, positions], outputGradient }) => [rope(outputGradient, cos, neg(sin), positions)],
 })
 
-export interface CachedAttentionAttributes {
-  readonly heads: number
-  readonly keyValueHeads: number
-  readonly scale: number
-  /** Whether to rotate q and k by the tables. */
-  readonly rotary: boolean
-}
+/**
+ * A key-value cache with new entries in their places: cache [B, K, S, D], positions [B, T] int32, entries
+ * [B, K, T, D] → the cache after it. Inference only: gradients stop here.
+ */
+export const updateCache: Op<[cache: Tensor, positions: Tensor, entries: Tensor]> = defineOp({
+  name: 'updateCache',
+  infer: ([cache]) => ({ type: cache.type, shape: cache.shape }),
+  lower: (emit, [cache, positions, entries], { inputs }) => {
+    const spread = emit.node('Unsqueeze', [positions, emit.ints([1, 3])])
+    const indices = emit.node('Expand', [spread, emit.shape(inputs[2].shape)])
+    return emit.node('ScatterElements', [cache, indices, entries], { axis: 2 })
+  },
+})
 
 export interface CachedAttentionInputs {
-  /** [B, T, (heads + 2·keyValueHeads)·D], the three side by side. */
-  readonly queryKeyValue: Tensor
+  /** [B, T, heads·D]; or q, k and v side by side, [B, T, (heads + 2·keyValueHeads)·D], without `key` and `value`. */
+  readonly query: Tensor
+  /** [B, T, keyValueHeads·D]. */
+  readonly key?: Tensor
+  readonly value?: Tensor
   /** [B, keyValueHeads, S, D]; updated in place when the program is given one buffer for past and present. */
   readonly pastKeys: Tensor
   readonly pastValues: Tensor
@@ -58,38 +67,58 @@ export interface CachedAttentionInputs {
   readonly lastPositions: Tensor
   /** [1] int32: the longest length after this call. */
   readonly totalLength: Tensor
-  /** [S, D/2]. */
+  /** [S, D/2]: q and k are rotated by these, if given. */
   readonly cos?: Tensor
   readonly sin?: Tensor
 }
 
+interface CachedAttentionAttributes {
+  readonly heads: number
+  readonly keyValueHeads: number
+  readonly scale: number
+  readonly isPacked: boolean
+  readonly isRotary: boolean
+}
+
 const cachedAttentionDefinition: OpDefinition<CachedAttentionAttributes> = {
   name: 'cachedAttention',
-  infer: ([queryKeyValue, pastKeys, pastValues], { heads, keyValueHeads }) => {
+  infer: (inputs, { heads, keyValueHeads, isPacked }) => {
+    const [query] = inputs
+    const [pastKeys, pastValues] = inputs.slice(isPacked ? 1 : 3)
     const size = pastKeys.shape[3] as number
-    const width = queryKeyValue.shape[2]
-    if (width !== (heads + 2 * keyValueHeads) * size)
+    const expected = (isPacked ? heads + 2 * keyValueHeads : heads) * size
+    if (query.shape[2] !== expected)
       throw new PlumblineError(
         'SHAPE_MISMATCH',
-        `cachedAttention: ${formatShape(queryKeyValue.shape)} is not ${heads} + 2 × ${keyValueHeads} heads of ${formatShape(pastKeys.shape)}.`,
+        `cachedAttention: ${formatShape(query.shape)} with a cache ${formatShape(pastKeys.shape)}: the width should be ${expected}.`,
       )
-    const output = { type: queryKeyValue.type, shape: [...queryKeyValue.shape.slice(0, 2), heads * size] }
+    const output = { type: query.type, shape: [...query.shape.slice(0, 2), heads * size] }
     return [output, { type: pastKeys.type, shape: pastKeys.shape }, { type: pastValues.type, shape: pastValues.shape }]
   },
-  lower: (emit, [queryKeyValue, ...rest], { attributes: { heads, keyValueHeads, scale, rotary } }) =>
-    emit.nodes('GroupQueryAttention', 3, [queryKeyValue, '', '', ...rest], {
+  lower: (emit, names, { attributes: { heads, keyValueHeads, scale, isPacked, isRotary } }) => {
+    const [query, ...rest] = names
+    return emit.nodes('GroupQueryAttention', 3, isPacked ? [query, '', '', ...rest] : names, {
       num_heads: heads,
       kv_num_heads: keyValueHeads,
       scale: { float: scale },
-      do_rotary: rotary ? 1 : 0,
-    }),
+      do_rotary: isRotary ? 1 : 0,
+    })
+  },
 }
 
-function callCachedAttention(inputs: CachedAttentionInputs, attributes: CachedAttentionAttributes) {
-  const { queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, cos, sin } = inputs
-  const tables = cos && sin ? [cos, sin] : []
-  const tensors = [queryKeyValue, pastKeys, pastValues, lastPositions, totalLength, ...tables]
-  const [output, presentKeys, presentValues] = apply(cachedAttentionDefinition, tensors, attributes)
+function callCachedAttention(
+  inputs: CachedAttentionInputs,
+  attributes: { readonly heads: number; readonly keyValueHeads: number; readonly scale: number },
+) {
+  const { query, key, value, pastKeys, pastValues, lastPositions, totalLength, cos, sin } = inputs
+  const tensors = [query, key, value, pastKeys, pastValues, lastPositions, totalLength, cos, sin].filter(
+    (t) => t !== undefined,
+  )
+  const [output, presentKeys, presentValues] = apply(cachedAttentionDefinition, tensors, {
+    ...attributes,
+    isPacked: key === undefined,
+    isRotary: cos !== undefined,
+  })
   return { output, presentKeys, presentValues }
 }
 

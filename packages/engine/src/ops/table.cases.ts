@@ -224,14 +224,14 @@ const matmulCases = matmulShapes.flatMap(([name, a, b]) =>
 )
 
 const CAPACITY = 8
-const cachedInputs = (rotary: boolean): InputSpec[] => [
-  float(['B', 'T', (2 + 2) * 16]),
+const cachedInputs = (isPacked: boolean, isRotary: boolean): InputSpec[] => [
+  ...(isPacked ? [(2 + 2) * 16] : [2 * 16, 16, 16]).map((width) => float(['B', 'T', width])),
   float(['B', 1, CAPACITY, 16]),
   float(['B', 1, CAPACITY, 16]),
   // A prompt starts from an empty cache; single tokens follow as many as their sequence has.
   int(['B'], (amount, _, { T }) => Array.from({ length: amount }, (_, i) => (T > 1 ? T - 1 : CAPACITY - 3 - 2 * i))),
   int([1], (_count, _random, { T }) => [T > 1 ? T : CAPACITY - 2]),
-  ...(rotary
+  ...(isRotary
     ? [Math.cos, Math.sin].map((f) => float([CAPACITY, 8], (n) => Array.from({ length: n }, (_, i) => f(i / 5))))
     : []),
 ]
@@ -543,12 +543,38 @@ export const cases = {
   cachedAttention: {
     reference: cachedAttentionReference,
     differentiable: [],
-    cases: [false, true].map((rotary) => ({
-      name: rotary ? 'rotary' : 'no positions',
-      inputs: cachedInputs(rotary),
-      attributes: { heads: 2, keyValueHeads: 1, scale: 0.25, rotary },
-      sizes: standardSizes.slice(0, 2).concat({ B: 3, T: 1 }),
-    })),
+    cases: [false, true].flatMap((isRotary) =>
+      [false, true].map((isPacked) => ({
+        name: `${isRotary ? 'rotary' : 'no positions'}, q, k and v ${isPacked ? 'side by side' : 'apart'}`,
+        inputs: cachedInputs(isPacked, isRotary),
+        attributes: { heads: 2, keyValueHeads: 1, scale: 0.25, isPacked, isRotary },
+        sizes: standardSizes.slice(0, 2).concat({ B: 3, T: 1 }),
+      })),
+    ),
+  },
+  updateCache: {
+    reference: ([cache, at, entries]) => {
+      const [, heads, capacity, size] = cache.shape
+      const time = at.shape[1]
+      const rows = rowsOf(cache)
+      rowsOf(entries).forEach((entry, i) => {
+        const [b, head, t] = [Math.floor(i / (time * heads)), Math.floor(i / time) % heads, i % time]
+        rows[(b * heads + head) * capacity + at.data[b * time + t]] = entry
+      })
+      if (rows.some((row) => row.length !== size)) throw new Error('an entry is not as wide as the cache')
+      return [rows.flat()]
+    },
+    differentiable: [],
+    cases: [
+      {
+        inputs: [
+          float(['B', 2, 8, 4]),
+          int(['B', 'T'], (n, _, { T }) => Array.from({ length: n }, (_, i) => (i % T) + 2 * Math.floor(i / T))),
+          float(['B', 2, 'T', 4]),
+        ],
+        sizes: standardSizes.filter(({ B }) => B > 0),
+      },
+    ],
   },
   dropout: {
     reference: ([x, seed], { rate, salt }) => {
@@ -575,20 +601,22 @@ function countTo(amount: number, size: number): number[] {
  * What the cache holds past the last position is of no use and left open.
  */
 function cachedAttentionReference(
-  [queryKeyValue, pastKeys, pastValues, lastPositions, , cos, sin]: readonly NdArray[],
-  { heads, scale, rotary }: { heads: number; scale: number; rotary: boolean },
+  inputs: readonly NdArray[],
+  { heads, scale, isPacked, isRotary }: { heads: number; scale: number; isPacked: boolean; isRotary: boolean },
 ): number[][] {
-  const [batch, time] = queryKeyValue.shape
+  const [pastKeys, pastValues, lastPositions, , cos, sin] = inputs.slice(isPacked ? 1 : 3)
+  const projections = inputs.slice(0, isPacked ? 1 : 3).map(rowsOf)
+  const [batch, time] = inputs[0].shape
   const [capacity, size] = pastKeys.shape.slice(2)
   const keys = rowsOf(pastKeys)
   const values = rowsOf(pastValues)
   const isUsed = (i: number) => i % capacity <= lastPositions.data[Math.floor(i / capacity)]
   const present = (rows: number[][]) => rows.flatMap((row, i) => (isUsed(i) ? row : row.map(() => Number.NaN)))
-  const turn = (row: number[], position: number) => (rotary ? rotate(row, cos, sin, position) : row)
+  const turn = (row: number[], position: number) => (isRotary ? rotate(row, cos, sin, position) : row)
   const output = Array.from({ length: batch * time }, (_, i) => {
     const [b, t] = [Math.floor(i / time), i % time]
     const position = lastPositions.data[b] + 1 - time + t
-    const row = rowsOf(queryKeyValue)[i]
+    const row = projections.flatMap((rows) => rows[i]) // q, k, v
     const part = (index: number) => row.slice(index * size, (index + 1) * size)
     keys[b * capacity + position] = turn(part(heads), position)
     values[b * capacity + position] = part(heads + 1)
