@@ -1,5 +1,15 @@
 export { gradients } from './autodiff.ts'
 export { Graph, type Tensor } from './graph.ts'
+export {
+  createLoraParameters,
+  type LoraLinearOptions,
+  type LoraModule,
+  type LoraScale,
+  loraLinear,
+  loraNames,
+  type MergeOptions,
+  mergeLora,
+} from './lora.ts'
 export { type CachedAttentionInputs, cachedAttention, rope, updateCache } from './ops/attention.ts'
 export { type DropoutAttributes, dropout } from './ops/dropout.ts'
 export {
