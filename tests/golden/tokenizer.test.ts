@@ -60,7 +60,7 @@ describe('a small vocabulary', () => {
 
   test.each(Object.keys(golden.rows))('pre = %s', (pre) => {
     const tokenizer = byteLevel(pre)
-    strings.forEach((text, i) => expectSame(tokenizer, text, golden.rows[pre][i] ?? golden.rows.smollm[i]))
+    for (const [i, text] of strings.entries()) expectSame(tokenizer, text, golden.rows[pre][i] ?? golden.rows.smollm[i])
   })
 
   test('broken ids decode alike', () => expectDecodes(byteLevel('smollm'), golden.decodes))
@@ -70,7 +70,7 @@ describe('a small vocabulary', () => {
     const token_type = tokens.map((_: string, id: number) => (id < 3 ? 3 : id < 259 ? 6 : 1))
     const fields = { model: 'llama', tokens, scores, token_type, bos_token_id: 1, eos_token_id: 2, unknown_token_id: 0 }
     const tokenizer = loadTokenizer(tokenizerFromGguf(prefixed(fields)))
-    rows.forEach((row: Row, i: number) => expectSame(tokenizer, strings[i], row))
+    for (const [i, row] of rows.entries()) expectSame(tokenizer, strings[i], row)
     expectDecodes(tokenizer, decodes)
     expect(tokenizer.encode('a')[0]).toBe(1) // BOS, as Llama's files mean it when they say nothing
   })
@@ -93,7 +93,7 @@ describe('SmolLM2', () => {
 
   test.skipIf(!tokenizer)(`several thousand strings${title}`, () => {
     const { strings, rows, decodes } = read('tokenizer-smollm2.json')
-    strings.forEach((text: string, i: number) => expectSame(tokenizer!, text, rows[i]))
+    for (const [i, text] of strings.entries()) expectSame(tokenizer!, text, rows[i])
     expectDecodes(tokenizer!, decodes)
   })
 })
