@@ -166,8 +166,72 @@ def tiny():
     decodes = broken_decodes(byte_level(tokens, merges, "smollm", SPECIALS, ["<user_defined>"]), len(tokens))
     write("tokenizer-tiny.json", "python tests/golden/tokenizer.py tiny", {
         "strings": chosen, "byteLevel": {"tokens": tokens, "merges": [" ".join(m) for m in merges]}, "rows": rows, "decodes": decodes,
-        "sentencePiece": sentence_piece(strings, generate_merges, chosen),
+        "variants": variants(strings), "sentencePiece": sentence_piece(strings, generate_merges, chosen),
     })
+
+
+def variants(strings):
+    """The other parts of tokenizer.json, each over the bare byte alphabet."""
+    from tokenizers import processors
+
+    alphabet = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()) + ["th", "er", "in", "\u2581a", "\u2581t"])}
+    merges = [("t", "h"), ("e", "r"), ("i", "n")]
+    samples = strings[: len(FIXED)] + ["x<l>  y", "x  <l>y", "  <l>  ", "x<r>  y", "a<w>b", "a <w> b", "<w>", "é<w>", "<w>1", "<w>_", "a<n>b", "A<N>b", "x \u0085<l>y", "<r>\ufeffx", "<l><r> <w> <l>", "<r> <r>"]
+    made = []
+
+    def add(name, change, vocab=alphabet, merges=merges, **model):
+        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, **model))
+        tokenizer.pre_tokenizer = GPT2
+        tokenizer.decoder = decoders.ByteLevel()
+        change(tokenizer)
+        source = tokenizer.to_str()
+        rows = []
+        for text in samples:
+            tokenizer.encode_special_tokens = False
+            parsed = tokenizer.encode(text, add_special_tokens=True).ids
+            tokenizer.encode_special_tokens = True
+            plain = tokenizer.encode(text, add_special_tokens=False).ids
+            rows.append([parsed, plain, tokenizer.decode(parsed, skip_special_tokens=False)])
+        made.append({"name": name, "json": json.loads(source), "rows": rows})
+
+    def flags(tokenizer):
+        tokenizer.normalizer = normalizers.Lowercase()
+        tokenizer.add_special_tokens([AddedToken("<l>", lstrip=True, normalized=False), AddedToken("<r>", rstrip=True, normalized=False)])
+        tokenizer.add_tokens([AddedToken("<w>", single_word=True, normalized=False), AddedToken("<n>", normalized=True), "<user_defined>"])
+
+    def bos_eos(tokenizer):
+        tokenizer.add_special_tokens(["<s>", "</s>"])
+        ids = [(t, tokenizer.token_to_id(t)) for t in ("<s>", "</s>")]
+        template = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A $B", special_tokens=ids)
+        tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), template])
+
+    def set_pre(pre):
+        return lambda tokenizer: setattr(tokenizer, "pre_tokenizer", pre)
+
+    def metaspace(scheme):
+        def change(tokenizer):
+            tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+            tokenizer.decoder = decoders.Metaspace(prepend_scheme=scheme)
+            tokenizer.add_special_tokens(["<s>"])
+
+        return change
+
+    sequence = pre_tokenizers.Sequence
+    add("flags of added tokens", flags)
+    add("BOS and EOS", bos_eos)
+    add("prefix space", set_pre(pre_tokenizers.ByteLevel(add_prefix_space=True)))
+    add("runs of digits", set_pre(sequence([pre_tokenizers.Digits(individual_digits=False), BYTES])))
+    add("punctuation", set_pre(sequence([pre_tokenizers.Punctuation(), BYTES])))
+    add("runs of punctuation", set_pre(sequence([pre_tokenizers.Punctuation("contiguous"), BYTES])))
+    add("removed", set_pre(sequence([pre_tokenizers.Split(Regex(r"\s+"), "removed"), BYTES])))
+    add("removed, inverted", set_pre(sequence([pre_tokenizers.Split(Regex(r"\w+"), "removed", invert=True), BYTES])))
+    add("a split by a text", set_pre(sequence([pre_tokenizers.Split(".", "isolated"), BYTES])))
+    add("Falcon's order", set_pre(sequence([pre_tokenizers.Punctuation("contiguous"), GPT2, pre_tokenizers.Digits(individual_digits=False)])))
+    pieces = {**alphabet, "\u2581": len(alphabet)}
+    joined = [("\u2581", "a"), ("\u2581", "t"), *merges]
+    for scheme in ("always", "first", "never"):
+        add(f"Metaspace {scheme}", metaspace(scheme), vocab={**pieces, "<unk>": len(pieces)}, merges=joined, unk_token="<unk>", fuse_unk=scheme != "never")
+    return {"samples": samples, "made": made}
 
 
 def sentence_piece(strings, generate_merges, chosen):

@@ -65,6 +65,19 @@ describe('a small vocabulary', () => {
 
   test('broken ids decode alike', () => expectDecodes(byteLevel('smollm'), golden.decodes))
 
+  test.each<{ name: string; json: object; rows: [number[], number[], string][] }>(golden.variants.made)(
+    '$name',
+    (variant) => {
+      const tokenizer = loadTokenizer({ tokenizerJson: variant.json })
+      for (const [i, [parsed, unparsed, decoded]] of variant.rows.entries()) {
+        const text: string = golden.variants.samples[i]
+        expect(tokenizer.encode(text, { parseSpecial: true }), JSON.stringify(text)).toEqual(parsed)
+        expect(tokenizer.encode(text, plain), JSON.stringify(text)).toEqual(unparsed)
+        expect(tokenizer.decode(parsed), JSON.stringify(text)).toBe(decoded)
+      }
+    },
+  )
+
   test('SentencePiece from scores', () => {
     const { tokens, scores, rows, decodes } = golden.sentencePiece
     const token_type = tokens.map((_: string, id: number) => (id < 3 ? 3 : id < 259 ? 6 : 1))

@@ -106,12 +106,14 @@ export function createMarker(specialTokens: readonly string[], mark: string): (i
     return text.slice(0, at) + marked + text.slice(at + core.length)
   }
   // A role was checked, and chooses the template's branches; keys are looked up by name unless a token is in them.
-  return ({ messages, ...rest }) => ({
+  // Tools are the program's own, and their types are compared with words: there, only whole tokens are marked.
+  return ({ messages, documents, ...rest }) => ({
     messages: messages.map((message) => ({
       ...(mapStrings(message, markText, markInside) as ChatMessage),
       role: message.role,
     })),
-    ...(mapStrings(rest, markText, markInside) as typeof rest),
+    documents: mapStrings(documents, markText, markInside) as typeof documents,
+    ...(mapStrings(rest, markInside, markInside) as typeof rest),
   })
 }
 
