@@ -109,4 +109,11 @@ describe('SmolLM2', () => {
     for (const [i, text] of strings.entries()) expectSame(tokenizer!, text, rows[i])
     expectDecodes(tokenizer!, decodes)
   })
+
+  test.skipIf(!tokenizer)(`conversations${title}`, () => {
+    for (const { messages, addGenerationPrompt, parsed, ids } of read('tokenizer-smollm2.json').chats) {
+      expect(tokenizer!.encodeChat(messages, { addGenerationPrompt })).toEqual(ids)
+      expect(tokenizer!.encodeChat(messages, { addGenerationPrompt, parseSpecial: true })).toEqual(parsed)
+    }
+  })
 })

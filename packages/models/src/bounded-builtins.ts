@@ -1,7 +1,7 @@
 /** Longest text that a template may make, in UTF-16 units; some million tokens. */
-export const MAX_TEXT_LENGTH = 1 << 22
+const MAX_TEXT_LENGTH = 1 << 22
 /** Longest list that a template may make. */
-export const MAX_LIST_LENGTH = 1 << 20
+const MAX_LIST_LENGTH = 1 << 20
 
 export class TemplateLimit extends Error {}
 
