@@ -33,5 +33,6 @@ export {
   encodeChatCompletion,
   type LoadTokenizerOptions,
   loadTokenizer,
+  type MarkedText,
   type Tokenizer,
 } from './tokenizer.ts'

@@ -49,8 +49,9 @@ export interface Tokenizer {
   encode(text: string, options?: EncodeOptions): number[]
   /** Text as transformers' `decode(ids, clean_up_tokenization_spaces=False)`; unknown ids are left out. */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string
-  /** Decodes ids as they come; see `createTextStream`. */
+  /** The token as the vocabulary writes it (`Ġthe`), undefined for an unknown id. */
   idToToken(id: number): string | undefined
+  /** Turns such tokens into text; `createTextStream` is the same for ids. */
   decodeStream(): DecodeStream
 
   /** Text for a person to read. Errors: those of `checkMessages` and `compileTemplate`, `NO_CHAT_TEMPLATE`. */
