@@ -8,6 +8,7 @@ export { type GgufFile, type GgufMetadata, type GgufTensor, type GgufValue, open
 export { type TokenizerFiles, tokenizerFromGguf } from './gguf-tokenizer.ts'
 export { type KnownModel, knownModels } from './known-models.ts'
 export { type LanguageModel, type LoadLanguageModelOptions, loadLanguageModel } from './language-model.ts'
+export { adaptWithLora, type CreateAdapterOptions, createAdapter, linearModules, mergeAdapter } from './lora.ts'
 export {
   type CachedModel,
   listModels,

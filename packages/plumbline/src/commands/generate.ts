@@ -3,6 +3,7 @@ import type { Completion, LanguageModel, TokenEvent } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import {
+  adapterField,
   chatTemplateField,
   modelField,
   samplingFields,
@@ -10,7 +11,7 @@ import {
   textOrMessages,
 } from '../fields-of-models.ts'
 import { readJsonLines } from '../json-lines.ts'
-import { openModel } from '../open-model.ts'
+import { modelOptions, openModel } from '../open-model.ts'
 import { printable } from '../terminal-text.ts'
 import type { World } from '../world.ts'
 
@@ -22,6 +23,7 @@ const config = z.object({
   num_generations: z.number().int().min(1).max(1000).default(1).describe('answers for each prompt'),
   batch_size: z.number().int().min(1).max(1024).default(16).describe('answers written at the same time, at most'),
   parse_special: z.boolean().default(false).describe('read special tokens in prompts as such, as transformers does'),
+  adapter: adapterField,
   chat_template: chatTemplateField,
 })
 
@@ -45,7 +47,7 @@ export const generate = defineCommand({
   config,
   async run(config, world) {
     const prompts = await readPrompts(config, world)
-    const model = await openModel(config.model, world, { chatTemplate: config.chat_template })
+    const model = await openModel(config.model, world, modelOptions(config))
     const promptIds = prompts.map((prompt) => encodePrompt(model, prompt, config.parse_special))
     const total = prompts.length * config.num_generations
     const isStreamed = total === 1 && !world.json

@@ -2,9 +2,15 @@ import { PlumblineError } from '@plumbline/contracts'
 import type { LanguageModel, PromptCompletion } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
-import { chatTemplateField, modelField, type TextOrMessages, textOrMessages } from '../fields-of-models.ts'
+import {
+  adapterField,
+  chatTemplateField,
+  modelField,
+  type TextOrMessages,
+  textOrMessages,
+} from '../fields-of-models.ts'
 import { readJsonLines } from '../json-lines.ts'
-import { openModel } from '../open-model.ts'
+import { modelOptions, openModel } from '../open-model.ts'
 import type { World } from '../world.ts'
 import { encodePrompt } from './generate.ts'
 
@@ -28,6 +34,7 @@ export const score = defineCommand({
     data: z.string().describe('JSON lines with the columns "prompt" and "completion": text or messages; - for stdin'),
     reward_model: z.string().optional().describe('a sequence-classification model with one label'),
     parse_special: z.boolean().default(false).describe('read special tokens in texts as such, as transformers does'),
+    adapter: adapterField,
     chat_template: chatTemplateField,
   }),
   async run(config, world) {
@@ -38,7 +45,7 @@ export const score = defineCommand({
       rows.push(value)
       lines.push(line)
     }
-    const model = await openModel(config.model, world, { chatTemplate: config.chat_template })
+    const model = await openModel(config.model, world, modelOptions(config))
     const encoded = await encodeRows(model, rows, config.parse_special)
     const logprobs = await scoreRows(model, encoded, world)
     const rewards =
