@@ -1,4 +1,5 @@
 export { gradients } from './autodiff.ts'
+export { compileGradients, type GradientProgram, type GradientProgramOptions } from './gradient-program.ts'
 export { Graph, type Tensor } from './graph.ts'
 export {
   createLoraParameters,
