@@ -1,7 +1,33 @@
+export { completionFeeds, forwardFeeds, type PromptCompletion } from './batch.ts'
 export type { MarkedText } from './chat-codec.ts'
 export { encodeChatCompletion } from './chat-completion.ts'
 export type { ChatMessage, ChatOptions } from './chat-template.ts'
+export { type ModelConfig, parseModelConfig, supportedModelTypes } from './config.ts'
+export { createDecoder, type Decoder } from './decoder.ts'
+export { buildCachedForward, buildForward, type Forward, headName, rowsOf, targetLogprobs } from './forward.ts'
+export { type Completion, checkPromptLengths, type GenerateOptions, generate, type TokenEvent } from './generate.ts'
+export { type GgufFile, type GgufMetadata, type GgufTensor, type GgufValue, openGguf } from './gguf.ts'
 export { type TokenizerFiles, tokenizerFromGguf } from './gguf-tokenizer.ts'
+export { type KnownModel, knownModels } from './known-models.ts'
+export { type LanguageModel, type LoadLanguageModelOptions, loadLanguageModel } from './language-model.ts'
+export {
+  type CachedModel,
+  listModels,
+  type Manifest,
+  plumblineHome,
+  removeModel,
+  resolveModel,
+} from './model-cache.ts'
+export { type LoadedModel, loadModelFolder } from './model-folder.ts'
+export { type Adapt, createModelGraph } from './model-graph.ts'
+export { type Adapter, loadAdapter, type SaveAdapterOptions, saveAdapter } from './peft.ts'
+export { type PulledModel, type PullOptions, pullModel } from './pull.ts'
+export type { PullEvent } from './pull-events.ts'
+export { createRewardScorer, type RewardScorer } from './reward.ts'
+export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
+export { argmax, type SamplingOptions } from './sampling.ts'
+export { type ModelToSave, type SaveModelOptions, saveModelFolder } from './save-model-folder.ts'
+export { createScorer, lengthSortedBatches, type Scorer } from './score.ts'
 export {
   createTextStream,
   type DecodeOptions,

@@ -1,0 +1,67 @@
+/** The op table: every op there is. A row is the op itself, with its shape rule, lowering and gradient. */
+import type { OpDefinition } from '../graph.ts'
+import { cachedAttention, rope, updateCache } from './attention.ts'
+import { dropout } from './dropout.ts'
+import {
+  add,
+  div,
+  exp,
+  geluTanh,
+  greater,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  sigmoid,
+  silu,
+  softplus,
+  sqrt,
+  stopGradient,
+  sub,
+  tanh,
+} from './elementwise.ts'
+import { embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
+import { concat, expand, pad, reshape, slice, sum, transpose } from './layout.ts'
+import { matmul } from './matmul.ts'
+import { layerNorm, logSoftmax, rmsNorm, softmax } from './normalization.ts'
+
+export const ops = {
+  add,
+  cachedAttention,
+  updateCache,
+  concat,
+  div,
+  dropout,
+  embedding,
+  exp,
+  expand,
+  geluTanh,
+  greater,
+  layerNorm,
+  log,
+  logSoftmax,
+  matmul,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  pad,
+  pick,
+  placeLast,
+  reshape,
+  rmsNorm,
+  rope,
+  scatterAddRows,
+  sigmoid,
+  silu,
+  slice,
+  softmax,
+  softplus,
+  sqrt,
+  stopGradient,
+  sub,
+  sum,
+  tanh,
+  transpose,
+} satisfies Record<string, { readonly definition: OpDefinition<never> }>

@@ -1,0 +1,75 @@
+import { availableParallelism } from 'node:os'
+import { PlumblineError } from '@plumbline/contracts'
+import ort from 'onnxruntime-node'
+import type { Graph, Tensor } from './graph.ts'
+import { type LowerOptions, lowerGraph, outputName } from './lower.ts'
+import type { DataType } from './shape.ts'
+
+/** Numbers with their shape, as a program is fed and as it answers. */
+export interface Value {
+  readonly data: Float32Array | Int32Array | Uint32Array | BigInt64Array
+  readonly shape: readonly number[]
+}
+
+export type Feeds = Readonly<Record<string, Value>>
+
+export interface CompileOptions extends LowerOptions {
+  /** Threads of ONNX Runtime; all cores by default. */
+  readonly threads?: number
+}
+
+/** A compiled graph. One run at a time. */
+export interface Program<Outputs extends string = string> {
+  /**
+   * Computes the outputs. `into` gives buffers that are written in place; an output without one gets a new buffer.
+   * Feeds that the outputs do not need are ignored, so one feed fits all programs of a graph.
+   */
+  run(feeds: Feeds, into?: Partial<Readonly<Record<Outputs, Value>>>): Promise<Readonly<Record<Outputs, Value>>>
+  readonly inputNames: readonly string[]
+  dispose(): Promise<void>
+}
+
+/** Compiles what the outputs need. Nothing depends on the run-time sizes: one program serves all batches. */
+export async function compile<Outputs extends string>(
+  graph: Graph,
+  outputs: Readonly<Record<Outputs, Tensor>>,
+  { threads = availableParallelism(), ...options }: CompileOptions = {},
+): Promise<Program<Outputs>> {
+  const { bytes, external, inputNames } = lowerGraph(graph, outputs, options)
+  const session = await ort.InferenceSession.create(bytes, {
+    intraOpNumThreads: threads,
+    logSeverityLevel: 3,
+    graphOptimizationLevel: 'all',
+    // A plan of the memory is kept for each combination of sizes, and ours change with every batch.
+    enableMemPattern: false,
+    ...(external.length > 0 && { externalData: external }),
+  })
+  const types = new Map<string, DataType>(
+    [...graph.inputs, ...graph.parameters].map(([name, { type }]) => [name, type]),
+  )
+  const keys = Object.keys(outputs) as Outputs[]
+  return {
+    inputNames,
+    async run(feeds, into = {}) {
+      const inputs: Record<string, ort.Tensor> = {}
+      for (const name of inputNames) inputs[name] = toOrt(types.get(name)!, name, feeds[name])
+      const fetches: Record<string, ort.Tensor | null> = {}
+      for (const key of keys) fetches[outputName(key)] = into[key] ? toOrt(outputs[key].type, key, into[key]) : null
+      const results = await session.run(inputs, fetches as ort.InferenceSession.FetchesType)
+      return Object.fromEntries(keys.map((key) => [key, into[key] ?? fromOrt(results[outputName(key)])])) as Record<
+        Outputs,
+        Value
+      >
+    },
+    dispose: () => session.release(),
+  }
+}
+
+function toOrt(type: DataType, name: string, value: Value | undefined): ort.Tensor {
+  if (!value) throw new PlumblineError('FEED_MISSING', `the program needs a value for ${name}.`)
+  return new ort.Tensor(type as 'float32', value.data as Float32Array, value.shape)
+}
+
+function fromOrt({ data, dims }: ort.Tensor): Value {
+  return { data: data as Float32Array, shape: dims }
+}

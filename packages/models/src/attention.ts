@@ -1,0 +1,212 @@
+import {
+  add,
+  cachedAttention,
+  greater,
+  matmul,
+  multiplyDims,
+  reshape,
+  rmsNorm,
+  rope,
+  scale,
+  slice,
+  softmax,
+  type Tensor,
+  transpose,
+  updateCache,
+} from '@plumbline/engine'
+import type { ModelGraph } from './model-graph.ts'
+
+/** What a family says about one attention layer. */
+export interface AttentionLayer {
+  readonly index: number
+  readonly heads: number
+  readonly keyValueHeads: number
+  readonly headSize: number
+  readonly hiddenSize: number
+  readonly hasBias: boolean
+  /** Modules of the projections: three, or one that gives q, k and v side by side (GPT-2, weights [in, out]). */
+  readonly projections: readonly [query: string, key: string, value: string] | readonly [packed: string]
+  /** RMS norms of each query and key head (Qwen3): names of their weights. */
+  readonly headNorms?: { readonly query: string; readonly key: string; readonly epsilon: number }
+}
+
+/** Computes z [B, T, heads · headSize] from the normed residual stream x [B, T, hiddenSize]. */
+export type Attend = (model: ModelGraph, x: Tensor, layer: AttentionLayer) => Tensor
+
+/** Rotation tables, [positions, headSize / 2]. */
+export interface RopeInputs {
+  readonly cos: Tensor
+  readonly sin: Tensor
+}
+
+/** Added to the score of a token that may not be looked at. Finite: a row with nothing to see stays a number. */
+export const MASKED = -1e9
+
+const swapTimeAndHeads = { permutation: [0, 2, 1, 3] }
+
+export interface FullAttentionInputs {
+  /** [B, T] */
+  readonly positions: Tensor
+  /** [B, 1, T, T]: 0 where a token may look, a large negative number where it may not. */
+  readonly attentionBias: Tensor
+  readonly tables?: RopeInputs
+}
+
+/**
+ * Attention over whole sequences, differentiable and with every activation named. Since the mask is fed, causal,
+ * padded, packed and prefix-sharing batches are all one program.
+ */
+export function fullAttention({ positions, attentionBias, tables }: FullAttentionInputs): Attend {
+  return (model, x, layer) => {
+    const { heads, keyValueHeads, headSize } = layer
+    const hook = (name: string, tensor: Tensor) => model.hook(`blocks.${layer.index}.attn.${name}`, tensor)
+    const [batch, time] = x.shape
+    const [query, key, value] = projectHeads(model, x, layer, hook)
+    const rotate = (head: Tensor, name: string) => {
+      const ordered = transpose(head, swapTimeAndHeads)
+      if (!tables) return ordered
+      const turned = rope(ordered, tables.cos, tables.sin, positions)
+      hook(name, transpose(turned, swapTimeAndHeads))
+      return turned
+    }
+    // The query heads that share a key head become one taller matrix: no copies of keys and values.
+    const tall = multiplyDims([heads / keyValueHeads, time])
+    const queries = reshape(rotate(query, 'hook_rot_q'), { shape: [batch, keyValueHeads, tall, headSize] })
+    const keys = rotate(key, 'hook_rot_k') // [B, K, T, D]
+    const values = transpose(value, swapTimeAndHeads) // [B, K, T, D]
+    const products = matmul(queries, keys, { transposeB: true, alpha: 1 / Math.sqrt(headSize) })
+    const byHead = reshape(products, { shape: [batch, heads, time, time] })
+    const scores = hook('hook_attn_scores', add(byHead, attentionBias))
+    const pattern = hook('hook_pattern', softmax(scores)) // [B, H, T, T]
+    const mixed = matmul(reshape(pattern, { shape: [batch, keyValueHeads, tall, time] }), values)
+    const z = transpose(reshape(mixed, { shape: [batch, heads, time, headSize] }), swapTimeAndHeads)
+    return reshape(hook('hook_z', z), { shape: [batch, time, heads * headSize] })
+  }
+}
+
+/** Queries, keys and values by head: [B, T, H, D], [B, T, K, D], [B, T, K, D]. */
+function projectHeads(
+  model: ModelGraph,
+  x: Tensor,
+  layer: AttentionLayer,
+  hook: (name: string, tensor: Tensor) => Tensor,
+): [Tensor, Tensor, Tensor] {
+  const { heads, keyValueHeads, headSize, headNorms } = layer
+  const [batch, time] = x.shape
+  const byHead = (tensor: Tensor, count: number) => reshape(tensor, { shape: [batch, time, count, headSize] })
+  const [q, k, v] = project(model, x, layer)
+  const query = hook('hook_q', byHead(q, heads))
+  const key = hook('hook_k', byHead(k, keyValueHeads))
+  const value = hook('hook_v', byHead(v, keyValueHeads))
+  if (!headNorms) return [query, key, value]
+  const { epsilon } = headNorms
+  const norm = (tensor: Tensor, weight: string) => rmsNorm(tensor, model.parameter(weight, [headSize]), { epsilon })
+  return [norm(query, headNorms.query), norm(key, headNorms.key), value]
+}
+
+function project(model: ModelGraph, x: Tensor, layer: AttentionLayer): [Tensor, Tensor, Tensor] {
+  const { heads, keyValueHeads, headSize, hiddenSize: inFeatures, hasBias, projections } = layer
+  const widths = [heads * headSize, keyValueHeads * headSize, keyValueHeads * headSize]
+  if (projections.length === 3) {
+    const [q, k, v] = projections.map((module, i) =>
+      model.linear(x, module, { inFeatures, outFeatures: widths[i], hasBias }),
+    )
+    return [q, k, v]
+  }
+  const outFeatures = widths[0] + widths[1] + widths[2]
+  const packed = model.linear(x, projections[0], { inFeatures, outFeatures, hasBias, isTransposed: true })
+  const part = (start: number, width: number) => slice(packed, { axis: 2, start, end: start + width })
+  return [part(0, widths[0]), part(widths[0], widths[1]), part(widths[0] + widths[1], widths[2])]
+}
+
+export interface CachedAttentionState {
+  /** [B, T] */
+  readonly positions: Tensor
+  /** [B] int32: index of each sequence's last token after this call. */
+  readonly lastPositions: Tensor
+  /** [1] int32: the longest length after this call. */
+  readonly totalLength: Tensor
+  /** [S] int32: 0, 1, 2, … */
+  readonly cacheIndices: Tensor
+  readonly tables?: RopeInputs
+  /** Called with the new keys and values of each layer, which become outputs. */
+  readonly onCache: (layer: number, keys: Tensor, values: Tensor) => void
+}
+
+/** Names of a layer's cache as inputs of a generation program, [B, K, S, D] each. */
+export const cacheNames = (layer: number) => ({ keys: `cache.${layer}.keys`, values: `cache.${layer}.values` })
+
+/** ONNX Runtime's fused attention wants whole vectors of 16. */
+const FUSED_HEAD_MULTIPLE = 16
+
+/** Causal attention for generation, over a key-value cache; no gradients. */
+export function attentionWithCache(state: CachedAttentionState, lowering: 'plain' | 'fused' = 'fused'): Attend {
+  return (model, x, layer) => {
+    const names = cacheNames(layer.index)
+    const shape = ['B', layer.keyValueHeads, 'S', layer.headSize]
+    const past = {
+      keys: model.graph.input(names.keys, 'float32', shape),
+      values: model.graph.input(names.values, 'float32', shape),
+    }
+    const isFused = lowering === 'fused' && layer.headSize % FUSED_HEAD_MULTIPLE === 0
+    const { output, keys, values } = (isFused ? fusedWithCache : plainWithCache)(model, x, layer, state, past)
+    state.onCache(layer.index, keys, values)
+    return output
+  }
+}
+
+interface Cache {
+  readonly keys: Tensor
+  readonly values: Tensor
+}
+
+function fusedWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, state: CachedAttentionState, past: Cache) {
+  const { heads, keyValueHeads, headSize } = layer
+  const { lastPositions, totalLength, tables } = state
+  const { output, presentKeys, presentValues } = cachedAttention(
+    {
+      ...packedOrSeparate(model, x, layer),
+      pastKeys: past.keys,
+      pastValues: past.values,
+      lastPositions,
+      totalLength,
+      ...tables,
+    },
+    { heads, keyValueHeads, scale: 1 / Math.sqrt(headSize) },
+  )
+  return { output, keys: presentKeys, values: presentValues }
+}
+
+function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, state: CachedAttentionState, past: Cache) {
+  const { heads, keyValueHeads, headSize } = layer
+  const { positions, cacheIndices, tables } = state
+  const [batch, time] = x.shape
+  const [query, key, value] = projectHeads(model, x, layer, (_name, tensor) => tensor)
+  const byHead = (tensor: Tensor) => transpose(tensor, swapTimeAndHeads)
+  const rotate = (tensor: Tensor) => (tables ? rope(byHead(tensor), tables.cos, tables.sin, positions) : byHead(tensor))
+  const keys = updateCache(past.keys, positions, rotate(key))
+  const values = updateCache(past.values, positions, byHead(value))
+  const tall = multiplyDims([heads / keyValueHeads, time])
+  const queries = reshape(rotate(query), { shape: [batch, keyValueHeads, tall, headSize] })
+  const products = matmul(queries, keys, { transposeB: true, alpha: 1 / Math.sqrt(headSize) })
+  const isLater = greater(cacheIndices, reshape(positions, { shape: [batch, 1, time, 1] })) // [B, 1, T, S]
+  const scores = add(reshape(products, { shape: [batch, heads, time, 'S'] }), scale(isLater, MASKED))
+  const pattern = reshape(softmax(scores), { shape: [batch, keyValueHeads, tall, 'S'] })
+  const mixed = reshape(matmul(pattern, values), { shape: [batch, heads, time, headSize] })
+  return { output: reshape(byHead(mixed), { shape: [batch, time, heads * headSize] }), keys, values }
+}
+
+/** One product for q, k and v where nothing stands between it and the attention. */
+function packedOrSeparate(model: ModelGraph, x: Tensor, layer: AttentionLayer) {
+  const { heads, keyValueHeads, headSize, hiddenSize: inFeatures, hasBias, projections, headNorms } = layer
+  const widths = [heads * headSize, keyValueHeads * headSize, keyValueHeads * headSize]
+  if (projections.length === 1) {
+    const outFeatures = widths[0] + widths[1] + widths[2]
+    return { query: model.linear(x, projections[0], { inFeatures, outFeatures, hasBias, isTransposed: true }) }
+  }
+  if (!headNorms) return { query: model.joinedLinear(x, projections, { inFeatures, outFeatures: widths, hasBias }) }
+  const [batch, time] = x.shape
+  const [query, key, value] = projectHeads(model, x, layer, (_name, tensor) => tensor)
+  const flat = (tensor: Tensor, width: number) => reshape(tensor, { shape: [batch, time, width] })
+  return { query: flat(query, widths[0]), key: flat(key, widths[1]), value: flat(value, widths[2]) }
+}

@@ -1,0 +1,72 @@
+import { PlumblineError } from '@plumbline/contracts'
+import type { Feeds } from '@plumbline/engine'
+import { MASKED } from './attention.ts'
+import type { ModelConfig } from './config.ts'
+import { type RopeTables, ropeTables } from './rope-tables.ts'
+
+/**
+ * Right-padded sequences as the feeds of `buildForward`. Padding is never looked at by real tokens, so it changes no
+ * real number. Throws SEQUENCE_TOO_LONG when a sequence does not fit the model.
+ */
+export function forwardFeeds(config: ModelConfig, sequences: readonly (readonly number[])[]): Feeds {
+  const batch = sequences.length
+  const time = Math.max(1, ...sequences.map(({ length }) => length))
+  if (time > config.maxPositions)
+    throw new PlumblineError(
+      'SEQUENCE_TOO_LONG',
+      `a sequence has ${time} tokens; the model has ${config.maxPositions} positions.`,
+      {
+        hint: 'Shorten it, or cut it with --max-length.',
+      },
+    )
+  const ids = new Int32Array(batch * time)
+  const positions = Int32Array.from({ length: batch * time }, (_, i) => i % time)
+  const bias = new Float32Array(batch * time * time)
+  sequences.forEach((sequence, row) => {
+    ids.set(sequence, row * time)
+    for (let query = 0; query < time; query++) {
+      const start = (row * time + query) * time
+      bias.fill(MASKED, start + query + 1, start + time)
+    }
+  })
+  return {
+    ids: { data: ids, shape: [batch, time] },
+    positions: { data: positions, shape: [batch, time] },
+    attentionBias: { data: bias, shape: [batch, 1, time, time] },
+    ...ropeFeeds(config, time),
+  }
+}
+
+/** A prompt and what follows it, as tokens. */
+export interface PromptCompletion {
+  readonly promptIds: readonly number[]
+  readonly completionIds: readonly number[]
+}
+
+/** Feeds of `buildForward` with `targetLogprobs`: every completion token is a target, in order of rows and tokens. */
+export function completionFeeds(config: ModelConfig, batch: readonly PromptCompletion[]): Feeds {
+  const sequences = batch.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds])
+  const feeds = forwardFeeds(config, sequences)
+  const [, time] = feeds.ids.shape
+  const rows = batch.flatMap(({ promptIds, completionIds }, row) =>
+    completionIds.map((_, i) => row * time + promptIds.length + i - 1),
+  )
+  const targets = batch.flatMap(({ completionIds }) => completionIds)
+  const vector = (values: readonly number[]) => ({ data: Int32Array.from(values), shape: [values.length] })
+  return { ...feeds, rows: vector(rows), targets: vector(targets) }
+}
+
+const tablesByConfig = new WeakMap<ModelConfig, { tables: RopeTables; positions: number }>()
+
+/** Rotation tables for at least `positions` positions; none for families without. */
+export function ropeFeeds(config: ModelConfig, positions: number): Feeds {
+  if (config.family !== 'llama') return {}
+  let known = tablesByConfig.get(config)
+  if (!known || known.positions < positions) {
+    const size = Math.min(config.maxPositions, Math.max(256, 2 ** Math.ceil(Math.log2(positions))))
+    known = { tables: ropeTables(config, Math.max(size, positions)), positions: Math.max(size, positions) }
+    tablesByConfig.set(config, known)
+  }
+  const shape = [known.positions, config.headSize / 2]
+  return { ropeCos: { data: known.tables.cos, shape }, ropeSin: { data: known.tables.sin, shape } }
+}

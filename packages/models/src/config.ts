@@ -1,0 +1,185 @@
+import { nearest, PlumblineError } from '@plumbline/contracts'
+import { z } from 'zod'
+
+const size = z.number().int().positive().max(1e9)
+
+/** Rope settings as `rope_scaling` (transformers 4) and `rope_parameters` (transformers 5) have them. */
+const ropeSchema = z.object({
+  rope_type: z.string().optional(),
+  type: z.string().optional(),
+  rope_theta: z.number().positive().optional(),
+  factor: z.number().positive().optional(),
+  low_freq_factor: z.number().positive().optional(),
+  high_freq_factor: z.number().positive().optional(),
+  original_max_position_embeddings: size.optional(),
+})
+
+const llamaSchema = z.object({
+  model_type: z.enum(['llama', 'mistral', 'qwen2', 'qwen3']),
+  vocab_size: size,
+  hidden_size: size,
+  intermediate_size: size,
+  num_hidden_layers: size.max(10_000),
+  num_attention_heads: size,
+  num_key_value_heads: size.nullish(),
+  head_dim: size.nullish(),
+  max_position_embeddings: size.default(2048),
+  rms_norm_eps: z.number().positive().default(1e-6),
+  rope_theta: z.number().positive().optional(),
+  rope_scaling: ropeSchema.nullish(),
+  rope_parameters: ropeSchema.nullish(),
+  tie_word_embeddings: z.boolean().default(false),
+  attention_bias: z.boolean().optional(),
+  mlp_bias: z.boolean().optional(),
+  hidden_act: z.enum(['silu', 'swish']).default('silu'),
+  sliding_window: size.nullish(),
+  use_sliding_window: z.boolean().optional(),
+})
+
+const gpt2Schema = z.object({
+  model_type: z.literal('gpt2'),
+  vocab_size: size,
+  n_embd: size,
+  n_head: size,
+  n_layer: size.max(10_000),
+  n_inner: size.nullish(),
+  n_positions: size.default(1024),
+  layer_norm_epsilon: z.number().positive().default(1e-5),
+  activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh']).default('gelu_new'),
+  tie_word_embeddings: z.boolean().default(true),
+  scale_attn_weights: z.literal(true).default(true),
+  scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
+})
+
+/** What every family needs to tell the rest of the system. */
+interface CommonConfig {
+  readonly vocabSize: number
+  readonly hiddenSize: number
+  readonly layers: number
+  readonly heads: number
+  readonly keyValueHeads: number
+  /** Width of one head. */
+  readonly headSize: number
+  readonly maxPositions: number
+  readonly epsilon: number
+  readonly hasTiedHead: boolean
+  readonly intermediateSize: number
+}
+
+export interface RopeScaling {
+  readonly type: 'default' | 'linear' | 'llama3'
+  readonly factor: number
+  readonly lowFrequencyFactor: number
+  readonly highFrequencyFactor: number
+  readonly originalMaxPositions: number
+}
+
+export interface LlamaConfig extends CommonConfig {
+  readonly family: 'llama'
+  readonly ropeTheta: number
+  readonly ropeScaling: RopeScaling
+  readonly hasQueryKeyValueBias: boolean
+  readonly hasOutputBias: boolean
+  readonly hasMlpBias: boolean
+  readonly hasHeadNorms: boolean
+}
+
+export interface Gpt2Config extends CommonConfig {
+  readonly family: 'gpt2'
+}
+
+export type ModelConfig = LlamaConfig | Gpt2Config
+
+/** Values of `model_type` in config.json that there is a family for. */
+export const supportedModelTypes: readonly string[] = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2']
+
+/**
+ * The model's shape from a Hugging Face config.json.
+ * Throws UNSUPPORTED_ARCHITECTURE for an unknown model_type, BAD_MODEL_CONFIG for values that cannot be.
+ */
+export function parseModelConfig(raw: Record<string, unknown>): ModelConfig {
+  const type = String(raw.model_type)
+  if (!supportedModelTypes.includes(type)) {
+    const guess = nearest(type, supportedModelTypes)
+    throw new PlumblineError('UNSUPPORTED_ARCHITECTURE', `config.json: model_type "${type}" is not supported.`, {
+      hint: `Supported: ${supportedModelTypes.join(', ')}.${guess ? ` Did you mean ${guess}?` : ''}`,
+    })
+  }
+  return type === 'gpt2' ? gpt2Config(parse(gpt2Schema, raw)) : llamaConfig(parse(llamaSchema, raw))
+}
+
+function parse<T extends z.ZodType>(schema: T, raw: unknown): z.infer<T> {
+  const result = schema.safeParse(raw)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  throw bad(`${issue.path.join('.')}: ${issue.message}.`)
+}
+
+function bad(message: string): PlumblineError {
+  return new PlumblineError('BAD_MODEL_CONFIG', `config.json: ${message}`, {
+    hint: 'The file is damaged or describes a variant that Plumbline does not know. Pull the model again.',
+  })
+}
+
+function llamaConfig(raw: z.infer<typeof llamaSchema>): LlamaConfig {
+  const heads = raw.num_attention_heads
+  const keyValueHeads = raw.num_key_value_heads ?? heads
+  const headSize = raw.head_dim ?? raw.hidden_size / heads
+  if (!Number.isInteger(headSize) || headSize % 2 !== 0) throw bad(`head size ${headSize} is not an even integer.`)
+  if (heads % keyValueHeads !== 0) throw bad(`${heads} heads do not share ${keyValueHeads} key-value heads evenly.`)
+  const hasWindow = raw.sliding_window && raw.use_sliding_window !== false && raw.model_type !== 'llama'
+  if (hasWindow && raw.sliding_window! < raw.max_position_embeddings)
+    throw bad(`sliding_window ${raw.sliding_window}: windowed attention is not supported.`)
+  return {
+    family: 'llama',
+    vocabSize: raw.vocab_size,
+    hiddenSize: raw.hidden_size,
+    intermediateSize: raw.intermediate_size,
+    layers: raw.num_hidden_layers,
+    heads,
+    keyValueHeads,
+    headSize,
+    maxPositions: raw.max_position_embeddings,
+    epsilon: raw.rms_norm_eps,
+    hasTiedHead: raw.tie_word_embeddings,
+    ropeTheta: raw.rope_parameters?.rope_theta ?? raw.rope_theta ?? 10_000,
+    ropeScaling: ropeScaling(raw),
+    hasQueryKeyValueBias: raw.attention_bias ?? raw.model_type === 'qwen2',
+    hasOutputBias: raw.model_type !== 'qwen2' && (raw.attention_bias ?? false),
+    hasMlpBias: raw.mlp_bias ?? false,
+    hasHeadNorms: raw.model_type === 'qwen3',
+  }
+}
+
+function ropeScaling(raw: z.infer<typeof llamaSchema>): RopeScaling {
+  const scaling = raw.rope_parameters ?? raw.rope_scaling ?? {}
+  const type = scaling.rope_type ?? scaling.type ?? 'default'
+  if (type !== 'default' && type !== 'linear' && type !== 'llama3')
+    throw bad(`rope scaling "${type}" is not supported (default, linear, llama3 are).`)
+  if (type !== 'default' && scaling.factor === undefined) throw bad(`rope scaling "${type}" needs a factor.`)
+  return {
+    type,
+    factor: scaling.factor ?? 1,
+    lowFrequencyFactor: scaling.low_freq_factor ?? 1,
+    highFrequencyFactor: scaling.high_freq_factor ?? 4,
+    originalMaxPositions: scaling.original_max_position_embeddings ?? raw.max_position_embeddings,
+  }
+}
+
+function gpt2Config(raw: z.infer<typeof gpt2Schema>): Gpt2Config {
+  const headSize = raw.n_embd / raw.n_head
+  if (!Number.isInteger(headSize)) throw bad(`n_embd ${raw.n_embd} is not divisible by n_head ${raw.n_head}.`)
+  return {
+    family: 'gpt2',
+    vocabSize: raw.vocab_size,
+    hiddenSize: raw.n_embd,
+    intermediateSize: raw.n_inner ?? 4 * raw.n_embd,
+    layers: raw.n_layer,
+    heads: raw.n_head,
+    keyValueHeads: raw.n_head,
+    headSize,
+    maxPositions: raw.n_positions,
+    epsilon: raw.layer_norm_epsilon,
+    hasTiedHead: raw.tie_word_embeddings,
+  }
+}

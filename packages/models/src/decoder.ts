@@ -1,0 +1,165 @@
+import {
+  type CompileOptions,
+  compile,
+  div,
+  logSoftmax,
+  type ParameterMap,
+  softmax,
+  type Value,
+} from '@plumbline/engine'
+import { ropeFeeds } from './batch.ts'
+import type { ModelConfig } from './config.ts'
+import { buildCachedForward } from './forward.ts'
+import { JOIN } from './model-graph.ts'
+
+/** What the model says of the next token of each sequence, [B, vocabSize] each. */
+export interface NextTokens {
+  readonly vocabSize: number
+  readonly logits: Float32Array
+  readonly logprobs: Float32Array
+  /** softmax(logits / temperature). */
+  readonly probabilities: Float32Array
+}
+
+/**
+ * A model with its weights packed for ONNX Runtime's kernels and a key-value cache of `slots` sequences of at most
+ * `length` tokens. Sequences sit in the first slots; a slot's length is the caller's to remember.
+ */
+export interface Decoder {
+  readonly slots: number
+  readonly length: number
+  /** Reads prompts into the slots from `first` on. */
+  prefill(first: number, prompts: readonly (readonly number[])[], temperatures: readonly number[]): Promise<NextTokens>
+  /** Appends one token to each of the first slots, which hold `lengths` tokens so far. */
+  step(tokens: readonly number[], lengths: readonly number[], temperatures: readonly number[]): Promise<NextTokens>
+  /** Copies the first `length` positions of one slot to another. */
+  copySlot(from: number, to: number, length: number): void
+  dispose(): Promise<void>
+}
+
+export interface DecoderOptions extends Pick<CompileOptions, 'threads'> {
+  readonly slots: number
+  readonly length: number
+}
+
+/** Compiles a decoder. The weights are copied: later changes of `parameters` do not reach it. */
+export async function createDecoder(
+  config: ModelConfig,
+  parameters: ParameterMap,
+  { slots, length, threads }: DecoderOptions,
+): Promise<Decoder> {
+  const forward = buildCachedForward(config)
+  const { graph } = forward
+  const logits = forward.logitsAt(graph.input('rows', 'int32', ['B']))
+  const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['B', 1])))
+  const outputs = { logits, logprobs: logSoftmax(logits), probabilities, ...prefixed(forward.caches) }
+  const baked = bakedParameters(graph.parameters.keys(), parameters)
+  const program = await compile(graph, outputs, { baked, threads })
+
+  const { keyValueHeads, headSize, vocabSize } = config
+  const head = length * headSize
+  const slot = keyValueHeads * head
+  const caches = Object.keys(forward.caches).map((name) => [name, new Float32Array(slots * slot)] as const)
+  const indices = Int32Array.from({ length }, (_, i) => i)
+  const fixed = { ...ropeFeeds(config, length), cacheIndices: { data: indices, shape: [length] } }
+  const scores = [0, 1, 2].map(() => new Float32Array(slots * vocabSize))
+
+  async function run(
+    first: number,
+    ids: Int32Array,
+    time: number,
+    starts: readonly number[],
+    lengths: readonly number[],
+    temperatures: readonly number[],
+  ): Promise<NextTokens> {
+    const batch = lengths.length
+    const positions = ids.map((_, i) => starts[Math.floor(i / time)] + (i % time))
+    const rows = Int32Array.from(lengths, (size, row) => row * time + size - 1 - starts[row])
+    const cacheShape = [batch, keyValueHeads, length, headSize]
+    const feeds: Record<string, Value> = {
+      ids: { data: ids, shape: [batch, time] },
+      positions: { data: positions, shape: [batch, time] },
+      rows: { data: rows, shape: [batch] },
+      lastPositions: { data: Int32Array.from(lengths, (size) => size - 1), shape: [batch] },
+      totalLength: { data: Int32Array.of(Math.max(...lengths)), shape: [1] },
+      // Greedy rows never read their probabilities; any temperature but 0 will do.
+      temperatures: { data: Float32Array.from(temperatures, (t) => t || 1), shape: [batch, 1] },
+      ...fixed,
+    }
+    const into: Record<string, Value> = {}
+    for (const [name, data] of caches) {
+      const value = { data: data.subarray(first * slot, (first + batch) * slot), shape: cacheShape }
+      feeds[name] = value
+      into[presentName(name)] = value
+    }
+    const [logits, logprobs, probabilities] = scores.map((data) => data.subarray(0, batch * vocabSize))
+    for (const [name, data] of Object.entries({ logits, logprobs, probabilities }))
+      into[name] = { data, shape: [batch, vocabSize] }
+    await program.run(feeds, into)
+    return { vocabSize, logits, logprobs, probabilities }
+  }
+
+  return {
+    slots,
+    length,
+    prefill(first, prompts, temperatures) {
+      const time = Math.max(...prompts.map((prompt) => prompt.length))
+      const ids = new Int32Array(prompts.length * time)
+      prompts.forEach((prompt, row) => {
+        ids.set(prompt, row * time)
+      })
+      const lengths = prompts.map((prompt) => prompt.length)
+      return run(
+        first,
+        ids,
+        time,
+        lengths.map(() => 0),
+        lengths,
+        temperatures,
+      )
+    },
+    step: (tokens, lengths, temperatures) =>
+      run(
+        0,
+        Int32Array.from(tokens),
+        1,
+        lengths,
+        lengths.map((size) => size + 1),
+        temperatures,
+      ),
+    copySlot(from, to, size) {
+      for (const [, data] of caches)
+        for (let k = 0; k < keyValueHeads; k++) {
+          const start = from * slot + k * head
+          data.copyWithin(to * slot + k * head, start, start + size * headSize)
+        }
+    },
+    dispose: () => program.dispose(),
+  }
+}
+
+const presentName = (name: string) => `present.${name}`
+
+function prefixed<T>(record: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [presentName(name), value]))
+}
+
+/** Values of the graph's parameters; joined ones are put together. */
+function bakedParameters(names: Iterable<string>, parameters: ParameterMap): Map<string, Float32Array> {
+  const baked = new Map<string, Float32Array>()
+  for (const name of names) {
+    const parts = name.split(JOIN).map((part) => parameters.get(part)!.data)
+    baked.set(name, parts.length === 1 ? parts[0] : concatenate(parts))
+  }
+  return baked
+}
+
+function concatenate(parts: readonly Float32Array[]): Float32Array {
+  const joined = new Float32Array(parts.reduce((size, part) => size + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    joined.set(part, offset)
+    offset += part.length
+  }
+  return joined
+}

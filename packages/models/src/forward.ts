@@ -1,0 +1,113 @@
+import { embedding, type Graph, logSoftmax, matmul, multiplyDims, pick, reshape, type Tensor } from '@plumbline/engine'
+import {
+  type Attend,
+  attentionWithCache,
+  type CachedAttentionState,
+  cacheNames,
+  fullAttention,
+  type RopeInputs,
+} from './attention.ts'
+import type { ModelConfig } from './config.ts'
+import { gpt2 } from './gpt2.ts'
+import { llama } from './llama.ts'
+import { type Adapt, createModelGraph, type ModelGraph } from './model-graph.ts'
+
+export interface Forward {
+  readonly graph: Graph
+  /** After the last norm, [B, T, hiddenSize]. */
+  readonly hidden: Tensor
+  /** Scores over the vocabulary at some positions: rows [M] of the flattened batch → [M, vocabSize]. */
+  logitsAt(rows: Tensor): Tensor
+  /** Scores everywhere, [B, T, vocabSize]. */
+  logits(): Tensor
+  readonly model: ModelGraph
+}
+
+/**
+ * A model over whole sequences: for losses, scores and explanations. Inputs: `ids` and `positions` [B, T] int32,
+ * `attentionBias` [B, 1, T, T], and for rotary models `ropeCos`, `ropeSin` [P, headSize / 2].
+ */
+export function buildForward(config: ModelConfig, { graph, adapt }: { graph?: Graph; adapt?: Adapt } = {}): Forward {
+  const model = createModelGraph({ graph, adapt })
+  const ids = model.graph.input('ids', 'int32', ['B', 'T'])
+  const positions = model.graph.input('positions', 'int32', ['B', 'T'])
+  const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])
+  const attend = fullAttention({ positions, attentionBias, tables: ropeInputs(model, config) })
+  return withHead(model, config, trunk(model, config, ids, positions, attend))
+}
+
+export interface CachedForward extends Forward {
+  /** The caches after the call, by the names of their inputs. */
+  readonly caches: Readonly<Record<string, Tensor>>
+}
+
+/**
+ * A model that continues sequences from a key-value cache. Inputs: `ids` and `positions` [B, T] int32 (right-padded),
+ * `lastPositions` [B] int32, `totalLength` [1] int32, `cacheIndices` [S] int32, the caches [B, K, S, D], and the rotation
+ * tables.
+ */
+export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fused' = 'fused'): CachedForward {
+  const model = createModelGraph()
+  const ids = model.graph.input('ids', 'int32', ['B', 'T'])
+  const positions = model.graph.input('positions', 'int32', ['B', 'T'])
+  const caches: Record<string, Tensor> = {}
+  const state: CachedAttentionState = {
+    positions,
+    lastPositions: model.graph.input('lastPositions', 'int32', ['B']),
+    totalLength: model.graph.input('totalLength', 'int32', [1]),
+    cacheIndices: model.graph.input('cacheIndices', 'int32', ['S']),
+    tables: ropeInputs(model, config),
+    onCache(layer, keys, values) {
+      const names = cacheNames(layer)
+      caches[names.keys] = keys
+      caches[names.values] = values
+    },
+  }
+  const hidden = trunk(model, config, ids, positions, attentionWithCache(state, lowering))
+  return { ...withHead(model, config, hidden), caches }
+}
+
+function trunk(model: ModelGraph, config: ModelConfig, ids: Tensor, positions: Tensor, attend: Attend): Tensor {
+  if (config.family === 'llama') return llama(model, config, ids, attend)
+  return gpt2(model, config, ids, positions, attend)
+}
+
+function ropeInputs({ graph }: ModelGraph, config: ModelConfig): RopeInputs | undefined {
+  if (config.family !== 'llama') return undefined
+  const shape = ['P', config.headSize / 2]
+  return { cos: graph.input('ropeCos', 'float32', shape), sin: graph.input('ropeSin', 'float32', shape) }
+}
+
+function withHead(model: ModelGraph, config: ModelConfig, hidden: Tensor): Forward {
+  const head = (x: Tensor) =>
+    matmul(x, model.parameter(headName(config), [config.vocabSize, config.hiddenSize]), { transposeB: true })
+  return {
+    model,
+    graph: model.graph,
+    hidden,
+    logits: () => head(hidden),
+    logitsAt: (rows) => head(rowsOf(hidden, rows)),
+  }
+}
+
+/**
+ * log p(target | what stands before it) at M positions, [M]. Adds the inputs `rows` [M] int32 (positions in the
+ * flattened batch, each the one before its target) and `targets` [M] int32. Scores are computed at these rows alone.
+ */
+export function targetLogprobs(forward: Forward): Tensor {
+  const rows = forward.graph.input('rows', 'int32', ['M'])
+  const targets = forward.graph.input('targets', 'int32', ['M'])
+  return pick(logSoftmax(forward.logitsAt(rows)), targets)
+}
+
+/** Rows [M] of hidden states [B, T, D] flattened to [B·T, D] → [M, D]. */
+export function rowsOf(hidden: Tensor, rows: Tensor): Tensor {
+  const [batch, time, width] = hidden.shape
+  return embedding(reshape(hidden, { shape: [multiplyDims([batch, time]), width] }), rows)
+}
+
+/** Name of the matrix that turns hidden states into scores: the embedding when the head is tied to it. */
+export function headName({ family, hasTiedHead }: ModelConfig): string {
+  if (!hasTiedHead) return 'lm_head.weight'
+  return family === 'gpt2' ? 'transformer.wte.weight' : 'model.embed_tokens.weight'
+}

@@ -1,0 +1,91 @@
+import { PlumblineError } from '@plumbline/contracts'
+import type { ParameterMap } from '@plumbline/engine'
+import { type ModelConfig, parseModelConfig } from './config.ts'
+import { buildForward } from './forward.ts'
+import { tokenizerFromGguf } from './gguf-tokenizer.ts'
+import { type LoadedModel, loadModelFolder } from './model-folder.ts'
+import { loadTokenizer, type Tokenizer } from './tokenizer.ts'
+
+/** A model that is ready to be run, scored or trained. */
+export interface LanguageModel {
+  readonly path: string
+  readonly config: ModelConfig
+  /** config.json, for saving. */
+  readonly rawConfig: Record<string, unknown>
+  readonly parameters: ParameterMap
+  readonly tokenizer: Tokenizer
+  readonly generationConfig: Record<string, unknown> | undefined
+  /** Tokens that end an answer. */
+  readonly stopTokenIds: readonly number[]
+}
+
+export interface LoadLanguageModelOptions {
+  /** Instead of the template that comes with the model. */
+  readonly chatTemplate?: string
+  /** The clock of templates that write the date. */
+  readonly now?: () => Date
+}
+
+/**
+ * Loads a model and its tokenizer from a Hugging Face folder or a GGUF file and checks that they belong together.
+ * Throws TOKENIZER_MISSING, TOKENIZER_MISMATCH, MODEL_INCOMPLETE, and what the readers throw.
+ */
+export async function loadLanguageModel(path: string, options: LoadLanguageModelOptions = {}): Promise<LanguageModel> {
+  const loaded = await loadModelFolder(path)
+  const config = parseModelConfig(loaded.config)
+  checkParameters(path, config, loaded.parameters)
+  const tokenizer = loadTokenizer({ ...tokenizerFiles(path, loaded), ...options })
+  if (tokenizer.vocabSize > config.vocabSize)
+    throw new PlumblineError(
+      'TOKENIZER_MISMATCH',
+      `${path}: the tokenizer has ${tokenizer.vocabSize} tokens, the model ${config.vocabSize}.`,
+      { hint: 'They come from different models. Download both again from the same place.' },
+    )
+  return {
+    path,
+    config,
+    rawConfig: loaded.config,
+    parameters: loaded.parameters,
+    tokenizer,
+    generationConfig: loaded.generationConfig,
+    stopTokenIds: stopTokenIds(loaded, tokenizer),
+  }
+}
+
+function tokenizerFiles(path: string, { tokenizer }: LoadedModel) {
+  if (tokenizer.gguf) return tokenizerFromGguf(tokenizer.gguf)
+  const { tokenizerJson, tokenizerConfig } = tokenizer
+  if (tokenizerJson) return { tokenizerJson, tokenizerConfig }
+  throw new PlumblineError('TOKENIZER_MISSING', `${path} has no tokenizer.json.`, {
+    hint: 'Download it beside the weights. A slow tokenizer (vocab.json, tokenizer.model) must be converted first.',
+  })
+}
+
+/** Names and shapes against what the family needs. Extra tensors (a score head, say) are left alone. */
+function checkParameters(path: string, config: ModelConfig, parameters: ParameterMap): void {
+  const forward = buildForward(config)
+  forward.logits()
+  for (const [name, { shape }] of forward.graph.parameters) {
+    const found = parameters.get(name)
+    // A reward model has a score head in place of the one over the vocabulary.
+    if (!found && name === 'lm_head.weight' && parameters.has(SCORE_HEAD)) continue
+    if (!found)
+      throw new PlumblineError('MODEL_INCOMPLETE', `${path} lacks the weight ${name}.`, {
+        hint: 'The files are not all of one model. Download it again.',
+      })
+    if (found.shape.join() !== shape.join())
+      throw new PlumblineError(
+        'MODEL_INCOMPLETE',
+        `${path}: ${name} is [${found.shape.join(', ')}], config.json asks for [${shape.join(', ')}].`,
+        { hint: 'config.json and the weights belong to different models.' },
+      )
+  }
+}
+
+/** The head of a reward model, [1, hiddenSize]. */
+export const SCORE_HEAD = 'score.weight'
+
+function stopTokenIds({ config, generationConfig }: LoadedModel, tokenizer: Tokenizer): number[] {
+  const configured = [generationConfig?.eos_token_id, config.eos_token_id, tokenizer.eosTokenId].flat()
+  return [...new Set(configured.filter((id): id is number => Number.isInteger(id)))]
+}

@@ -1,0 +1,34 @@
+import { PlumblineError } from '@plumbline/contracts'
+
+/** What a pull tells while it works. `bytes` counts from the file's start, resumed bytes included. */
+export interface PullEvent {
+  kind: 'start' | 'progress' | 'done' | 'waiting' | 'fallback'
+  /** The file (or package) at work; the model's name where no file is meant. */
+  file: string
+  bytes: number
+  totalBytes: number
+  message?: string
+}
+
+export type OnProgress = (event: PullEvent) => void
+
+/** Throws ABORTED when the signal has fired. Everything that was already fetched stays on the disk. */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (!signal?.aborted) return
+  if (signal.reason instanceof PlumblineError) throw signal.reason
+  throw new PlumblineError('ABORTED', `Stopped while pulling ${what}. What was fetched is kept.`, {
+    hint: 'The same command continues where it stopped.',
+    cause: signal.reason,
+  })
+}
+
+/** The text of an error and of what caused it, on one line: "fetch failed: connect ECONNREFUSED 127.0.0.1:1". */
+export function reason(error: unknown): string {
+  const parts: string[] = []
+  for (let at = error; at instanceof Error && parts.length < 4; at = at.cause) {
+    const code = (at as NodeJS.ErrnoException).code
+    const text = at.message || code || at.name
+    if (!parts.some((part) => part.includes(text))) parts.push(text)
+  }
+  return parts.length > 0 ? parts.join(': ') : String(error)
+}

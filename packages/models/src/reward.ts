@@ -1,0 +1,58 @@
+import { PlumblineError } from '@plumbline/contracts'
+import { type CompileOptions, compile, matmul, type ParameterMap, reshape, type Value } from '@plumbline/engine'
+import { forwardFeeds } from './batch.ts'
+import type { ModelConfig } from './config.ts'
+import { buildForward, rowsOf } from './forward.ts'
+import { SCORE_HEAD } from './language-model.ts'
+import { lengthSortedBatches } from './score.ts'
+
+/** Scores of whole texts by a reward model. It reads the parameters anew at each call. */
+export interface RewardScorer {
+  /** The reward of each sequence, read at its last token. Throws EMPTY_PROMPT and SEQUENCE_TOO_LONG. */
+  rewards(sequences: readonly (readonly number[])[]): Promise<number[]>
+  dispose(): Promise<void>
+}
+
+/** Most tokens, padding included, in one forward pass. */
+const BATCH_TOKENS = 2048
+
+/** Compiles a reward model: a `…ForSequenceClassification` with one label. Throws NOT_A_REWARD_MODEL. */
+export async function createRewardScorer(
+  config: ModelConfig,
+  parameters: ParameterMap,
+  { threads }: Pick<CompileOptions, 'threads'> = {},
+): Promise<RewardScorer> {
+  const shape = parameters.get(SCORE_HEAD)?.shape
+  if (shape?.[0] !== 1)
+    throw new PlumblineError(
+      'NOT_A_REWARD_MODEL',
+      shape ? `the reward model has ${shape[0]} labels, not one.` : `the reward model has no ${SCORE_HEAD}.`,
+      { hint: 'Give a …ForSequenceClassification model with one label, such as plumb reward trains.' },
+    )
+  const { graph, hidden, model } = buildForward(config)
+  const last = rowsOf(hidden, graph.input('rows', 'int32', ['M'])) // [M, D]
+  const scores = matmul(last, model.parameter(SCORE_HEAD, [1, config.hiddenSize]), { transposeB: true })
+  const program = await compile(graph, { rewards: reshape(scores, { shape: ['M'] }) }, { threads })
+  const weights: Record<string, Value> = Object.fromEntries(parameters)
+
+  return {
+    async rewards(sequences) {
+      const empty = sequences.findIndex(({ length }) => length === 0)
+      if (empty >= 0) throw new PlumblineError('EMPTY_PROMPT', `row ${empty + 1} has no tokens to score.`)
+      const rewards = new Array<number>(sequences.length)
+      const lengths = sequences.map(({ length }) => length)
+      for (const indices of lengthSortedBatches(lengths, BATCH_TOKENS)) {
+        const batch = indices.map((index) => sequences[index])
+        const feeds = forwardFeeds(config, batch)
+        const time = feeds.ids.shape[1]
+        const rows = Int32Array.from(batch, ({ length }, row) => row * time + length - 1)
+        const scored = await program.run({ ...weights, ...feeds, rows: { data: rows, shape: [batch.length] } })
+        indices.forEach((index, i) => {
+          rewards[index] = scored.rewards.data[i] as number
+        })
+      }
+      return rewards
+    },
+    dispose: () => program.dispose(),
+  }
+}

@@ -1,0 +1,14 @@
+import type { Command } from './command.ts'
+
+/** Every command by name. A command's file is read only when it is run, or for an overview. */
+export const commands = {
+  start: async () => (await import('./commands/start.ts')).start,
+  chat: async () => (await import('./commands/chat.ts')).chat,
+  generate: async () => (await import('./commands/generate.ts')).generate,
+  score: async () => (await import('./commands/score.ts')).score,
+  'models pull': async () => (await import('./commands/models.ts')).modelsPull,
+  'models list': async () => (await import('./commands/models.ts')).modelsList,
+  'models rm': async () => (await import('./commands/models.ts')).modelsRemove,
+  env: async () => (await import('./commands/env.ts')).env,
+  version: async () => (await import('./commands/version.ts')).version,
+} satisfies Record<string, () => Promise<Command>>

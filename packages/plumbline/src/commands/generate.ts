@@ -1,0 +1,149 @@
+import { PlumblineError } from '@plumbline/contracts'
+import type { Completion, LanguageModel, TokenEvent } from '@plumbline/models'
+import { z } from 'zod'
+import { defineCommand } from '../command.ts'
+import {
+  chatTemplateField,
+  modelField,
+  samplingFields,
+  type TextOrMessages,
+  textOrMessages,
+} from '../fields-of-models.ts'
+import { readJsonLines } from '../json-lines.ts'
+import { openModel } from '../open-model.ts'
+import { printable } from '../terminal-text.ts'
+import type { World } from '../world.ts'
+
+const config = z.object({
+  model: modelField,
+  prompt: z.string().optional().describe('the text to continue'),
+  data: z.string().optional().describe('JSON lines with the column "prompt": text or messages; - for stdin'),
+  ...samplingFields,
+  num_generations: z.number().int().min(1).max(1000).default(1).describe('answers for each prompt'),
+  batch_size: z.number().int().min(1).max(1024).default(16).describe('answers written at the same time, at most'),
+  parse_special: z.boolean().default(false).describe('read special tokens in prompts as such, as transformers does'),
+  chat_template: chatTemplateField,
+})
+
+type Config = z.output<typeof config>
+
+export const generate = defineCommand({
+  name: 'generate',
+  summary: 'continue prompts with a model',
+  description:
+    "Messages go through the model's chat template; text is continued as it is. With --json, one line an answer, in the order of the prompts; logprobs are those of the model itself, before temperature and cut-offs.",
+  examples: [
+    {
+      line: 'plumb generate --prompt "The capital of France is" --max-new-tokens 8 --temperature 0',
+      does: 'continue one text',
+    },
+    {
+      line: 'plumb generate --data prompts.jsonl --num-generations 4 --seed 1 --json',
+      does: 'four answers for each row, as JSON lines',
+    },
+  ],
+  config,
+  async run(config, world) {
+    const prompts = await readPrompts(config, world)
+    const model = await openModel(config.model, world, { chatTemplate: config.chat_template })
+    const promptIds = prompts.map((prompt) => encodePrompt(model, prompt, config.parse_special))
+    const total = prompts.length * config.num_generations
+    const isStreamed = total === 1 && !world.json
+    const progress = isStreamed ? undefined : world.progress('generate', total, { unit: 'rows' })
+    const onToken = ({ text }: TokenEvent) => isStreamed && world.stdout.write(printable(text))
+    const write = inOrder(config.num_generations, (completion) =>
+      writeCompletion(prompts[completion.promptIndex], completion, world, isStreamed),
+    )
+    for await (const completion of completions(model, promptIds, config, world, onToken)) {
+      progress?.advance()
+      write(completion)
+    }
+    progress?.end()
+  },
+})
+
+async function readPrompts({ prompt, data }: Config, world: World): Promise<TextOrMessages[]> {
+  if ((prompt === undefined) === (data === undefined))
+    throw new PlumblineError(
+      'PROMPT_MISSING',
+      prompt === undefined ? 'There is no prompt.' : '--prompt and --data are both given.',
+      {
+        hint: 'Give either --prompt "some text" or --data prompts.jsonl.',
+      },
+    )
+  if (prompt !== undefined) return [prompt]
+  const rows: TextOrMessages[] = []
+  for await (const { row } of readJsonLines(data!, z.object({ prompt: textOrMessages }), world)) rows.push(row.prompt)
+  return rows
+}
+
+export function encodePrompt({ tokenizer }: LanguageModel, prompt: TextOrMessages, parseSpecial: boolean): number[] {
+  if (typeof prompt === 'string') return tokenizer.encode(prompt, { parseSpecial })
+  return tokenizer.encodeChat(prompt, { addGenerationPrompt: true, parseSpecial })
+}
+
+/** Bytes that the key-value cache may take; fewer sequences at once when they are long. */
+const CACHE_BYTES = 2e9
+
+/** Answers as they are finished. */
+export async function* completions(
+  { config: model, parameters, tokenizer, stopTokenIds }: LanguageModel,
+  promptIds: readonly (readonly number[])[],
+  config: Omit<Config, 'model' | 'prompt' | 'data' | 'parse_special' | 'chat_template'>,
+  { signal }: World,
+  onToken?: (event: TokenEvent) => void,
+): AsyncGenerator<Completion> {
+  const { createDecoder, createTextStream, generate, checkPromptLengths } = await import('@plumbline/models')
+  checkPromptLengths(promptIds, config.max_new_tokens, model.maxPositions)
+  const longest = Math.max(...promptIds.map(({ length }) => length))
+  const length = Math.min(model.maxPositions, longest + config.max_new_tokens)
+  const slotBytes = model.layers * 2 * model.keyValueHeads * model.headSize * length * 4
+  const slots = Math.min(
+    config.batch_size,
+    promptIds.length * config.num_generations,
+    Math.floor(CACHE_BYTES / slotBytes),
+  )
+  const decoder = await createDecoder(model, parameters, { slots: Math.max(1, slots), length })
+  try {
+    yield* generate(decoder, promptIds, {
+      maxNewTokens: config.max_new_tokens,
+      temperature: config.temperature,
+      topP: config.top_p,
+      topK: config.top_k,
+      repetitionPenalty: config.repetition_penalty,
+      numGenerations: config.num_generations,
+      seed: config.seed,
+      stop: config.stop,
+      stopTokenIds,
+      createTextStream: () => createTextStream(tokenizer, { skipSpecialTokens: true }),
+      ...(onToken && { onToken }),
+      signal,
+    })
+  } finally {
+    await decoder.dispose()
+  }
+}
+
+/** Holds completions back until all before them are out. */
+function inOrder(numGenerations: number, write: (completion: Completion) => void) {
+  const waiting = new Map<number, Completion>()
+  let next = 0
+  return (completion: Completion) => {
+    waiting.set(completion.promptIndex * numGenerations + completion.generation, completion)
+    for (let ready = waiting.get(next); ready; ready = waiting.get(next)) {
+      write(ready)
+      waiting.delete(next++)
+    }
+  }
+}
+
+function writeCompletion(prompt: TextOrMessages, completion: Completion, world: World, isStreamed: boolean): void {
+  const { text, tokenIds, logprobs, finishReason } = completion
+  if (world.json) world.emit({ prompt, completion: text, token_ids: tokenIds, logprobs, finish_reason: finishReason })
+  else if (isStreamed) world.stdout.write('\n')
+  else {
+    const shown =
+      typeof prompt === 'string' ? prompt : prompt.map(({ role, content }) => `${role}: ${content}`).join('\n')
+    world.stdout.write(`${world.color.dim(printable(shown))}\n${printable(text)}\n\n`)
+  }
+}

@@ -1,0 +1,133 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { PlumblineError } from '@plumbline/contracts'
+import fc from 'fast-check'
+import { beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { type JsonLinesOptions, readJsonLines } from './json-lines.ts'
+import { findJsonFault } from './json-position.ts'
+import { createMemoryWorld } from './memory-world.ts'
+
+const rowSchema = z.object({ prompt: z.string().min(1), weight: z.number().optional() })
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'plumb-rows-'))
+})
+
+async function read(text: string | Uint8Array, name = 'rows.jsonl', options: JsonLinesOptions = {}) {
+  await writeFile(join(folder, name), text)
+  return collect(readJsonLines(name, rowSchema, createMemoryWorld({}, { cwd: folder }).world, options))
+}
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const item of items) found.push(item)
+  return found
+}
+
+async function failure(...args: Parameters<typeof read>): Promise<PlumblineError> {
+  const error = await read(...args).catch((caught) => caught)
+  expect(error).toBeInstanceOf(PlumblineError)
+  return error
+}
+
+test('rows come back with their lines, from a file, gzip or stdin', async () => {
+  const text = '\ufeff{"prompt":"a","extra":1}\r\n\n{"prompt":"é\u2028","weight":2}'
+  const rows = [
+    { line: 1, row: { prompt: 'a' } },
+    { line: 3, row: { prompt: 'é\u2028', weight: 2 } },
+  ]
+  expect(await read(text)).toEqual(rows)
+  expect(await read(gzipSync(text), 'rows.jsonl.gz')).toEqual(rows)
+  expect(await collect(readJsonLines('-', rowSchema, createMemoryWorld({}, { stdin: text }).world))).toEqual(rows)
+})
+
+test('any rows survive, wherever the chunks are cut', async () => {
+  const rowArb = fc.record({ prompt: fc.string({ minLength: 1, unit: 'binary' }), weight: fc.integer() })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(rowArb, { minLength: 1, maxLength: 8 }),
+      fc.integer({ min: 1, max: 9 }),
+      async (rows, size) => {
+        const bytes = Buffer.from(rows.map((row) => JSON.stringify(row)).join('\n'))
+        const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+          bytes.subarray(i * size, (i + 1) * size),
+        )
+        const stdin = Object.assign(createMemoryWorld().world.stdin, {
+          async *[Symbol.asyncIterator]() {
+            yield* chunks
+          },
+        })
+        const world = { ...createMemoryWorld().world, stdin }
+        const found = await collect(readJsonLines('-', rowSchema, world))
+        expect(found.map(({ row }) => row)).toEqual(rows)
+      },
+    ),
+  )
+})
+
+test('each fault names file, line and what to do', async () => {
+  expect(await failure('{"prompt":"a"}\n{"prompt" "b"}\n')).toMatchObject({
+    code: 'DATA_JSON',
+    message: 'rows.jsonl:2:11: broken JSON, expected ":" near "{\\"prompt\\" \\"b\\"}".',
+  })
+  expect(await failure('{"promt":"a"}\n')).toMatchObject({
+    code: 'DATA_COLUMN_MISSING',
+    message: 'rows.jsonl:1: the column "prompt" is missing.',
+    hint: 'Rename the column "promt" to "prompt".',
+  })
+  expect((await failure('{"prompt":5}')).message).toBe(
+    'rows.jsonl:1: the column "prompt": must be text, not empty, got the number 5.',
+  )
+  expect((await failure('[1]\n')).message).toContain('this one is a list')
+  expect(await failure('\n \n')).toMatchObject({ code: 'DATA_EMPTY' })
+  expect(await failure('')).toMatchObject({ code: 'DATA_EMPTY' })
+  expect(await failure(Buffer.from([0x7b, 0xff, 0xfe]))).toMatchObject({ code: 'DATA_ENCODING' })
+  expect(await failure(`{"prompt":"${'x'.repeat(200)}"}`, 'rows.jsonl', { maxLineBytes: 100 })).toMatchObject({
+    code: 'DATA_LONG_LINE',
+  })
+})
+
+test('a missing file names the nearest, a folder is refused', async () => {
+  await writeFile(join(folder, 'prompts.jsonl'), '{}')
+  const { world } = createMemoryWorld({}, { cwd: folder })
+  await expect(collect(readJsonLines('promts.jsonl', rowSchema, world))).rejects.toMatchObject({
+    code: 'DATA_MISSING',
+    hint: 'Did you mean prompts.jsonl?',
+  })
+  await expect(collect(readJsonLines('.', rowSchema, world))).rejects.toMatchObject({ code: 'DATA_FOLDER' })
+})
+
+test('gzip that is cut short, not gzip, or a bomb', async () => {
+  const whole = gzipSync('{"prompt":"a"}\n'.repeat(1000))
+  expect(await failure(whole.subarray(0, whole.length - 20), 'a.jsonl.gz')).toMatchObject({ code: 'DATA_GZIP' })
+  expect(await failure('{"prompt":"a"}', 'a.jsonl.gz')).toMatchObject({ code: 'DATA_GZIP' })
+  const bomb = gzipSync(`{"prompt":"${'x'.repeat(1 << 20)}"}\n`.repeat(80))
+  expect(await failure(bomb, 'b.jsonl.gz')).toMatchObject({ code: 'DATA_GZIP_BOMB' })
+})
+
+test('the fault finder agrees with JSON.parse on what is JSON', () => {
+  const isJson = (text: string) => {
+    try {
+      JSON.parse(text)
+      return true
+    } catch {
+      return false
+    }
+  }
+  const damaged = fc
+    .tuple(fc.json(), fc.nat(), fc.constantFrom('', ',', '"', '}', ']', ':', '1', ' ', '\\', '\n', 'e', '-', 'null'))
+    .map(([text, at, piece]) => {
+      const cut = at % (text.length + 1)
+      return text.slice(0, cut) + piece + text.slice(cut + 1)
+    })
+  fc.assert(
+    fc.property(fc.oneof(fc.json(), damaged, fc.string()), (text) => {
+      expect(findJsonFault(text) === undefined).toBe(isJson(text))
+    }),
+    { numRuns: 2000 },
+  )
+})

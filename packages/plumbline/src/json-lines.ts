@@ -1,0 +1,218 @@
+import { createReadStream } from 'node:fs'
+import { resolve } from 'node:path'
+import { Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { nearest, PlumblineError } from '@plumbline/contracts'
+import type { z } from 'zod'
+import { describeAllowed, fieldsOf } from './fields.ts'
+import { findJsonFault } from './json-position.ts'
+import { missingFile, statIfPresent } from './missing-file.ts'
+import type { World } from './world.ts'
+
+/** One row and its line in the file, counted from 1: later errors can name it. */
+export interface JsonLine<Row> {
+  readonly line: number
+  readonly row: Row
+}
+
+export interface JsonLinesOptions {
+  /** Longest line in bytes; 16 MiB. */
+  readonly maxLineBytes?: number
+}
+
+/** Text compresses about fivefold. Far more, and a lot of it, is a bomb. */
+const maxGzipRatio = 200
+const gzipRatioFromBytes = 64 << 20
+
+/**
+ * Streams the rows of a JSON-lines file, gzipped when it ends in `.gz`, or of stdin when the path is `-`. Columns that
+ * the schema does not know are dropped, blank lines skipped. Throws `DATA_…` with file, line and column.
+ */
+export async function* readJsonLines<Schema extends z.ZodObject>(
+  path: string,
+  rowSchema: Schema,
+  world: Pick<World, 'stdin' | 'cwd' | 'signal'>,
+  { maxLineBytes = 16 << 20 }: JsonLinesOptions = {},
+): AsyncGenerator<JsonLine<z.output<Schema>>> {
+  const name = path === '-' ? 'stdin' : path
+  let line = 0
+  let rows = 0
+  for await (const bytes of splitLines(await openBytes(path, world), name, maxLineBytes)) {
+    world.signal.throwIfAborted()
+    line++
+    const text = decode(bytes, `${name}:${line}`, line === 1)
+    if (text.trim() === '') continue
+    rows++
+    yield { line, row: parseRow(text, `${name}:${line}`, rowSchema) }
+  }
+  if (rows === 0) {
+    throw new PlumblineError('DATA_EMPTY', `${name}: has no rows.`, {
+      hint: `One JSON object a line is expected, with the columns ${columnsOf(rowSchema)}.`,
+    })
+  }
+}
+
+async function openBytes(path: string, world: Pick<World, 'stdin' | 'cwd'>): Promise<AsyncIterable<Uint8Array>> {
+  if (path === '-') return world.stdin
+  const file = resolve(world.cwd, path)
+  const found = await statIfPresent(file)
+  if (found === undefined) throw await missingFile('DATA_MISSING', path, world.cwd)
+  if (found.isDirectory()) {
+    throw new PlumblineError('DATA_FOLDER', `${path}: is a folder.`, { hint: 'Name one .jsonl file inside it.' })
+  }
+  return path.endsWith('.gz') ? unzip(file, path) : createReadStream(file)
+}
+
+async function* unzip(file: string, name: string): AsyncGenerator<Uint8Array> {
+  let read = 0
+  let written = 0
+  const count = async function* () {
+    for await (const chunk of createReadStream(file) as AsyncIterable<Uint8Array>) {
+      read += chunk.length
+      yield chunk
+    }
+  }
+  const gunzip = createGunzip()
+  const compressed = Readable.from(count())
+  compressed.on('error', (error) => gunzip.destroy(error))
+  try {
+    for await (const chunk of compressed.pipe(gunzip) as AsyncIterable<Uint8Array>) {
+      written += chunk.length
+      if (written > gzipRatioFromBytes && written > read * maxGzipRatio) {
+        throw new PlumblineError('DATA_GZIP_BOMB', `${name}: grows more than ${maxGzipRatio}-fold when unzipped.`, {
+          hint: 'If the file is yours, unzip it first and give the .jsonl.',
+        })
+      }
+      yield chunk
+    }
+  } catch (cause) {
+    if (!isZlibError(cause)) throw cause
+    throw new PlumblineError('DATA_GZIP', `${name}: not a whole gzip file: ${cause.message}.`, {
+      hint: 'Fetch or compress it again.',
+      cause,
+    })
+  } finally {
+    compressed.destroy()
+  }
+}
+
+function isZlibError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && String((error as NodeJS.ErrnoException).code).startsWith('Z_')
+}
+
+/** Cuts chunks at line feeds; never holds more than one line and one chunk. */
+async function* splitLines(
+  chunks: AsyncIterable<Uint8Array>,
+  name: string,
+  maxLineBytes: number,
+): AsyncGenerator<Uint8Array> {
+  let held: Uint8Array[] = []
+  let heldBytes = 0
+  let line = 1
+  const hold = (part: Uint8Array) => {
+    heldBytes += part.length
+    if (heldBytes > maxLineBytes) {
+      throw new PlumblineError('DATA_LONG_LINE', `${name}:${line}: longer than ${maxLineBytes} bytes.`, {
+        hint: 'JSON lines has one object a line. Is this one big JSON list, or a binary file?',
+      })
+    }
+    held.push(part)
+  }
+  for await (const chunk of chunks) {
+    let from = 0
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, from)) {
+      hold(chunk.subarray(from, end))
+      yield Buffer.concat(held)
+      held = []
+      heldBytes = 0
+      line++
+      from = end + 1
+    }
+    if (from < chunk.length) hold(chunk.subarray(from))
+  }
+  if (heldBytes > 0) yield Buffer.concat(held)
+}
+
+const firstLineDecoder = new TextDecoder('utf-8', { fatal: true })
+const lineDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function decode(bytes: Uint8Array, place: string, isFirst: boolean): string {
+  try {
+    // The byte order mark is Windows' way to begin a file; anywhere else it is text.
+    return (isFirst ? firstLineDecoder : lineDecoder).decode(bytes)
+  } catch (cause) {
+    throw new PlumblineError('DATA_ENCODING', `${place}: not UTF-8 text.`, {
+      hint: 'Save the file as UTF-8. A .gz file must be named so.',
+      cause,
+    })
+  }
+}
+
+function parseRow<Schema extends z.ZodObject>(text: string, place: string, schema: Schema): z.output<Schema> {
+  const value = parseJson(text, place)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new PlumblineError('DATA_ROW', `${place}: each line must be a JSON object, this one is ${kindOf(value)}.`, {
+      hint: `Write {${columnsOf(schema)}: …} on each line.`,
+    })
+  }
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  throw wrongColumn(parsed.error.issues[0], value as Record<string, unknown>, place, schema)
+}
+
+function parseJson(text: string, place: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const { position, expected } = findJsonFault(text) ?? { position: 0, expected: 'JSON' }
+    const excerpt = text.slice(Math.max(0, position - 20), position + 20).trim()
+    throw new PlumblineError(
+      'DATA_JSON',
+      `${place}:${position + 1}: broken JSON, expected ${expected} near ${JSON.stringify(excerpt)}.`,
+      { hint: 'Each line must be one whole JSON object.', cause },
+    )
+  }
+}
+
+function wrongColumn(issue: z.core.$ZodIssue, row: Record<string, unknown>, place: string, schema: z.ZodObject) {
+  const column = String(issue.path[0] ?? '')
+  const field = fieldsOf(schema).find(({ name }) => name === column)
+  if (field === undefined) return new PlumblineError('DATA_COLUMN', `${place}: ${issue.message}.`)
+  if (!Object.hasOwn(row, column)) {
+    const known = new Set(Object.keys(schema.shape))
+    const others = Object.keys(row).filter((name) => !known.has(name))
+    const meant = nearest(column, others)
+    return new PlumblineError('DATA_COLUMN_MISSING', `${place}: the column "${column}" is missing.`, {
+      hint:
+        meant === undefined ? `Columns here: ${excerptNames(row)}.` : `Rename the column "${meant}" to "${column}".`,
+    })
+  }
+  const where = issue.path.length > 1 ? `"${issue.path.join('.')}" in the column "${column}"` : `the column "${column}"`
+  const wrong = issue.path.reduce<unknown>((whole, step) => (whole as Record<PropertyKey, unknown>)?.[step], row)
+  const reason =
+    issue.path.length === 1 && issue.code !== 'custom' ? `must be ${describeAllowed(field.shape)}` : issue.message
+  return new PlumblineError('DATA_COLUMN_TYPE', `${place}: ${where}: ${reason}, got ${kindOf(wrong)}.`)
+}
+
+function columnsOf(schema: z.ZodObject): string {
+  return fieldsOf(schema)
+    .map(({ name, isRequired }) => (isRequired ? `"${name}"` : `"${name}" (optional)`))
+    .join(', ')
+}
+
+function excerptNames(row: Record<string, unknown>): string {
+  const names = Object.keys(row)
+    .slice(0, 12)
+    .map((name) => JSON.stringify(name.slice(0, 40)))
+  return names.length === 0 ? 'none' : names.join(', ')
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (value === undefined) return 'nothing'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object') return 'an object'
+  if (typeof value === 'string')
+    return `the text ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`
+  return `the ${typeof value} ${value}`
+}

@@ -1,0 +1,53 @@
+import { setGlobalProxyFromEnv } from 'node:http'
+import type { LanguageModel, PullEvent } from '@plumbline/models'
+import type { Progress } from './progress.ts'
+import type { World } from './world.ts'
+
+/** Brings a model into the cache if it is not there yet, showing how far it is; gives its path. */
+export async function pullShown(name: string, world: World) {
+  const { pullModel } = await import('@plumbline/models')
+  // Node's fetch ignores HTTPS_PROXY unless told.
+  setGlobalProxyFromEnv(world.env as NodeJS.ProcessEnv)
+  let progress: Progress | undefined
+  const onProgress = ({ kind, file, bytes, totalBytes, message }: PullEvent) => {
+    if (message) world.log.info(message)
+    if (kind === 'start' && !progress) progress = world.progress(file, totalBytes || undefined, { unit: 'bytes' })
+    if (kind === 'start' || kind === 'progress') progress?.set(bytes)
+    if (kind !== 'done') return
+    progress?.end()
+    progress = undefined
+  }
+  const { home, now, signal, env } = world
+  return pullModel(name, { home, now, signal, env: { ...env }, onProgress })
+}
+
+export interface OpenModelOptions {
+  /** Path of a Jinja file that replaces the model's chat template. */
+  readonly chatTemplate?: string
+}
+
+/** Loads a model by path or name; a known name or `org/name` that is not in the cache is pulled first. */
+export async function openModel(
+  name: string,
+  world: World,
+  { chatTemplate }: OpenModelOptions = {},
+): Promise<LanguageModel> {
+  const { loadLanguageModel } = await import('@plumbline/models')
+  const template = chatTemplate === undefined ? undefined : await readTextFile(chatTemplate, world)
+  const { path } = await pullShown(name, world)
+  return loadLanguageModel(path, {
+    now: () => new Date(world.now()),
+    ...(template !== undefined && { chatTemplate: template }),
+  })
+}
+
+async function readTextFile(path: string, { cwd }: World): Promise<string> {
+  const [{ readFile }, { resolve }, { missingFile }] = await Promise.all([
+    import('node:fs/promises'),
+    import('node:path'),
+    import('./missing-file.ts'),
+  ])
+  const text = await readFile(resolve(cwd, path), 'utf8').catch(() => undefined)
+  if (text === undefined) throw await missingFile('CHAT_TEMPLATE_MISSING', path, cwd)
+  return text
+}

@@ -1,0 +1,100 @@
+/** How far something is. Commands call it as often as they like; what is drawn is limited here. */
+export interface Progress {
+  /** `done` of `total` units are finished. */
+  set(done: number): void
+  advance(by?: number): void
+  /** Draws the last state and ends the line. */
+  end(): void
+}
+
+export interface ProgressOptions {
+  /** `bytes` are shown as MB. */
+  readonly unit?: 'bytes' | 'rows' | 'tokens' | 'steps'
+}
+
+/** Where a progress is drawn. `write` gets whole lines, or on a terminal `\r…` and no line end. */
+export interface ProgressTarget {
+  readonly isTerminal: boolean
+  readonly columns: number
+  readonly now: () => number
+  write(text: string): void
+}
+
+const redrawMs = 100
+const lineMs = 5000
+const calmMs = 1000
+const barCells = 24
+
+/**
+ * A bar with rate and remaining time on a terminal; elsewhere a plain line at each 10 % (at most one a second) or
+ * after 5 s. Our own, as the well-known libraries have had no release for years and draw nothing off a terminal.
+ */
+export function createProgress(
+  title: string,
+  total: number | undefined,
+  { unit }: ProgressOptions,
+  target: ProgressTarget,
+): Progress {
+  const start = target.now()
+  let done = 0
+  let drawnAt = start
+  let drawnDone: number | undefined
+  let hasEnded = false
+  const draw = () => {
+    drawnAt = target.now()
+    drawnDone = done
+    const facts = describe(done, total, drawnAt - start, unit)
+    if (!target.isTerminal) target.write(`${title}: ${facts}\n`)
+    else target.write(`\r\u001b[K${`${title} ${bar(done, total)} ${facts}`.slice(0, Math.max(20, target.columns - 1))}`)
+  }
+  const isDue = () => {
+    const elapsed = target.now() - drawnAt
+    if (target.isTerminal) return elapsed >= redrawMs
+    const grown = total === undefined ? 0 : (done - (drawnDone ?? 0)) / total
+    return elapsed >= lineMs || (elapsed >= calmMs && grown >= 0.1)
+  }
+  const set = (next: number) => {
+    done = next
+    if (!hasEnded && isDue()) draw()
+  }
+  return {
+    set,
+    advance: (by = 1) => set(done + by),
+    end: () => {
+      if (hasEnded) return
+      hasEnded = true
+      // Off a terminal the last state may have its line already.
+      if (target.isTerminal || drawnDone !== done) draw()
+      if (target.isTerminal) target.write('\n')
+    },
+  }
+}
+
+function bar(done: number, total: number | undefined): string {
+  if (total === undefined || total <= 0) return ''
+  const filled = Math.round(Math.min(1, done / total) * barCells)
+  return '█'.repeat(filled) + '░'.repeat(barCells - filled)
+}
+
+/** `45 % (12.3 of 27.1 MB), 3.1 MB/s, 0:05 left`. */
+function describe(done: number, total: number | undefined, elapsedMs: number, unit: ProgressOptions['unit']): string {
+  const amount = (value: number) => (unit === 'bytes' ? (value / 1e6).toFixed(1) : String(Math.round(value * 10) / 10))
+  const label = unit === 'bytes' ? ' MB' : unit === undefined ? '' : ` ${unit}`
+  const rate = elapsedMs > 0 ? (done * 1000) / elapsedMs : 0
+  const parts = [
+    total === undefined || total <= 0
+      ? `${amount(done)}${label}`
+      : `${Math.floor((done / total) * 100)} % (${amount(done)} of ${amount(total)}${label})`,
+  ]
+  if (rate > 0) parts.push(`${amount(rate)}${label}/s`)
+  if (total !== undefined && rate > 0 && done < total) parts.push(`${clock((total - done) / rate)} left`)
+  return parts.join(', ')
+}
+
+function clock(seconds: number): string {
+  const whole = Math.ceil(seconds)
+  const two = (value: number) => String(value).padStart(2, '0')
+  const hours = Math.floor(whole / 3600)
+  const minutes = Math.floor(whole / 60) % 60
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`
+}

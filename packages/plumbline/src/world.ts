@@ -1,0 +1,161 @@
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { PlumblineError } from '@plumbline/contracts'
+import type { Globals } from './flags.ts'
+import { createProgress, type Progress, type ProgressOptions } from './progress.ts'
+import { type Color, createColor, printable, wantsColor } from './terminal-text.ts'
+
+/** A place to write text to. */
+export interface Output {
+  readonly isTerminal: boolean
+  readonly columns: number
+  write(text: string): void
+}
+
+/** Notes for the person at the keyboard, on stderr. */
+export interface Log {
+  /** Not with --quiet. */
+  info(text: string): void
+  warn(text: string): void
+  /** Only with --verbose. */
+  debug(text: string): void
+}
+
+/** Everything a command may touch outside its arguments; built in this file and nowhere else. */
+export interface World {
+  /** Results for a person. With --json this goes to stderr: only `emit` reaches stdout then. */
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly stdin: NodeJS.ReadableStream & AsyncIterable<Uint8Array>
+  /** One result as a JSON line on stdout. Call it only when `json` is set. */
+  emit(value: unknown): void
+  readonly log: Log
+  progress(title: string, total: number | undefined, options?: ProgressOptions): Progress
+  /** Styles for `stdout`. */
+  readonly color: Color
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Folder of models and other things that can be fetched again: PLUMBLINE_HOME or ~/.cache/plumbline. */
+  readonly home: string
+  readonly cwd: string
+  /** Aborted by the first SIGINT or SIGTERM, with an `INTERRUPTED` error as its reason. */
+  readonly signal: AbortSignal
+  readonly json: boolean
+  readonly quiet: boolean
+  readonly verbose: boolean
+}
+
+/** Exit status of a process that a signal ended, as shells count it. */
+const statusOfSignal = { SIGINT: 130, SIGTERM: 143 } as const
+
+/**
+ * A launcher passes Ctrl-C on while the terminal sends it to the whole group: the same key press may come twice.
+ */
+const sameKeyPressMs = 100
+
+/** What differs between a process and a test. */
+export interface Surroundings {
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly stdin: World['stdin']
+  readonly now: () => number
+  readonly env: World['env']
+  readonly userFolder: string
+  readonly cwd: string
+  readonly signal: AbortSignal
+}
+
+/** The world of this process: real streams, clock, environment, signals. */
+export function createWorld(globals: Globals): World {
+  endQuietlyOnClosedPipe()
+  const stderr = createOutput(process.stderr)
+  return assembleWorld(globals, {
+    stdout: createOutput(process.stdout),
+    stderr,
+    stdin: process.stdin,
+    now: Date.now,
+    env: process.env,
+    userFolder: homedir(),
+    cwd: process.cwd(),
+    signal: signalOf((text) => globals.quiet || stderr.write(`${text}\n`)),
+  })
+}
+
+/** Who may write what where: --json keeps stdout for `emit`, --quiet keeps notes and progress away. */
+export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroundings): World {
+  const { stderr, env, now } = around
+  const stdout = json ? (quiet ? silent : stderr) : around.stdout
+  const errorColor = createColor(wantsColor(env, stderr.isTerminal))
+  const line = (text: string) => stderr.write(`${printable(text)}\n`)
+  return {
+    stdout,
+    stderr,
+    stdin: around.stdin,
+    emit: (value) => around.stdout.write(`${JSON.stringify(value)}\n`),
+    log: {
+      info: (text) => quiet || line(text),
+      warn: (text) => stderr.write(`${errorColor.yellow('warning:')} ${printable(text)}\n`),
+      debug: (text) => verbose && line(text),
+    },
+    progress: (title, total, options = {}) =>
+      createProgress(printable(title), total, options, { ...(quiet ? silent : stderr), now }),
+    color: createColor(!json && wantsColor(env, stdout.isTerminal)),
+    now,
+    env,
+    home: resolve(around.cwd, env.PLUMBLINE_HOME || join(around.userFolder, '.cache', 'plumbline')),
+    cwd: around.cwd,
+    signal: around.signal,
+    json,
+    quiet,
+    verbose,
+  }
+}
+
+const silent: Output = { isTerminal: false, columns: 80, write: () => {} }
+
+function createOutput(stream: NodeJS.WriteStream): Output {
+  return {
+    isTerminal: stream.isTTY === true && process.env.TERM !== 'dumb',
+    // Read once: a bar that is cut a little early or late after a resize harms nobody.
+    columns: stream.columns ?? 80,
+    write: (text) => stream.write(text),
+  }
+}
+
+/** `plumb … | head`: the reader has what it wanted, so this is no failure. */
+function endQuietlyOnClosedPipe(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(0)
+      throw error
+    })
+  }
+}
+
+function signalOf(say: (text: string) => void): AbortSignal {
+  const controller = new AbortController()
+  let firstAt = 0
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(name, () => {
+      if (!controller.signal.aborted) {
+        firstAt = Date.now()
+        say(name === 'SIGINT' ? 'Stopping. Ctrl-C again stops at once.' : 'Stopping.')
+        controller.abort(
+          new PlumblineError('INTERRUPTED', `Stopped by ${name}.`, { cause: { status: statusOfSignal[name] } }),
+        )
+      } else if (name === 'SIGINT' && Date.now() - firstAt > sameKeyPressMs) {
+        process.exit(statusOfSignal.SIGINT)
+      }
+    })
+  }
+  return controller.signal
+}
+
+/** Lets what was written reach its reader, then ends the process whatever threads or sockets a command left behind. */
+export async function exitProcess(status: number): Promise<never> {
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise<void>((done) => stream.write('', () => done()))
+  }
+  process.exit(status)
+}
