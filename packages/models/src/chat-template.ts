@@ -77,9 +77,9 @@ type ChatInputs = Pick<ChatOptions, 'tools' | 'documents' | 'variables'> & { mes
  * completes it. White space at the ends is left outside, where `trim` finds it. After the rendering was split at special
  * tokens, the marks are dropped. A template that deletes characters inside a content may still glue a token together.
  *
- * @param mark one private-use character, from `chooseMark`
+ * `mark` is one private-use character, from `chooseMark`.
  */
-export function createMarker(specialTokens: readonly string[], mark: string): (inputs: ChatInputs) => ChatInputs {
+export function createMarker(specialTokens: readonly string[]): (inputs: ChatInputs, mark: string) => ChatInputs {
   const tokens = specialTokens.filter((token) => token !== '')
   if (tokens.length === 0) return (inputs) => inputs
   const whole = new RegExp(longestFirst(tokens).join('|'), 'giu')
@@ -88,9 +88,9 @@ export function createMarker(specialTokens: readonly string[], mark: string): (i
   const ends = new Set(lower.flatMap((token) => Array.from(token, (_, i) => token.slice(i + 1))))
   const longest = Math.max(...tokens.map((token) => token.length))
 
-  const markInside: TextMap = (text) =>
+  const insert = (text: string, mark: string) =>
     text.replace(whole, (token) => (token.length === 1 ? mark + token : token[0] + mark + token.slice(1)))
-  const markText: TextMap = (text) => {
+  const insertWithEnds = (text: string, mark: string) => {
     const core = text.trim()
     if (core === '') return text
     const at = text.indexOf(core)
@@ -102,19 +102,24 @@ export function createMarker(specialTokens: readonly string[], mark: string): (i
       beginsInside ||= ends.has(head.slice(0, n))
       endsInside ||= starts.has(tail.slice(-n))
     }
-    const marked = (beginsInside ? mark : '') + markInside(core) + (endsInside ? mark : '')
+    const marked = (beginsInside ? mark : '') + insert(core, mark) + (endsInside ? mark : '')
     return text.slice(0, at) + marked + text.slice(at + core.length)
   }
-  // A role was checked, and chooses the template's branches; keys are looked up by name unless a token is in them.
-  // Tools are the program's own, and their types are compared with words: there, only whole tokens are marked.
-  return ({ messages, documents, ...rest }) => ({
-    messages: messages.map((message) => ({
-      ...(mapStrings(message, markText, markInside) as ChatMessage),
-      role: message.role,
-    })),
-    documents: mapStrings(documents, markText, markInside) as typeof documents,
-    ...(mapStrings(rest, markInside, markInside) as typeof rest),
-  })
+
+  return ({ messages, documents, ...rest }, mark) => {
+    const written: TextMap = (text) => insertWithEnds(text, mark)
+    const named: TextMap = (text) => insert(text, mark)
+    return {
+      // A role was checked, and chooses the template's branches; keys are looked up by name unless a token is in them.
+      messages: messages.map((message) => ({
+        ...(mapStrings(message, written, named) as ChatMessage),
+        role: message.role,
+      })),
+      documents: mapStrings(documents, written, named) as typeof documents,
+      // Tools are the program's own, and their types are compared with words: there, only whole tokens are marked.
+      ...(mapStrings(rest, named, named) as typeof rest),
+    }
+  }
 }
 
 /** A private-use character that occurs nowhere in the inputs, neither as itself nor as the JSON escape a template may write. */

@@ -1,4 +1,6 @@
 export { completionFeeds, forwardFeeds, type PromptCompletion } from './batch.ts'
+export type { MarkedText } from './chat-codec.ts'
+export { encodeChatCompletion } from './chat-completion.ts'
 export type { ChatMessage, ChatOptions } from './chat-template.ts'
 export { type ModelConfig, parseModelConfig, supportedModelTypes } from './config.ts'
 export { createDecoder, type Decoder } from './decoder.ts'
@@ -31,9 +33,7 @@ export {
   createTextStream,
   type DecodeOptions,
   type EncodeOptions,
-  encodeChatCompletion,
   type LoadTokenizerOptions,
   loadTokenizer,
-  type MarkedText,
   type Tokenizer,
 } from './tokenizer.ts'
