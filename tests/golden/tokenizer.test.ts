@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { createTextStream, loadTokenizer, type Tokenizer, tokenizerFromGguf } from '@plumbline/models'
+import { readFileSync } from 'node:fs'
+import { createTextStream, loadTokenizer, openGguf, type Tokenizer, tokenizerFromGguf } from '@plumbline/models'
 import { describe, expect, test } from 'vitest'
+import { smollm2Path } from '../e2e/smollm2.ts'
 
 // Numbers by Python's tokenizers; tokenizer.py says how they are made.
 
@@ -93,27 +94,21 @@ function prefixed(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [`tokenizer.ggml.${name}`, value]))
 }
 
-/** SmolLM2's tokenizer out of a dump of the GGUF's metadata, or undefined when this machine has none. */
-function smollm2Tokenizer(): Tokenizer | undefined {
-  const path = process.env.PLUMBLINE_TEST_TOKENIZER_JSON
-  if (path === undefined || !existsSync(path)) return undefined
-  return loadTokenizer(tokenizerFromGguf(JSON.parse(readFileSync(path, 'utf8'))))
-}
+describe('SmolLM2', async () => {
+  const { metadata, close } = await openGguf(await smollm2Path())
+  await close()
+  const tokenizer = loadTokenizer(tokenizerFromGguf(metadata))
 
-describe('SmolLM2', () => {
-  const tokenizer = smollm2Tokenizer()
-  const title = tokenizer ? '' : ' (skipped: no model; set PLUMBLINE_TEST_TOKENIZER_JSON)'
-
-  test.skipIf(!tokenizer)(`several thousand strings${title}`, () => {
+  test('several thousand strings', () => {
     const { strings, rows, decodes } = read('tokenizer-smollm2.json')
-    for (const [i, text] of strings.entries()) expectSame(tokenizer!, text, rows[i])
-    expectDecodes(tokenizer!, decodes)
+    for (const [i, text] of strings.entries()) expectSame(tokenizer, text, rows[i])
+    expectDecodes(tokenizer, decodes)
   })
 
-  test.skipIf(!tokenizer)(`conversations${title}`, () => {
+  test('conversations', () => {
     for (const { messages, addGenerationPrompt, parsed, ids } of read('tokenizer-smollm2.json').chats) {
-      expect(tokenizer!.encodeChat(messages, { addGenerationPrompt })).toEqual(ids)
-      expect(tokenizer!.encodeChat(messages, { addGenerationPrompt, parseSpecial: true })).toEqual(parsed)
+      expect(tokenizer.encodeChat(messages, { addGenerationPrompt })).toEqual(ids)
+      expect(tokenizer.encodeChat(messages, { addGenerationPrompt, parseSpecial: true })).toEqual(parsed)
     }
   })
 })

@@ -85,7 +85,7 @@ test('an architecture that we do not know is refused with the list of those we d
   await expect(loadModelFolder(folder)).rejects.toMatchObject({
     code: 'UNSUPPORTED_ARCHITECTURE',
     message: expect.stringContaining('"qwen4"'),
-    hint: 'Supported: llama, qwen2, qwen3, gpt2. The nearest is qwen2.',
+    hint: 'Supported: llama, mistral, qwen2, qwen3, gpt2. The nearest is qwen2.',
   })
 })
 
