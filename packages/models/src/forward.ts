@@ -44,7 +44,7 @@ export interface CachedForward extends Forward {
 /**
  * A model that continues sequences from a key-value cache. Inputs: `ids` and `positions` [B, T] int32 (right-padded),
  * `lastPositions` [B] int32, `totalLength` [1] int32, `cacheIndices` [S] int32, the caches [B, K, S, D], and the rotation
- * tables.
+ * tables. The head is the parameter `lm_head.weight`, also where it is tied.
  */
 export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fused' = 'fused'): CachedForward {
   const model = createModelGraph()
@@ -64,7 +64,8 @@ export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fus
     },
   }
   const hidden = trunk(model, config, ids, positions, attentionWithCache(state, lowering))
-  return { ...withHead(model, config, hidden), caches }
+  // A tied head gets a name of its own: ONNX Runtime packs weights for its kernels only where nothing else reads them.
+  return { ...withHead(model, config, hidden, UNTIED_HEAD), caches }
 }
 
 function trunk(model: ModelGraph, config: ModelConfig, ids: Tensor, positions: Tensor, attend: Attend): Tensor {
@@ -78,9 +79,9 @@ function ropeInputs({ graph }: ModelGraph, config: ModelConfig): RopeInputs | un
   return { cos: graph.input('ropeCos', 'float32', shape), sin: graph.input('ropeSin', 'float32', shape) }
 }
 
-function withHead(model: ModelGraph, config: ModelConfig, hidden: Tensor): Forward {
+function withHead(model: ModelGraph, config: ModelConfig, hidden: Tensor, headWeight = headName(config)): Forward {
   const head = (x: Tensor) =>
-    matmul(x, model.parameter(headName(config), [config.vocabSize, config.hiddenSize]), { transposeB: true })
+    matmul(x, model.parameter(headWeight, [config.vocabSize, config.hiddenSize]), { transposeB: true })
   return {
     model,
     graph: model.graph,
@@ -106,8 +107,10 @@ export function rowsOf(hidden: Tensor, rows: Tensor): Tensor {
   return embedding(reshape(hidden, { shape: [multiplyDims([batch, time]), width] }), rows)
 }
 
+export const UNTIED_HEAD = 'lm_head.weight'
+
 /** Name of the matrix that turns hidden states into scores: the embedding when the head is tied to it. */
 export function headName({ family, hasTiedHead }: ModelConfig): string {
-  if (!hasTiedHead) return 'lm_head.weight'
+  if (!hasTiedHead) return UNTIED_HEAD
   return family === 'gpt2' ? 'transformer.wte.weight' : 'model.embed_tokens.weight'
 }
