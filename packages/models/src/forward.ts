@@ -12,9 +12,14 @@ import { gpt2 } from './gpt2.ts'
 import { llama } from './llama.ts'
 import { type Adapt, createModelGraph, type ModelGraph } from './model-graph.ts'
 
+export interface BuildOptions {
+  readonly graph?: Graph
+  readonly adapt?: Adapt
+}
+
 export interface Forward {
   readonly graph: Graph
-  /** After the last norm, [B, T, hiddenSize]. */
+  /** After the last norm, [B, T, hiddenSize], or [N, hiddenSize] without padding. */
   readonly hidden: Tensor
   /** Scores over the vocabulary at some positions: rows [M] of the flattened batch → [M, vocabSize]. */
   logitsAt(rows: Tensor): Tensor
@@ -27,18 +32,41 @@ export interface Forward {
  * A model over whole sequences: for losses, scores and explanations. Inputs: `ids` and `positions` [B, T] int32,
  * `attentionBias` [B, 1, T, T], and for rotary models `ropeCos`, `ropeSin` [P, headSize / 2].
  */
-export function buildForward(config: ModelConfig, { graph, adapt }: { graph?: Graph; adapt?: Adapt } = {}): Forward {
+export function buildForward(config: ModelConfig, { graph, adapt }: BuildOptions = {}): Forward {
   const model = createModelGraph({ graph, adapt })
   const ids = model.graph.input('ids', 'int32', ['B', 'T'])
   const positions = model.graph.input('positions', 'int32', ['B', 'T'])
   const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])
   const attend = fullAttention({ positions, attentionBias, tables: ropeInputs(model, config) })
-  return withHead(model, config, trunk(model, config, ids, positions, attend))
+  return withHead(
+    model,
+    config,
+    trunk(model, config, ids, () => positions, attend),
+  )
 }
 
 export interface CachedForward extends Forward {
   /** The caches after the call, by the names of their inputs. */
   readonly caches: Readonly<Record<string, Tensor>>
+}
+
+/**
+ * The same over sequences side by side without padding: nothing but attention is computed for padding. For training,
+ * where batches are ragged. `ids` and `tokenPositions` are [N] and hidden states [N, hiddenSize]; `slots` [B, T] and
+ * `tokenRows` [N] say where the tokens stand in the padded batch that attention sees.
+ */
+export function buildRaggedForward(config: ModelConfig, { graph, adapt }: BuildOptions = {}): Forward {
+  const model = createModelGraph({ graph, adapt })
+  const ids = model.graph.input('ids', 'int32', ['N'])
+  const ragged = {
+    slots: model.graph.input('slots', 'int32', ['B', 'T']),
+    rows: model.graph.input('tokenRows', 'int32', ['N']),
+  }
+  const positions = model.graph.input('positions', 'int32', ['B', 'T'])
+  const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])
+  const attend = fullAttention({ positions, attentionBias, tables: ropeInputs(model, config), ragged })
+  const tokenPositions = () => model.graph.input('tokenPositions', 'int32', ['N'])
+  return withHead(model, config, trunk(model, config, ids, tokenPositions, attend))
 }
 
 /**
@@ -63,14 +91,14 @@ export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fus
       caches[names.values] = values
     },
   }
-  const hidden = trunk(model, config, ids, positions, attentionWithCache(state, lowering))
+  const hidden = trunk(model, config, ids, () => positions, attentionWithCache(state, lowering))
   // A tied head gets a name of its own: ONNX Runtime packs weights for its kernels only where nothing else reads them.
   return { ...withHead(model, config, hidden, UNTIED_HEAD), caches }
 }
 
-function trunk(model: ModelGraph, config: ModelConfig, ids: Tensor, positions: Tensor, attend: Attend): Tensor {
+function trunk(model: ModelGraph, config: ModelConfig, ids: Tensor, positions: () => Tensor, attend: Attend): Tensor {
   if (config.family === 'llama') return llama(model, config, ids, attend)
-  return gpt2(model, config, ids, positions, attend)
+  return gpt2(model, config, ids, positions(), attend)
 }
 
 function ropeInputs({ graph }: ModelGraph, config: ModelConfig): RopeInputs | undefined {
@@ -101,10 +129,10 @@ export function targetLogprobs(forward: Forward): Tensor {
   return pick(logSoftmax(forward.logitsAt(rows)), targets)
 }
 
-/** Rows [M] of hidden states [B, T, D] flattened to [B·T, D] → [M, D]. */
+/** Rows [M] of hidden states [B, T, D], flattened, or [N, D] → [M, D]. */
 export function rowsOf(hidden: Tensor, rows: Tensor): Tensor {
-  const [batch, time, width] = hidden.shape
-  return embedding(reshape(hidden, { shape: [multiplyDims([batch, time]), width] }), rows)
+  const width = hidden.shape.at(-1)!
+  return embedding(reshape(hidden, { shape: [multiplyDims(hidden.shape.slice(0, -1)), width] }), rows)
 }
 
 export const UNTIED_HEAD = 'lm_head.weight'

@@ -1,10 +1,18 @@
-export { completionFeeds, forwardFeeds, type PromptCompletion } from './batch.ts'
+export { completionFeeds, forwardFeeds, type PromptCompletion, raggedCompletionFeeds, raggedFeeds } from './batch.ts'
 export type { MarkedText } from './chat-codec.ts'
 export { encodeChatCompletion } from './chat-completion.ts'
 export type { ChatMessage, ChatOptions } from './chat-template.ts'
 export { type ModelConfig, parseModelConfig, supportedModelTypes } from './config.ts'
 export { createDecoder, type Decoder } from './decoder.ts'
-export { buildCachedForward, buildForward, type Forward, headName, rowsOf, targetLogprobs } from './forward.ts'
+export {
+  buildCachedForward,
+  buildForward,
+  buildRaggedForward,
+  type Forward,
+  headName,
+  rowsOf,
+  targetLogprobs,
+} from './forward.ts'
 export { type Completion, checkPromptLengths, type GenerateOptions, generate, type TokenEvent } from './generate.ts'
 export { type GgufFile, type GgufMetadata, type GgufTensor, type GgufValue, openGguf } from './gguf.ts'
 export { type TokenizerFiles, tokenizerFromGguf } from './gguf-tokenizer.ts'
