@@ -21,13 +21,14 @@ import {
   sub,
   tanh,
 } from './elementwise.ts'
-import { embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
+import { argmax, embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
 import { concat, expand, pad, reshape, slice, sum, transpose } from './layout.ts'
 import { matmul } from './matmul.ts'
 import { layerNorm, logSoftmax, rmsNorm, softmax } from './normalization.ts'
 
 export const ops = {
   add,
+  argmax,
   cachedAttention,
   updateCache,
   concat,
