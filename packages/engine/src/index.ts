@@ -33,7 +33,7 @@ export {
   sub,
   tanh,
 } from './ops/elementwise.ts'
-export { embedding, pick, scatterAddRows } from './ops/indexing.ts'
+export { argmax, embedding, pick, scatterAddRows } from './ops/indexing.ts'
 export { concat, expand, pad, reshape, slice, sum, sumTo, transpose } from './ops/layout.ts'
 export { matmul } from './ops/matmul.ts'
 export { layerNorm, logSoftmax, rmsNorm, softmax } from './ops/normalization.ts'

@@ -75,6 +75,21 @@ export const pick: Op<[x: Tensor, ids: Tensor]> = defineOp({
   gradient: ({ inputs: [x, ids], outputGradient }) => [placeLast(x, ids, outputGradient)],
 })
 
+/** Position of the largest number of the last axis, the first where several are equal: x [..., V] → [...] int32. */
+export const argmax: Op<[x: Tensor]> = defineOp({
+  name: 'argmax',
+  infer: ([x]) => {
+    if (x.shape.length === 0) throw new PlumblineError('SHAPE_MISMATCH', 'argmax: a scalar has no last axis.')
+    return { type: 'int32', shape: x.shape.slice(0, -1) }
+  },
+  lower: (emit, [x], { outputs: [{ shape }] }) => {
+    const position = emit.node('ArgMax', [x], { axis: -1, keepdims: 0 })
+    // Of an empty batch ONNX Runtime's ArgMax keeps the last axis (its TopK divides by zero); the reshape drops it.
+    const shaped = emit.node('Reshape', [position, emit.shape(shape)], { allowzero: 1 })
+    return emit.node('Cast', [shaped], { to: 6 })
+  },
+})
+
 /** Zeros like x [..., V] with values [...] at ids [...]; x gives the shape alone and has no gradient. */
 export const placeLast: Op<[like: Tensor, ids: Tensor, values: Tensor]> = defineOp({
   name: 'placeLast',

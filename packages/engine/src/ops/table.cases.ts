@@ -523,6 +523,19 @@ export const cases = {
       { name: 'one row', inputs: [float([5]), int([], ids(5))] },
     ],
   },
+  argmax: {
+    reference: ([x]) => [rowsOf(x).map((row) => row.indexOf(Math.max(...row)))],
+    differentiable: [],
+    cases: [
+      { name: 'logits', inputs: [float(['B', 'T', 7])] },
+      { name: 'one choice', inputs: [float(['B', 'T', 1])] },
+      { name: 'one row', inputs: [float([5])] },
+      {
+        name: 'ties',
+        inputs: [float(['B', 'T', 6], (n, random) => Array.from({ length: n }, () => random.integer(2)))],
+      },
+    ],
+  },
   placeLast: {
     reference: ([, chosen, values], _, shape) => {
       const size = shape.at(-1)!

@@ -21,7 +21,7 @@ import {
   sub,
   tanh,
 } from './elementwise.ts'
-import { embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
+import { argmax, embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
 import { concat, expand, pad, reshape, slice, sum, transpose } from './layout.ts'
 import { matmul } from './matmul.ts'
 import { layerNorm, logSoftmax, rmsNorm, softmax } from './normalization.ts'
@@ -29,6 +29,7 @@ import { padRows, unpadRows } from './ragged.ts'
 
 export const ops = {
   add,
+  argmax,
   cachedAttention,
   updateCache,
   concat,

@@ -1,0 +1,40 @@
+export { type Advantages, type GaeOptions, gae, type WhitenOptions, whiten } from './parts/advantages.ts'
+export {
+  type AdaptiveKlOptions,
+  adaptKlCoef,
+  createKlController,
+  type KlController,
+  type KlControllerOptions,
+  type KlControllerState,
+  type KlEstimator,
+  klEstimate,
+  klPerToken,
+} from './parts/kl.ts'
+export {
+  type PpoPolicyLoss,
+  type PpoPolicyLossInputs,
+  type PpoValueLoss,
+  type PpoValueLossInputs,
+  ppoPolicyLoss,
+  ppoValueLoss,
+  ratioVariance,
+} from './parts/losses/ppo.ts'
+export {
+  type PairwiseRewardLoss,
+  type RewardLossInputs,
+  type RewardScoreLossInputs,
+  rewardLoss,
+  rewardScoreLoss,
+} from './parts/losses/reward.ts'
+export { sftLoss } from './parts/losses/sft.ts'
+export { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
+export type { Rows } from './parts/rows.ts'
+export {
+  type MissingEos,
+  type ShapeScoresOptions,
+  shapeScores,
+  type TokenRewards,
+  type TokenRewardsInputs,
+  type TokenRewardsOptions,
+  tokenRewards,
+} from './parts/token-rewards.ts'
