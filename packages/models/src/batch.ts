@@ -62,17 +62,33 @@ function vector(values: readonly number[]) {
   return { data: Int32Array.from(values), shape: [values.length] }
 }
 
-/** Feeds of `buildRaggedForward` with `targetLogprobs`: every completion token is a target, in order of rows and tokens. */
-export function raggedCompletionFeeds(config: ModelConfig, batch: readonly PromptCompletion[]): Feeds {
-  const sequences = batch.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds])
+/** A sequence and the positions of the tokens in it that are to be predicted; position 0 cannot be. */
+export interface TargetSequence {
+  readonly ids: readonly number[]
+  readonly targets: readonly number[]
+}
+
+/** Feeds of `buildRaggedForward` with `targetLogprobs`: the targets in order of sequences and positions. */
+export function raggedTargetFeeds(config: ModelConfig, batch: readonly TargetSequence[]): Feeds {
   let start = 0
-  const rows = batch.flatMap(({ promptIds, completionIds }) => {
-    const first = start + promptIds.length - 1
-    start += promptIds.length + completionIds.length
-    return completionIds.map((_, i) => first + i)
+  const rows = batch.flatMap(({ ids, targets }) => {
+    const first = start
+    start += ids.length
+    return targets.map((position) => first + position - 1)
   })
-  const targets = batch.flatMap(({ completionIds }) => completionIds)
+  const targets = batch.flatMap(({ ids, targets }) => targets.map((position) => ids[position]))
+  const sequences = batch.map(({ ids }) => ids)
   return { ...raggedFeeds(config, sequences), rows: vector(rows), targets: vector(targets) }
+}
+
+/** The same for prompts and completions: every completion token is a target. */
+export function raggedCompletionFeeds(config: ModelConfig, batch: readonly PromptCompletion[]): Feeds {
+  return raggedTargetFeeds(config, batch.map(completionTargets))
+}
+
+/** A prompt and its completion as one sequence in which the completion is to be predicted. */
+export function completionTargets({ promptIds, completionIds }: PromptCompletion): TargetSequence {
+  return { ids: [...promptIds, ...completionIds], targets: completionIds.map((_, i) => promptIds.length + i) }
 }
 
 /** A prompt and what follows it, as tokens. */

@@ -1,4 +1,12 @@
-export { completionFeeds, forwardFeeds, type PromptCompletion, raggedCompletionFeeds, raggedFeeds } from './batch.ts'
+export { completionFeeds,
+  completionTargets,
+  forwardFeeds,
+  type PromptCompletion,
+  raggedCompletionFeeds,
+  raggedFeeds,
+  raggedTargetFeeds,
+  type TargetSequence,
+} from './batch.ts'
 export type { MarkedText } from './chat-codec.ts'
 export { encodeChatCompletion } from './chat-completion.ts'
 export type { ChatMessage, ChatOptions } from './chat-template.ts'

@@ -1,0 +1,68 @@
+import type { Random } from '@plumbline/engine'
+
+/** Numbers 0 … count − 1 in random order (Fisher & Yates). */
+export function shuffled(count: number, random: Random): number[] {
+  const order = Array.from({ length: count }, (_, i) => i)
+  for (let i = count - 1; i > 0; i--) {
+    const j = random.integer(i + 1)
+    ;[order[i], order[j]] = [order[j], order[i]]
+  }
+  return order
+}
+
+export interface PlanOptions {
+  /** Rows of one step. */
+  readonly batchSize: number
+  /** With packing: as many rows as fit in this many tokens, instead of a number of rows. */
+  readonly packedTokens?: number
+  readonly epochs: number
+  /** Ends the plan early, or goes on for further epochs; below 0 the epochs decide. */
+  readonly maxSteps: number
+  readonly random: Random
+}
+
+/**
+ * The rows of every step. Each epoch is a fresh shuffle that depends on the seed and the epoch alone: a resumed run
+ * makes the same plan and needs to remember nothing but its step.
+ */
+export function planBatches(lengths: readonly number[], { epochs, maxSteps, random, ...sizes }: PlanOptions): number[][] {
+  const plan: number[][] = []
+  const isEnough = (epoch: number) => (maxSteps >= 0 ? plan.length >= maxSteps : epoch >= epochs)
+  for (let epoch = 0; !isEnough(epoch); epoch++) {
+    const order = shuffled(lengths.length, random.fork(`epoch ${epoch}`))
+    plan.push(...cutBatches(order, lengths, sizes))
+  }
+  return maxSteps >= 0 ? plan.slice(0, maxSteps) : plan
+}
+
+function cutBatches(order: readonly number[], lengths: readonly number[], { batchSize, packedTokens }: Pick<PlanOptions, 'batchSize' | 'packedTokens'>): number[][] {
+  const batches: number[][] = []
+  let tokens = 0
+  for (const row of order) {
+    const batch = batches.at(-1)
+    tokens += lengths[row]
+    const fits = batch && (packedTokens === undefined ? batch.length < batchSize : tokens <= packedTokens)
+    if (fits) batch.push(row)
+    else {
+      batches.push([row])
+      tokens = lengths[row]
+    }
+  }
+  return batches
+}
+
+/** Cuts a batch into micro-batches of like lengths, of at most `tokens` tokens where a row is not longer by itself. */
+export function microBatches<Row>(batch: readonly Row[], lengthOf: (row: Row) => number, tokens: number): Row[][] {
+  const parts: Row[][] = []
+  let size = 0
+  for (const row of batch.toSorted((a, b) => lengthOf(b) - lengthOf(a))) {
+    const part = parts.at(-1)
+    size += lengthOf(row)
+    if (part && size <= tokens) part.push(row)
+    else {
+      parts.push([row])
+      size = lengthOf(row)
+    }
+  }
+  return parts
+}

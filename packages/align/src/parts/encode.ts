@@ -1,0 +1,70 @@
+import { PlumblineError } from '@plumbline/contracts'
+import { encodeChatCompletion, type PromptCompletion, type TargetSequence, type Tokenizer } from '@plumbline/models'
+import { type PreferenceRow, type SftRow, wrongRows } from './data-rows.ts'
+
+type TextOrMessages = PreferenceRow['prompt']
+
+/** A demonstration as tokens: where the loss is, is a target. */
+export function encodeDemonstration(tokenizer: Tokenizer, row: SftRow, line: number): TargetSequence {
+  if (row.messages) return encodeConversation(tokenizer, row.messages, line)
+  if (row.prompt !== undefined && row.completion !== undefined) {
+    const { promptIds, completionIds } = encodePair(tokenizer, row.prompt, row.completion, line)
+    return { ids: [...promptIds, ...completionIds], targets: completionIds.map((_, i) => promptIds.length + i) }
+  }
+  if (row.text === undefined) throw wrongRows('plumb sft', line, Object.keys(row))
+  const ids = withEnd(tokenizer, tokenizer.encode(row.text))
+  return { ids, targets: ids.slice(1).map((_, i) => i + 1) }
+}
+
+/** A conversation: the assistant's turns are targets, each with the token that ends it. */
+function encodeConversation(tokenizer: Tokenizer, messages: NonNullable<SftRow['messages']>, line: number): TargetSequence {
+  const ids: number[] = []
+  const targets: number[] = []
+  messages.forEach(({ role }, index) => {
+    if (role !== 'assistant') return
+    const { promptIds, completionIds } = encodeChatCompletion(tokenizer, messages.slice(0, index), [messages[index]])
+    if (ids.some((id, i) => promptIds[i] !== id))
+      throw new PlumblineError('CHAT_TEMPLATE_NOT_PREFIX', `row ${line}: the chat template writes earlier turns differently once message ${index + 1} follows.`, {
+        hint: 'Pass a --chat-template that only appends, or split the conversation into rows of prompt and completion.',
+      })
+    // What stands between the last turn and this one was written by the template or the user: context alone.
+    ids.push(...promptIds.slice(ids.length))
+    targets.push(...completionIds.map((_, i) => ids.length + i))
+    ids.push(...completionIds)
+  })
+  if (targets.length > 0) return { ids, targets }
+  throw new PlumblineError('NO_ASSISTANT_TURN', `row ${line}: the conversation has no message of the assistant.`, {
+    hint: 'plumb sft learns from what the assistant says: add a message with the role "assistant".',
+  })
+}
+
+/** Prompt and completion as tokens. A completion of text ends with the end token, as TRL adds it. */
+export function encodePair(tokenizer: Tokenizer, prompt: TextOrMessages, completion: TextOrMessages, line: number): PromptCompletion {
+  if (typeof prompt !== 'string' && typeof completion !== 'string') return encodeChatCompletion(tokenizer, prompt, completion)
+  if (typeof prompt !== 'string' || typeof completion !== 'string')
+    throw new PlumblineError('DATA_KINDS_DIFFER', `row ${line}: of prompt and completion, one is text and the other messages.`, {
+      hint: 'Give both as text, or both as messages.',
+    })
+  return {
+    promptIds: encodePrompt(tokenizer, prompt, line),
+    completionIds: withEnd(tokenizer, tokenizer.encode(completion, { addSpecialTokens: false })),
+  }
+}
+
+/** A prompt as tokens, with the opening of the assistant's turn where it is a conversation. */
+export function encodePrompt(tokenizer: Tokenizer, prompt: TextOrMessages, line: number): number[] {
+  const ids = typeof prompt === 'string' ? tokenizer.encode(prompt) : tokenizer.encodeChat(prompt, { addGenerationPrompt: true })
+  if (ids.length === 0)
+    throw new PlumblineError('EMPTY_PROMPT', `row ${line}: the prompt is empty.`, { hint: 'Give it some text, or remove the row.' })
+  return ids
+}
+
+function withEnd({ eosTokenId }: Tokenizer, ids: number[]): number[] {
+  return eosTokenId === undefined || ids.at(-1) === eosTokenId ? ids : [...ids, eosTokenId]
+}
+
+/** The start of a sequence, of at most `maxLength` tokens, and what of its targets is left. */
+export function truncate({ ids, targets }: TargetSequence, maxLength: number): TargetSequence {
+  if (ids.length <= maxLength) return { ids, targets }
+  return { ids: ids.slice(0, maxLength), targets: targets.filter((position) => position < maxLength) }
+}

@@ -1,0 +1,52 @@
+import type { ParameterMap, Random, Value } from '@plumbline/engine'
+import { type Adapter, adaptWithLora, type BuildOptions, createAdapter, type LanguageModel, mergeAdapter } from '@plumbline/models'
+import { z } from 'zod'
+
+/** LoRA by TRL's flags. */
+export const loraFields = {
+  use_peft: z.boolean().default(false).describe('train a LoRA adapter and leave the model as it is'),
+  lora_r: z.number().int().min(1).max(4096).default(16).describe('rank of the adapter'),
+  lora_alpha: z.number().positive().default(32).describe('strength of the adapter: it counts alpha / rank'),
+  lora_dropout: z.number().min(0).lt(1).default(0.05).describe('dropout of the adapter\'s input'),
+  lora_target_modules: z.array(z.string()).default(['all-linear']).describe('layers to adapt, such as q_proj,v_proj'),
+}
+
+/** What of a model is trained, and how its forward pass is built. */
+export interface Trainable {
+  readonly adapter: Adapter | undefined
+  /** What gets gradients: the whole model, or the adapter alone. */
+  readonly parameters: ParameterMap
+  /** For `buildRaggedForward`. */
+  readonly build: BuildOptions
+  /** The same without dropout. */
+  readonly evaluationBuild: BuildOptions
+  /** Values of all parameters, and what a step needs beside its batch. */
+  feeds(step: number): Record<string, Value>
+  /** The model as it is now, for generation and saving. */
+  merged(): ParameterMap
+}
+
+type LoraConfig = { [Key in keyof typeof loraFields]: z.output<(typeof loraFields)[Key]> }
+
+/** The whole model, or with `use_peft` a new adapter on it. The model's own arrays are updated in place. */
+export function makeTrainable({ config, parameters }: LanguageModel, lora: LoraConfig, random: Random): Trainable {
+  const all = Object.fromEntries(parameters)
+  if (!lora.use_peft)
+    return { adapter: undefined, parameters, build: {}, evaluationBuild: {}, feeds: () => all, merged: () => parameters }
+  const adapter = createAdapter(config, {
+    rank: lora.lora_r,
+    alpha: lora.lora_alpha,
+    dropout: lora.lora_dropout,
+    targetModules: lora.lora_target_modules,
+    random: random.fork('lora'),
+  })
+  const withAdapter = { ...all, ...Object.fromEntries(adapter.parameters) }
+  return {
+    adapter,
+    parameters: adapter.parameters,
+    build: { adapt: adaptWithLora(adapter, { isTraining: true }) },
+    evaluationBuild: { adapt: adaptWithLora(adapter) },
+    feeds: (step) => ({ ...withAdapter, loraSeed: { data: Uint32Array.of(step), shape: [] } }),
+    merged: () => mergeAdapter(config, parameters, adapter),
+  }
+}

@@ -1,0 +1,108 @@
+import { PlumblineError } from '@plumbline/contracts'
+import { type Adamw, type ComputePool, createParameter, type ParameterMap, type Value } from '@plumbline/engine'
+import { z } from 'zod'
+import type { RunFolder } from './run-folder.ts'
+
+/** How long training goes on and how often it tells and saves, by TRL's flags. */
+export const scheduleFields = {
+  per_device_train_batch_size: z.number().int().min(1).default(8).describe('rows of a batch'),
+  gradient_accumulation_steps: z.number().int().min(1).default(1).describe('batches of an optimizer step'),
+  num_train_epochs: z.number().int().min(1).default(3).describe('times each row is seen'),
+  max_steps: z.number().int().min(-1).default(-1).describe('optimizer steps; -1: as many as the epochs have'),
+  micro_batch_tokens: z.number().int().min(1).default(1024).describe('tokens computed at once: fewer need less memory, the gradient is the same'),
+  logging_steps: z.number().int().min(1).default(10).describe('steps between two lines of metrics'),
+  eval_steps: z.number().int().min(0).default(0).describe('steps between two evaluations; 0: at the end only'),
+  save_steps: z.number().int().min(0).default(500).describe('steps between two checkpoints; 0: at the end only'),
+  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(42).describe('same seed, same run'),
+}
+
+/** What every trainer is handed. */
+export interface TrainerWorld {
+  readonly run: RunFolder
+  readonly pool: ComputePool
+  readonly signal: AbortSignal
+  /** Called after each step. */
+  readonly onStep: (step: number, totalSteps: number) => void
+  readonly log: (text: string) => void
+}
+
+/** Whether something happens every `interval` steps at this one; never for 0. */
+export function isDue(step: number, interval: number): boolean {
+  return interval > 0 && step % interval === 0
+}
+
+/** The number of a scalar output. */
+export function scalar({ data }: Value): number {
+  return Number(data[0])
+}
+
+/** Adds numbers to the sums of the same names. */
+export function addTo<Sums extends Record<string, number>>(sums: Sums, numbers: Sums): void {
+  for (const name of Object.keys(sums) as (keyof Sums)[]) sums[name] = (sums[name] + numbers[name]) as Sums[keyof Sums]
+}
+
+/** Throws NOT_FINITE, naming the step and its rows. */
+export function checkFinite(what: string, value: number, step: number, rows: readonly number[]): void {
+  if (Number.isFinite(value)) return
+  const named = rows.slice(0, 8).map((row) => row + 1)
+  throw new PlumblineError('NOT_FINITE', `step ${step + 1}: the ${what} is ${value}; its rows are ${named.join(', ')}${rows.length > 8 ? ', …' : ''}.`, {
+    hint: 'The last checkpoint is good. Lower --learning-rate, or look at these rows.',
+  })
+}
+
+/** How far training is; `Totals` are sums since the last line of metrics. */
+export interface TrainingState<Totals> {
+  step: number
+  /** Rows and tokens seen so far. */
+  rows: number
+  tokens: number
+  totals: Totals
+}
+
+/** The state of the last checkpoint with its weights and moments put back, or the beginning. */
+export async function restoreTraining<Totals>(
+  run: RunFolder,
+  parameters: ParameterMap,
+  adamw: Adamw,
+  emptyTotals: () => Totals,
+): Promise<TrainingState<Totals>> {
+  const checkpoint = await run.loadCheckpoint()
+  if (!checkpoint) return { step: 0, rows: 0, tokens: 0, totals: emptyTotals() }
+  const { arrays } = checkpoint
+  const { training, adamwStep, lateSteps } = checkpoint.state as unknown as SavedState<Totals>
+  const moments = (kind: 'first' | 'second') =>
+    new Map(
+      [...parameters.values()].flatMap(({ name, shape }) => {
+        const data = arrays.get(`${kind}.${name}`)
+        if (!data) return []
+        const moment = createParameter(name, shape)
+        moment.data.set(data)
+        return [[name, moment] as const]
+      }),
+    )
+  for (const { name, data } of parameters.values()) data.set(arrays.get(`parameter.${name}`)!)
+  adamw.loadState({ step: adamwStep, lateSteps: new Map(lateSteps), firstMoments: moments('first'), secondMoments: moments('second') })
+  return training
+}
+
+interface SavedState<Totals> {
+  readonly training: TrainingState<Totals>
+  readonly adamwStep: number
+  readonly lateSteps: readonly (readonly [string, number])[]
+}
+
+/** Saves weights, moments and state. `metric` decides which checkpoint is the best; lower is better. */
+export async function saveTraining<Totals>(
+  run: RunFolder,
+  parameters: ParameterMap,
+  { state: { step, lateSteps, firstMoments, secondMoments } }: Adamw,
+  training: TrainingState<Totals>,
+  metric?: number,
+): Promise<void> {
+  const arrays = new Map<string, Float32Array>()
+  for (const [name, { data }] of parameters) arrays.set(`parameter.${name}`, data)
+  for (const [name, { data }] of firstMoments) arrays.set(`first.${name}`, data)
+  for (const [name, { data }] of secondMoments) arrays.set(`second.${name}`, data)
+  const state: SavedState<Totals> = { training, adamwStep: step, lateSteps: [...(lateSteps ?? [])] }
+  await run.saveCheckpoint({ step: training.step, arrays, state: state as never, ...(metric !== undefined && { metric }) })
+}

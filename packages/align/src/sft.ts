@@ -1,0 +1,167 @@
+/**
+ * Supervised fine-tuning: the model learns to say what the demonstrations say (Ouyang et al. 2022, step 1).
+ *
+ *   L = −Σ_t w_t log π(y_t | x, y_<t),   w_t = 1 / number of target tokens of the step
+ *
+ * The mean is over all target tokens of an optimizer step, so neither micro-batches nor lengths change its meaning.
+ */
+import { PlumblineError } from '@plumbline/contracts'
+import { compile, compileGradients, createRandom, type Feeds } from '@plumbline/engine'
+import { buildRaggedForward, type LanguageModel, raggedTargetFeeds, type TargetSequence } from '@plumbline/models'
+import { z } from 'zod'
+import { sftLoss } from './losses/sft.ts'
+import { microBatches, planBatches } from './parts/batches.ts'
+import type { SftRow } from './parts/data-rows.ts'
+import { encodeDemonstration, truncate } from './parts/encode.ts'
+import { createOptimizer, optimizationFields } from './parts/optimization.ts'
+import { loraFields, makeTrainable, type Trainable } from './parts/trainable.ts'
+import {
+  addTo,
+  checkFinite,
+  isDue,
+  restoreTraining,
+  saveTraining,
+  scalar,
+  scheduleFields,
+  type TrainerWorld,
+} from './parts/training.ts'
+
+export const sftConfig = z.object({
+  learning_rate: z.number().positive().default(2e-5).describe('highest learning rate'),
+  max_length: z.number().int().min(2).default(1024).describe('longer rows are cut at the end'),
+  packing: z.boolean().default(false).describe('fill each step up to batch size × max length tokens; rows never see each other'),
+  ...scheduleFields,
+  ...optimizationFields,
+  ...loraFields,
+})
+export type SftConfig = z.output<typeof sftConfig>
+
+export interface SftData {
+  readonly train: readonly SftRow[]
+  readonly evaluation?: readonly SftRow[]
+}
+
+export interface SftResult {
+  readonly trainable: Trainable
+  readonly steps: number
+  /** Loss on the evaluation rows at the end, where there are any. */
+  readonly evalLoss?: number
+}
+
+/** Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, and NOT_FINITE. */
+export async function trainSft(config: SftConfig, model: LanguageModel, data: SftData, world: TrainerWorld): Promise<SftResult> {
+  const { run, pool, signal } = world
+  const random = createRandom(config.seed)
+  const batchSize = config.per_device_train_batch_size * config.gradient_accumulation_steps
+  const train = encodeRows(model, data.train, config, world)
+  const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
+  const plan = planBatches(train.map(({ ids }) => ids.length), {
+    batchSize,
+    ...(config.packing && { packedTokens: batchSize * config.max_length }),
+    epochs: config.num_train_epochs,
+    maxSteps: config.max_steps,
+    random,
+  })
+  const trainable = makeTrainable(model, config, random)
+  const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
+  const { loss, metrics } = sftGraph(model, trainable)
+  const program = await compileGradients(loss, trainable.parameters, { pool, outputs: metrics })
+  const evaluate = evaluation && (await createEvaluator(model, trainable, evaluation, config))
+  const state = await restoreTraining(run, trainable.parameters, optimizer.adamw, emptyTotals)
+
+  let evalLoss: number | undefined
+  for (; state.step < plan.length; ) {
+    signal.throwIfAborted()
+    const batch = plan[state.step]
+    const step = await trainStep(batch.map((index) => train[index]))
+    checkFinite('loss', step.loss, state.step, batch)
+    const { gradNorm, learningRate } = optimizer.step(state.step, program.gradients)
+    addTo(state.totals, { ...step, gradNorm, steps: 1 })
+    state.step++
+    state.rows += batch.length
+    state.tokens += batch.reduce((count, index) => count + train[index].ids.length, 0)
+    const isLast = state.step === plan.length
+    const epoch = state.rows / train.length
+    if (isLast || isDue(state.step, config.logging_steps)) {
+      run.logMetrics(state.step, { epoch, ...averages(state.totals), learning_rate: learningRate, num_tokens: state.tokens })
+      state.totals = emptyTotals()
+    }
+    if (evaluate && (isLast || isDue(state.step, config.eval_steps))) {
+      const measured = await evaluate()
+      evalLoss = measured.eval_loss
+      run.logMetrics(state.step, { epoch, ...measured })
+    }
+    if (isLast || isDue(state.step, config.save_steps))
+      await saveTraining(run, trainable.parameters, optimizer.adamw, state, evalLoss)
+    world.onStep(state.step, plan.length)
+  }
+  await program.dispose()
+  return { trainable, steps: plan.length, ...(evalLoss !== undefined && { evalLoss }) }
+
+  /** Gradients of one optimizer step, over its micro-batches. */
+  async function trainStep(rows: readonly TargetSequence[]) {
+    const targets = rows.reduce((count, row) => count + row.targets.length, 0)
+    const sums = { loss: 0, correct: 0, entropy: 0, targets }
+    for (const [i, part] of microBatches(rows, ({ ids }) => ids.length, config.micro_batch_tokens).entries()) {
+      const feeds = { ...trainable.feeds(state.step), ...sftFeeds(model, part, targets) }
+      const values = await (i === 0 ? program.run(feeds) : program.accumulate(feeds))
+      addTo(sums, { loss: scalar(values.loss), correct: scalar(values.correct), entropy: scalar(values.entropy), targets: 0 })
+    }
+    return sums
+  }
+}
+
+const emptyTotals = () => ({ loss: 0, correct: 0, entropy: 0, targets: 0, gradNorm: 0, steps: 0 })
+
+function averages({ loss, correct, entropy, targets, gradNorm, steps }: ReturnType<typeof emptyTotals>) {
+  return {
+    loss: loss / steps,
+    grad_norm: gradNorm / steps,
+    mean_token_accuracy: correct / targets,
+    entropy: entropy / targets,
+  }
+}
+
+/** Rows as tokens, cut to length. Rows that lose all their targets are left out, and said. */
+function encodeRows({ tokenizer }: LanguageModel, rows: readonly SftRow[], { max_length }: SftConfig, { log }: TrainerWorld): TargetSequence[] {
+  const encoded = rows.map((row, i) => encodeDemonstration(tokenizer, row, i + 1))
+  const cut = encoded.map((row) => truncate(row, max_length))
+  const kept = cut.filter(({ targets }) => targets.length > 0)
+  const tooLong = encoded.filter(({ ids }) => ids.length > max_length).length
+  if (tooLong > 0) log(`${tooLong} of ${rows.length} rows are longer than ${max_length} tokens and were cut.`)
+  if (kept.length < rows.length) log(`${rows.length - kept.length} of ${rows.length} rows have nothing to learn from and were left out.`)
+  if (kept.length > 0) return kept
+  throw new PlumblineError('NOTHING_TO_LEARN', 'no row has a target token within the length limit.', {
+    hint: 'Raise --max-length, or check that the rows have completions.',
+  })
+}
+
+function sftGraph({ config }: LanguageModel, { build }: Pick<Trainable, 'build'>) {
+  const forward = buildRaggedForward(config, build)
+  const targets = forward.graph.input('targets', 'int32', ['M'])
+  const weights = forward.graph.input('weights', 'float32', ['M'])
+  const logits = forward.logitsAt(forward.graph.input('rows', 'int32', ['M']))
+  const { loss, correct, entropy } = sftLoss({ logits, targets, weights })
+  return { graph: forward.graph, loss, metrics: { correct, entropy } }
+}
+
+function sftFeeds({ config }: LanguageModel, rows: readonly TargetSequence[], targetsOfStep: number): Feeds {
+  const feeds = raggedTargetFeeds(config, rows)
+  const [count] = feeds.targets.shape
+  return { ...feeds, weights: { data: new Float32Array(count).fill(1 / targetsOfStep), shape: [count] } }
+}
+
+/** Mean loss and token accuracy over all target tokens of the evaluation rows. */
+async function createEvaluator(model: LanguageModel, trainable: Trainable, rows: readonly TargetSequence[], config: SftConfig) {
+  const { graph, loss, metrics } = sftGraph(model, { build: trainable.evaluationBuild })
+  const program = await compile(graph, { loss, ...metrics })
+  const targets = rows.reduce((count, row) => count + row.targets.length, 0)
+  return async () => {
+    const sums = { loss: 0, correct: 0, entropy: 0 }
+    for (const part of microBatches(rows, ({ ids }) => ids.length, config.micro_batch_tokens)) {
+      const values = await program.run({ ...trainable.feeds(0), ...sftFeeds(model, part, targets) })
+      addTo(sums, { loss: scalar(values.loss), correct: scalar(values.correct), entropy: scalar(values.entropy) })
+    }
+    return { eval_loss: sums.loss, eval_mean_token_accuracy: sums.correct / targets, eval_entropy: sums.entropy / targets }
+  }
+}
