@@ -127,8 +127,9 @@ function llamaConfig(raw: z.infer<typeof llamaSchema>): LlamaConfig {
   const headSize = raw.head_dim ?? raw.hidden_size / heads
   if (!Number.isInteger(headSize) || headSize % 2 !== 0) throw bad(`head size ${headSize} is not an even integer.`)
   if (heads % keyValueHeads !== 0) throw bad(`${heads} heads do not share ${keyValueHeads} key-value heads evenly.`)
-  const hasWindow = raw.sliding_window && raw.use_sliding_window !== false && raw.model_type !== 'llama'
-  if (hasWindow && raw.sliding_window! < raw.max_position_embeddings)
+  // Mistral's window is on where it has a size, Qwen's only where a switch says so, and Llama has none.
+  const hasWindow = raw.model_type === 'mistral' || (raw.model_type !== 'llama' && raw.use_sliding_window === true)
+  if (hasWindow && raw.sliding_window && raw.sliding_window < raw.max_position_embeddings)
     throw bad(`sliding_window ${raw.sliding_window}: windowed attention is not supported.`)
   return {
     family: 'llama',
