@@ -1,4 +1,11 @@
-export { completionFeeds, forwardFeeds, type PromptCompletion, raggedCompletionFeeds, raggedFeeds } from './batch.ts'
+export {
+  checkSequenceLengths,
+  completionFeeds,
+  forwardFeeds,
+  type PromptCompletion,
+  raggedCompletionFeeds,
+  raggedFeeds,
+} from './batch.ts'
 export type { MarkedText } from './chat-codec.ts'
 export { encodeChatCompletion } from './chat-completion.ts'
 export type { ChatMessage, ChatOptions } from './chat-template.ts'
@@ -36,7 +43,7 @@ export { createRewardScorer, type RewardScorer } from './reward.ts'
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
 export { argmax, type SamplingOptions } from './sampling.ts'
 export { type ModelToSave, type SaveModelOptions, saveModelFolder } from './save-model-folder.ts'
-export { createScorer, lengthSortedBatches, type Scorer } from './score.ts'
+export { checkScorable, createScorer, lengthSortedBatches, type Scorer } from './score.ts'
 export {
   createTextStream,
   type DecodeOptions,
