@@ -6,13 +6,14 @@
  * The mean is over all target tokens of an optimizer step, so neither micro-batches nor lengths change its meaning.
  */
 import { PlumblineError } from '@plumbline/contracts'
-import { compile, compileGradients, createRandom, type Feeds } from '@plumbline/engine'
-import { buildRaggedForward, type LanguageModel, raggedTargetFeeds, type TargetSequence } from '@plumbline/models'
+import { compile, compileGradients, createRandom, type Feeds, logSoftmax, mul, pick, sum } from '@plumbline/engine'
+import { type BuildOptions, buildRaggedForward, type LanguageModel, raggedTargetFeeds, type TargetSequence } from '@plumbline/models'
 import { z } from 'zod'
-import { sftLoss } from './losses/sft.ts'
 import { microBatches, planBatches } from './parts/batches.ts'
 import type { SftRow } from './parts/data-rows.ts'
 import { encodeDemonstration, truncate } from './parts/encode.ts'
+import { sftLoss } from './parts/losses/sft.ts'
+import { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
 import { createOptimizer, optimizationFields } from './parts/optimization.ts'
 import { loraFields, makeTrainable, type Trainable } from './parts/trainable.ts'
 import {
@@ -21,7 +22,7 @@ import {
   isDue,
   restoreTraining,
   saveTraining,
-  scalar,
+  scalars,
   scheduleFields,
   type TrainerWorld,
 } from './parts/training.ts'
@@ -64,7 +65,7 @@ export async function trainSft(config: SftConfig, model: LanguageModel, data: Sf
   })
   const trainable = makeTrainable(model, config, random)
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
-  const { loss, metrics } = sftGraph(model, trainable)
+  const { loss, metrics } = sftGraph(model, trainable.build)
   const program = await compileGradients(loss, trainable.parameters, { pool, outputs: metrics })
   const evaluate = evaluation && (await createEvaluator(model, trainable, evaluation, config))
   const state = await restoreTraining(run, trainable.parameters, optimizer.adamw, emptyTotals)
@@ -101,24 +102,24 @@ export async function trainSft(config: SftConfig, model: LanguageModel, data: Sf
   /** Gradients of one optimizer step, over its micro-batches. */
   async function trainStep(rows: readonly TargetSequence[]) {
     const targets = rows.reduce((count, row) => count + row.targets.length, 0)
-    const sums = { loss: 0, correct: 0, entropy: 0, targets }
+    const sums = { loss: 0, accuracy: 0, entropy: 0 }
     for (const [i, part] of microBatches(rows, ({ ids }) => ids.length, config.micro_batch_tokens).entries()) {
       const feeds = { ...trainable.feeds(state.step), ...sftFeeds(model, part, targets) }
       const values = await (i === 0 ? program.run(feeds) : program.accumulate(feeds))
-      addTo(sums, { loss: scalar(values.loss), correct: scalar(values.correct), entropy: scalar(values.entropy), targets: 0 })
+      addTo(sums, scalars(values))
     }
     return sums
   }
 }
 
-const emptyTotals = () => ({ loss: 0, correct: 0, entropy: 0, targets: 0, gradNorm: 0, steps: 0 })
+const emptyTotals = () => ({ loss: 0, accuracy: 0, entropy: 0, gradNorm: 0, steps: 0 })
 
-function averages({ loss, correct, entropy, targets, gradNorm, steps }: ReturnType<typeof emptyTotals>) {
+function averages({ loss, accuracy, entropy, gradNorm, steps }: ReturnType<typeof emptyTotals>) {
   return {
     loss: loss / steps,
     grad_norm: gradNorm / steps,
-    mean_token_accuracy: correct / targets,
-    entropy: entropy / targets,
+    mean_token_accuracy: accuracy / steps,
+    entropy: entropy / steps,
   }
 }
 
@@ -136,13 +137,19 @@ function encodeRows({ tokenizer }: LanguageModel, rows: readonly SftRow[], { max
   })
 }
 
-function sftGraph({ config }: LanguageModel, { build }: Pick<Trainable, 'build'>) {
-  const forward = buildRaggedForward(config, build)
-  const targets = forward.graph.input('targets', 'int32', ['M'])
-  const weights = forward.graph.input('weights', 'float32', ['M'])
-  const logits = forward.logitsAt(forward.graph.input('rows', 'int32', ['M']))
-  const { loss, correct, entropy } = sftLoss({ logits, targets, weights })
-  return { graph: forward.graph, loss, metrics: { correct, entropy } }
+function sftGraph({ config }: LanguageModel, build: BuildOptions) {
+  const { graph, logitsAt } = buildRaggedForward(config, build)
+  const targets = graph.input('targets', 'int32', ['M'])
+  const weights = graph.input('weights', 'float32', ['M'])
+  const logits = logitsAt(graph.input('rows', 'int32', ['M']))
+  return {
+    graph,
+    loss: sftLoss(pick(logSoftmax(logits), targets), { weights }),
+    metrics: {
+      accuracy: tokenAccuracy(logits, { targets, weights }),
+      entropy: sum(mul(entropyFromLogits(logits), weights)),
+    },
+  }
 }
 
 function sftFeeds({ config }: LanguageModel, rows: readonly TargetSequence[], targetsOfStep: number): Feeds {
@@ -153,15 +160,13 @@ function sftFeeds({ config }: LanguageModel, rows: readonly TargetSequence[], ta
 
 /** Mean loss and token accuracy over all target tokens of the evaluation rows. */
 async function createEvaluator(model: LanguageModel, trainable: Trainable, rows: readonly TargetSequence[], config: SftConfig) {
-  const { graph, loss, metrics } = sftGraph(model, { build: trainable.evaluationBuild })
+  const { graph, loss, metrics } = sftGraph(model, trainable.evaluationBuild)
   const program = await compile(graph, { loss, ...metrics })
   const targets = rows.reduce((count, row) => count + row.targets.length, 0)
   return async () => {
-    const sums = { loss: 0, correct: 0, entropy: 0 }
-    for (const part of microBatches(rows, ({ ids }) => ids.length, config.micro_batch_tokens)) {
-      const values = await program.run({ ...trainable.feeds(0), ...sftFeeds(model, part, targets) })
-      addTo(sums, { loss: scalar(values.loss), correct: scalar(values.correct), entropy: scalar(values.entropy) })
-    }
-    return { eval_loss: sums.loss, eval_mean_token_accuracy: sums.correct / targets, eval_entropy: sums.entropy / targets }
+    const sums = { loss: 0, accuracy: 0, entropy: 0 }
+    for (const part of microBatches(rows, ({ ids }) => ids.length, config.micro_batch_tokens))
+      addTo(sums, scalars(await program.run({ ...trainable.feeds(0), ...sftFeeds(model, part, targets) })))
+    return { eval_loss: sums.loss, eval_mean_token_accuracy: sums.accuracy, eval_entropy: sums.entropy }
   }
 }

@@ -4,21 +4,32 @@ import { MASKED } from './attention.ts'
 import type { ModelConfig } from './config.ts'
 import { type RopeTables, ropeTables } from './rope-tables.ts'
 
+/** Throws SEQUENCE_TOO_LONG, naming the first sequence that does not fit the model. */
+export function checkSequenceLengths(
+  { maxPositions }: ModelConfig,
+  lengths: readonly number[],
+  nameOf = (index: number) => `row ${index + 1}`,
+): void {
+  const index = lengths.findIndex((length) => length > maxPositions)
+  if (index < 0) return
+  throw new PlumblineError(
+    'SEQUENCE_TOO_LONG',
+    `${nameOf(index)} has ${lengths[index]} tokens; the model has ${maxPositions} positions.`,
+    { hint: 'Shorten it. Trainers cut with --max-length.' },
+  )
+}
+
 /**
  * Right-padded sequences as the feeds of `buildForward`. Padding is never looked at by real tokens, so it changes no
  * real number. Throws SEQUENCE_TOO_LONG when a sequence does not fit the model.
  */
 export function forwardFeeds(config: ModelConfig, sequences: readonly (readonly number[])[]): Feeds {
   const batch = sequences.length
+  checkSequenceLengths(
+    config,
+    sequences.map(({ length }) => length),
+  )
   const time = Math.max(1, ...sequences.map(({ length }) => length))
-  if (time > config.maxPositions)
-    throw new PlumblineError(
-      'SEQUENCE_TOO_LONG',
-      `a sequence has ${time} tokens; the model has ${config.maxPositions} positions.`,
-      {
-        hint: 'Shorten it, or cut it with --max-length.',
-      },
-    )
   const ids = new Int32Array(batch * time)
   const positions = Int32Array.from({ length: batch * time }, (_, i) => i % time)
   const bias = new Float32Array(batch * time * time)

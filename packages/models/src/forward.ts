@@ -1,4 +1,15 @@
-import { embedding, type Graph, logSoftmax, matmul, multiplyDims, pick, reshape, type Tensor } from '@plumbline/engine'
+import { PlumblineError } from '@plumbline/contracts'
+import {
+  embedding,
+  type Graph,
+  logSoftmax,
+  matmul,
+  multiplyDims,
+  type ParameterMap,
+  pick,
+  reshape,
+  type Tensor,
+} from '@plumbline/engine'
 import {
   type Attend,
   attentionWithCache,
@@ -141,4 +152,14 @@ export const UNTIED_HEAD = 'lm_head.weight'
 export function headName({ family, hasTiedHead }: ModelConfig): string {
   if (!hasTiedHead) return UNTIED_HEAD
   return family === 'gpt2' ? 'transformer.wte.weight' : 'model.embed_tokens.weight'
+}
+
+/** Throws NOT_A_LANGUAGE_MODEL when the scores over the vocabulary are missing, as in a reward model. */
+export function checkHead(config: ModelConfig, parameters: ParameterMap): void {
+  if (parameters.has(headName(config))) return
+  throw new PlumblineError(
+    'NOT_A_LANGUAGE_MODEL',
+    `the model has no ${headName(config)}, so it cannot say what comes next.`,
+    { hint: 'It seems to be a reward model. Give it as --reward-model, and a …ForCausalLM as --model.' },
+  )
 }

@@ -1,4 +1,6 @@
-export { completionFeeds,
+export {
+  checkSequenceLengths,
+  completionFeeds,
   completionTargets,
   forwardFeeds,
   type PromptCompletion,
@@ -44,7 +46,7 @@ export { createRewardScorer, type RewardScorer } from './reward.ts'
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
 export { argmax, type SamplingOptions } from './sampling.ts'
 export { type ModelToSave, type SaveModelOptions, saveModelFolder } from './save-model-folder.ts'
-export { createScorer, lengthSortedBatches, type Scorer } from './score.ts'
+export { checkScorable, createScorer, lengthSortedBatches, type Scorer } from './score.ts'
 export {
   createTextStream,
   type DecodeOptions,

@@ -210,7 +210,8 @@ async function hasTiedHead(
   config: JsonObject,
 ): Promise<boolean | undefined> {
   const head = tensors.get('lm_head.weight')
-  if (!head) return tensors.has('score.weight') ? undefined : true
+  // Said to be untied and not there: a piece of the model is missing, which only its user can judge.
+  if (!head) return tensors.has('score.weight') || config.tie_word_embeddings === false ? undefined : true
   // transformers ties GPT-2 and nothing else where the config is silent.
   if ((config.tie_word_embeddings ?? config.model_type === 'gpt2') !== true) return false
   const embedding = tensors.get('transformer.wte.weight') ?? tensors.get('model.embed_tokens.weight')

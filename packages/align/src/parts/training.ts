@@ -31,9 +31,10 @@ export function isDue(step: number, interval: number): boolean {
   return interval > 0 && step % interval === 0
 }
 
-/** The number of a scalar output. */
-export function scalar({ data }: Value): number {
-  return Number(data[0])
+/** The numbers of scalar outputs, by name. */
+export function scalars<Name extends string>(values: Readonly<Record<Name, Value>>): Record<Name, number> {
+  const numbers = Object.entries<Value>(values).map(([name, { data }]) => [name, Number(data[0])])
+  return Object.fromEntries(numbers) as Record<Name, number>
 }
 
 /** Adds numbers to the sums of the same names. */
