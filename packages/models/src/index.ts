@@ -27,7 +27,7 @@ export { type Completion, checkPromptLengths, type GenerateOptions, generate, ty
 export { type GgufFile, type GgufMetadata, type GgufTensor, type GgufValue, openGguf } from './gguf.ts'
 export { type TokenizerFiles, tokenizerFromGguf } from './gguf-tokenizer.ts'
 export { type KnownModel, knownModels } from './known-models.ts'
-export { type LanguageModel, type LoadLanguageModelOptions, loadLanguageModel } from './language-model.ts'
+export { type LanguageModel, type LoadLanguageModelOptions, loadLanguageModel, SCORE_HEAD } from './language-model.ts'
 export { adaptWithLora, type CreateAdapterOptions, createAdapter, linearModules, mergeAdapter } from './lora.ts'
 export {
   type CachedModel,
