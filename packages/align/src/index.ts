@@ -28,7 +28,9 @@ export {
 } from './parts/losses/reward.ts'
 export { sftLoss } from './parts/losses/sft.ts'
 export { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
+export { checkMemory, estimateMemory } from './parts/memory.ts'
 export type { Rows } from './parts/rows.ts'
+export { openRunFolder, type RunFolder } from './parts/run-folder.ts'
 export {
   type MissingEos,
   type ShapeScoresOptions,
@@ -38,3 +40,7 @@ export {
   type TokenRewardsOptions,
   tokenRewards,
 } from './parts/token-rewards.ts'
+export type { TrainerWorld } from './parts/training.ts'
+export { trainPpo } from './ppo.ts'
+export { rewardModelConfig, trainReward } from './reward.ts'
+export { trainSft } from './sft.ts'

@@ -39,49 +39,25 @@ import {
   raggedTargetFeeds,
   rowsOf,
 } from '@plumbline/models'
-import { z } from 'zod'
+import type { PpoConfig, PromptRow } from './config.ts'
 import { gae, whiten } from './parts/advantages.ts'
 import { microBatches, planBatches, shuffled } from './parts/batches.ts'
-import type { PromptRow } from './parts/data-rows.ts'
 import { encodePrompt } from './parts/encode.ts'
 import { createKlController } from './parts/kl.ts'
 import { ppoPolicyLoss, ppoValueLoss, ratioVariance } from './parts/losses/ppo.ts'
 import { entropyFromLogits } from './parts/losses/token-metrics.ts'
-import { createOptimizer, optimizationFields } from './parts/optimization.ts'
+import { createOptimizer } from './parts/optimization.ts'
 import { shapeScores, tokenRewards } from './parts/token-rewards.ts'
-import { loraFields, makeTrainable, type Trainable } from './parts/trainable.ts'
-import { addTo, isDue, restoreTraining, saveTraining, scalars, scheduleFields, type TrainerWorld } from './parts/training.ts'
-
-const { eval_steps: _, ...ppoScheduleFields } = scheduleFields
-
-export const ppoConfig = z.object({
-  learning_rate: z.number().positive().default(3e-6).describe('highest learning rate'),
-  ...ppoScheduleFields,
-  per_device_train_batch_size: z.number().int().min(1).default(64).describe('episodes of one iteration'),
-  num_ppo_epochs: z.number().int().min(1).default(4).describe('times each rollout is learned from'),
-  num_mini_batches: z.number().int().min(1).default(1).describe('optimizer steps of one such pass'),
-  total_episodes: z.number().int().min(1).optional().describe('episodes in all; otherwise the epochs decide'),
-  response_length: z.number().int().min(1).default(53).describe('longest answer, in tokens'),
-  temperature: z.number().positive().default(0.7).describe('of sampling and of all log-probabilities'),
-  kl_coef: z.number().min(0).default(0.05).describe('weight of the KL penalty; the first one when it adapts'),
-  kl_estimator: z.enum(['k1', 'k3']).default('k1').describe('estimator of the KL in the reward'),
-  kl_target: z.number().positive().optional().describe('aim at this KL of an answer, in nats, by adapting kl_coef'),
-  kl_horizon: z.number().positive().default(10_000).describe('episodes over which kl_coef adapts'),
-  max_kl: z.number().positive().default(100).describe('stop when the mean KL of an answer exceeds this, in nats'),
-  cliprange: z.number().positive().default(0.2).describe('clips the probability ratio'),
-  cliprange_value: z.number().positive().default(0.2).describe('clips the change of the values'),
-  vf_coef: z.number().min(0).default(0.1).describe('weight of the value loss'),
-  entropy_coef: z.number().min(0).default(0).describe('weight of the entropy bonus'),
-  gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards'),
-  lam: z.number().min(0).max(1).default(0.95).describe('lambda of the generalized advantages'),
-  whiten_rewards: z.boolean().default(false).describe('scale rewards to variance 1'),
-  normalize_reward: z.boolean().default(true).describe('use the mean and deviation stored with the reward model'),
-  missing_eos_penalty: z.number().min(0).optional().describe('subtracted from the score of an answer that does not end'),
-  ...optimizationFields,
-  adam_epsilon: z.number().positive().default(1e-5).describe('AdamW: smallest divisor'),
-  ...loraFields,
-})
-export type PpoConfig = z.output<typeof ppoConfig>
+import { makeTrainable, type Trainable } from './parts/trainable.ts'
+import {
+  addTo,
+  isDue,
+  restoreTraining,
+  saveTraining,
+  scalars,
+  stopIfAsked,
+  type TrainerWorld,
+} from './parts/training.ts'
 
 export interface PpoModels {
   readonly policy: LanguageModel
@@ -115,7 +91,12 @@ interface Lesson extends Episode {
 const VALUE_HEAD = { weight: 'value_head.weight', bias: 'value_head.bias' }
 
 /** Trains the policy in place (or an adapter on it). Throws POLICY_RAN_AWAY, TOKENIZER_MISMATCH, NOT_FINITE. */
-export async function trainPpo(config: PpoConfig, { policy, rewardModel }: PpoModels, rows: readonly PromptRow[], world: TrainerWorld): Promise<PpoResult> {
+export async function trainPpo(
+  config: PpoConfig,
+  { policy, rewardModel }: PpoModels,
+  rows: readonly PromptRow[],
+  world: TrainerWorld,
+): Promise<PpoResult> {
   const { run, pool, signal } = world
   checkSameTokenizer(policy, rewardModel)
   const random = createRandom(config.seed)
@@ -125,14 +106,19 @@ export async function trainPpo(config: PpoConfig, { policy, rewardModel }: PpoMo
   const trainable = makeTrainable(policy, config, random)
   const parameters = withValueHead(trainable.parameters, policy)
   const plan = planIterations(prompts.length, config, random)
-  const optimizer = createOptimizer(parameters, pool, config, plan.length * config.num_ppo_epochs * config.num_mini_batches)
+  const optimizer = createOptimizer(
+    parameters,
+    pool,
+    config,
+    plan.length * config.num_ppo_epochs * config.num_mini_batches,
+  )
   const update = await createUpdate(config, policy, trainable, parameters, world)
   const rollout = await createRollout(config, policy, rewardModel, trainable, parameters, reference)
   const state = await restoreTraining(run, parameters, optimizer.adamw, () => ({ klCoef: config.kl_coef, updates: 0 }))
   const controller = createKlController(klOptions(config), { klCoef: state.totals.klCoef })
 
   while (state.step < plan.length) {
-    signal.throwIfAborted()
+    await stopIfAsked(signal, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => prompts[index])
     const episodes = await rollout.collect(batch, random.fork(`rollout ${state.step}`).uint32(), state.step)
     const { lessons, metrics } = credit(episodes, controller.klCoef, config, rewardModel)
@@ -142,16 +128,29 @@ export async function trainPpo(config: PpoConfig, { policy, rewardModel }: PpoMo
     state.totals.klCoef = controller.klCoef
     state.step++
     state.rows += episodes.length
-    state.tokens += episodes.reduce((count, { promptIds, completionIds }) => count + promptIds.length + completionIds.length, 0)
+    state.tokens += episodes.reduce(
+      (count, { promptIds, completionIds }) => count + promptIds.length + completionIds.length,
+      0,
+    )
     const isLast = state.step === plan.length
     if (isLast || isDue(state.step, config.logging_steps))
-      run.logMetrics(state.step, { epoch: state.rows / prompts.length, episode: state.rows, ...metrics, ...learned, 'objective/kl_coef': controller.klCoef })
-    if (isLast || isDue(state.step, config.logging_steps * 5)) run.logSamples(state.step, episodes.slice(0, 8).map(sample))
+      run.logMetrics(state.step, {
+        epoch: state.rows / prompts.length,
+        episode: state.rows,
+        ...metrics,
+        ...learned,
+        'objective/kl_coef': controller.klCoef,
+      })
+    if (isLast || isDue(state.step, config.logging_steps * 5))
+      run.logSamples(state.step, episodes.slice(0, 8).map(sample))
     if (isLast || isDue(state.step, config.save_steps)) await saveTraining(run, parameters, optimizer.adamw, state)
     world.onStep(state.step, plan.length)
   }
   if (hashOf(reference) !== referenceHash)
-    throw new PlumblineError('REFERENCE_CHANGED', 'the frozen reference model changed during training. This is a bug in Plumbline.')
+    throw new PlumblineError(
+      'REFERENCE_CHANGED',
+      'the frozen reference model changed during training. This is a bug in Plumbline.',
+    )
   await Promise.all([rollout.dispose(), update.dispose()])
   return { trainable, iterations: plan.length }
 }
@@ -168,7 +167,9 @@ function planIterations(prompts: number, config: PpoConfig, random: ReturnType<t
 }
 
 function klOptions({ kl_coef: klCoef, kl_target: target, kl_horizon: horizon }: PpoConfig) {
-  return target === undefined ? ({ type: 'fixed', klCoef } as const) : ({ type: 'adaptive', klCoef, target, horizon } as const)
+  return target === undefined
+    ? ({ type: 'fixed', klCoef } as const)
+    : ({ type: 'adaptive', klCoef, target, horizon } as const)
 }
 
 /** A copy in memory of its own, so that the policy's updates cannot reach it. */
@@ -210,7 +211,14 @@ function policyOutputs(forward: Forward, { temperature }: PpoConfig, { config }:
 }
 
 /** Rollouts: sampling, then one forward pass each of policy, reference and reward model. */
-async function createRollout(config: PpoConfig, policy: LanguageModel, rewardModel: LanguageModel, trainable: Trainable, parameters: ParameterMap, reference: ParameterMap) {
+async function createRollout(
+  config: PpoConfig,
+  policy: LanguageModel,
+  rewardModel: LanguageModel,
+  trainable: Trainable,
+  parameters: ParameterMap,
+  reference: ParameterMap,
+) {
   const forward = buildRaggedForward(policy.config, trainable.evaluationBuild)
   const { logprobs, values } = policyOutputs(forward, config, policy)
   const policyProgram = await compile(forward.graph, { logprobs, values })
@@ -222,7 +230,10 @@ async function createRollout(config: PpoConfig, policy: LanguageModel, rewardMod
   async function sampleAnswers(prompts: readonly { promptIds: readonly number[] }[], seed: number) {
     const longest = Math.max(...prompts.map(({ promptIds }) => promptIds.length))
     const length = longest + config.response_length
-    const decoder = await createDecoder(policy.config, trainable.merged(), { slots: Math.min(prompts.length, 32), length })
+    const decoder = await createDecoder(policy.config, trainable.merged(), {
+      slots: Math.min(prompts.length, 32),
+      length,
+    })
     const answers = new Array<{ tokenIds: readonly number[]; text: string; finishReason: string }>(prompts.length)
     const options = {
       maxNewTokens: config.response_length,
@@ -236,20 +247,30 @@ async function createRollout(config: PpoConfig, policy: LanguageModel, rewardMod
       stopTokenIds: policy.stopTokenIds,
       createTextStream: () => createTextStream(policy.tokenizer, { skipSpecialTokens: true }),
     }
-    for await (const completion of generate(decoder, prompts.map(({ promptIds }) => promptIds), options))
+    for await (const completion of generate(
+      decoder,
+      prompts.map(({ promptIds }) => promptIds),
+      options,
+    ))
       answers[completion.promptIndex] = completion
     await decoder.dispose()
     return answers
   }
 
   return {
-    async collect(prompts: readonly { prompt: PromptRow['prompt']; promptIds: readonly number[] }[], seed: number, step: number): Promise<Episode[]> {
+    async collect(
+      prompts: readonly { prompt: PromptRow['prompt']; promptIds: readonly number[] }[],
+      seed: number,
+      step: number,
+    ): Promise<Episode[]> {
       const answers = await sampleAnswers(prompts, seed)
       const drafts = prompts.map(({ prompt, promptIds }, i) => {
         const { tokenIds: completionIds, text, finishReason } = answers[i]
         return { prompt, promptIds, completionIds, text, hasEos: finishReason === 'stop' }
       })
-      const scores = await scorer.rewards(drafts.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds]))
+      const scores = await scorer.rewards(
+        drafts.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds]),
+      )
       const episodes = new Array<Episode>(drafts.length)
       const indexed = drafts.map((draft, index) => ({ ...draft, index }))
       for (const part of microBatches(indexed, episodeLength, config.micro_batch_tokens)) {
@@ -261,7 +282,13 @@ async function createRollout(config: PpoConfig, policy: LanguageModel, rewardMod
         for (const { index, ...draft } of part) {
           end += draft.completionIds.length
           const part = ({ data }: Value) => (data as Float32Array).slice(end - draft.completionIds.length, end)
-          episodes[index] = { ...draft, score: scores[index], oldLogprobs: part(now.logprobs), oldValues: part(now.values), refLogprobs: part(ref.logprobs) }
+          episodes[index] = {
+            ...draft,
+            score: scores[index],
+            oldLogprobs: part(now.logprobs),
+            oldValues: part(now.values),
+            refLogprobs: part(ref.logprobs),
+          }
         }
       }
       return episodes
@@ -270,7 +297,8 @@ async function createRollout(config: PpoConfig, policy: LanguageModel, rewardMod
   }
 }
 
-const episodeLength = ({ promptIds, completionIds }: Pick<Episode, 'promptIds' | 'completionIds'>) => promptIds.length + completionIds.length
+const episodeLength = ({ promptIds, completionIds }: Pick<Episode, 'promptIds' | 'completionIds'>) =>
+  promptIds.length + completionIds.length
 
 /** Rewards, advantages and returns of a rollout, and its metrics. */
 function credit(episodes: readonly Episode[], klCoef: number, config: PpoConfig, rewardModel: LanguageModel) {
@@ -280,7 +308,9 @@ function credit(episodes: readonly Episode[], klCoef: number, config: PpoConfig,
     episodes.map(({ hasEos }) => hasEos),
     {
       ...(config.normalize_reward && mean !== undefined && std !== undefined && { mean, std }),
-      ...(config.missing_eos_penalty !== undefined && { missingEos: { penalty: config.missing_eos_penalty, mode: 'subtract' as const } }),
+      ...(config.missing_eos_penalty !== undefined && {
+        missingEos: { penalty: config.missing_eos_penalty, mode: 'subtract' as const },
+      }),
     },
   )
   const lengths = episodes.map(({ completionIds }) => completionIds.length)
@@ -314,13 +344,23 @@ function checkRunaway(metrics: Record<string, number>, { max_kl }: PpoConfig, st
   const kl = metrics['objective/kl']
   const score = metrics['objective/scores']
   if (Number.isFinite(score) && Number.isFinite(kl) && kl <= max_kl) return
-  throw new PlumblineError('POLICY_RAN_AWAY', `iteration ${step + 1}: the policy has left its reference: KL ${kl.toFixed(1)} nats an answer (at most ${max_kl}), score ${score.toFixed(2)}.`, {
-    hint: 'The last checkpoint is good. Raise --kl-coef, lower --learning-rate, or set --kl-target.',
-  })
+  throw new PlumblineError(
+    'POLICY_RAN_AWAY',
+    `iteration ${step + 1}: the policy has left its reference: KL ${kl.toFixed(1)} nats an answer (at most ${max_kl}), score ${score.toFixed(2)}.`,
+    {
+      hint: 'The last checkpoint is good. Raise --kl-coef, lower --learning-rate, or set --kl-target.',
+    },
+  )
 }
 
 /** Epochs of mini-batches over a rollout. */
-async function createUpdate(config: PpoConfig, policy: LanguageModel, trainable: Trainable, parameters: ParameterMap, { pool }: TrainerWorld) {
+async function createUpdate(
+  config: PpoConfig,
+  policy: LanguageModel,
+  trainable: Trainable,
+  parameters: ParameterMap,
+  { pool }: TrainerWorld,
+) {
   const forward = buildRaggedForward(policy.config, trainable.build)
   const { graph } = forward
   const { logits, logprobs, values } = policyOutputs(forward, config, policy)
@@ -334,7 +374,12 @@ async function createUpdate(config: PpoConfig, policy: LanguageModel, trainable:
     entropies: entropyFromLogits(logits),
     entropyCoef: config.entropy_coef,
   })
-  const valueLoss = ppoValueLoss(values, { oldValues: vector('oldValues'), returns: vector('returns'), weights, valueClipRange: config.cliprange_value })
+  const valueLoss = ppoValueLoss(values, {
+    oldValues: vector('oldValues'),
+    returns: vector('returns'),
+    weights,
+    valueClipRange: config.cliprange_value,
+  })
   const program = await compileGradients(add(policyLoss.loss, scale(valueLoss.loss, config.vf_coef)), parameters, {
     pool,
     outputs: {
@@ -366,8 +411,23 @@ async function createUpdate(config: PpoConfig, policy: LanguageModel, trainable:
   }
 
   return {
-    async learn(lessons: readonly Lesson[], random: ReturnType<typeof createRandom>, state: { step: number; totals: { updates: number } }, optimizer: ReturnType<typeof createOptimizer>) {
-      const sums = { policyLoss: 0, valueLoss: 0, clipFraction: 0, valueClipFraction: 0, approxKl: 0, entropy: 0, ratio: 0, variance: 0, gradNorm: 0 }
+    async learn(
+      lessons: readonly Lesson[],
+      random: ReturnType<typeof createRandom>,
+      state: { step: number; totals: { updates: number } },
+      optimizer: ReturnType<typeof createOptimizer>,
+    ) {
+      const sums = {
+        policyLoss: 0,
+        valueLoss: 0,
+        clipFraction: 0,
+        valueClipFraction: 0,
+        approxKl: 0,
+        entropy: 0,
+        ratio: 0,
+        variance: 0,
+        gradNorm: 0,
+      }
       let count = 0
       let learningRate = 0
       const size = Math.ceil(lessons.length / config.num_mini_batches)
@@ -377,9 +437,13 @@ async function createUpdate(config: PpoConfig, policy: LanguageModel, trainable:
           const batch = order.slice(start, start + size).map((index) => lessons[index])
           const step = await miniBatch(batch, state.step)
           if (!Number.isFinite(step.loss))
-            throw new PlumblineError('NOT_FINITE', `iteration ${state.step + 1}, epoch ${epoch + 1}: the loss is ${step.loss}.`, {
-              hint: 'The last checkpoint is good. Lower --learning-rate.',
-            })
+            throw new PlumblineError(
+              'NOT_FINITE',
+              `iteration ${state.step + 1}, epoch ${epoch + 1}: the loss is ${step.loss}.`,
+              {
+                hint: 'The last checkpoint is good. Lower --learning-rate.',
+              },
+            )
           const applied = optimizer.step(state.totals.updates++, program.gradients)
           learningRate = applied.learningRate
           const { loss: _loss, ratioDeviation, ...rest } = step
@@ -406,7 +470,17 @@ async function createUpdate(config: PpoConfig, policy: LanguageModel, trainable:
 
   async function miniBatch(batch: readonly Lesson[], step: number) {
     const tokens = batch.reduce((total, { completionIds }) => total + completionIds.length, 0)
-    const sums = { loss: 0, policyLoss: 0, valueLoss: 0, clipFraction: 0, valueClipFraction: 0, approxKl: 0, entropy: 0, ratio: 0, ratioDeviation: 0 }
+    const sums = {
+      loss: 0,
+      policyLoss: 0,
+      valueLoss: 0,
+      clipFraction: 0,
+      valueClipFraction: 0,
+      approxKl: 0,
+      entropy: 0,
+      ratio: 0,
+      ratioDeviation: 0,
+    }
     for (const [i, part] of microBatches(batch, episodeLength, config.micro_batch_tokens).entries()) {
       const feeds = { ...trainable.feeds(step), ...Object.fromEntries(parameters), ...feedsOf(part, tokens) }
       addTo(sums, scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))))
@@ -421,9 +495,15 @@ function sample({ prompt, text, score, hasEos, oldLogprobs, refLogprobs }: Episo
 }
 
 function checkSameTokenizer(policy: LanguageModel, rewardModel: LanguageModel): void {
-  const vocabulary = ({ tokenizer }: LanguageModel) => JSON.stringify((tokenizer.tokenizerJson as { model?: { vocab?: unknown } }).model?.vocab)
-  if (policy.tokenizer.vocabSize === rewardModel.tokenizer.vocabSize && vocabulary(policy) === vocabulary(rewardModel)) return
-  throw new PlumblineError('TOKENIZER_MISMATCH', `the reward model has ${rewardModel.tokenizer.vocabSize} tokens and the policy ${policy.tokenizer.vocabSize}, or other ones.`, {
-    hint: 'Train the reward model from the same base as the policy: plumb reward --model …',
-  })
+  const vocabulary = ({ tokenizer }: LanguageModel) =>
+    JSON.stringify((tokenizer.tokenizerJson as { model?: { vocab?: unknown } }).model?.vocab)
+  if (policy.tokenizer.vocabSize === rewardModel.tokenizer.vocabSize && vocabulary(policy) === vocabulary(rewardModel))
+    return
+  throw new PlumblineError(
+    'TOKENIZER_MISMATCH',
+    `the reward model has ${rewardModel.tokenizer.vocabSize} tokens and the policy ${policy.tokenizer.vocabSize}, or other ones.`,
+    {
+      hint: 'Train the reward model from the same base as the policy: plumb reward --model …',
+    },
+  )
 }

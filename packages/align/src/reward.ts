@@ -25,12 +25,11 @@ import {
   rowsOf,
   SCORE_HEAD,
 } from '@plumbline/models'
-import { z } from 'zod'
+import type { PreferenceRow, RewardConfig } from './config.ts'
 import { microBatches, planBatches, shuffled } from './parts/batches.ts'
-import type { PreferenceRow } from './parts/data-rows.ts'
 import { encodePair } from './parts/encode.ts'
 import { rewardLoss } from './parts/losses/reward.ts'
-import { createOptimizer, optimizationFields } from './parts/optimization.ts'
+import { createOptimizer } from './parts/optimization.ts'
 import {
   addTo,
   checkFinite,
@@ -38,20 +37,9 @@ import {
   restoreTraining,
   saveTraining,
   scalars,
-  scheduleFields,
+  stopIfAsked,
   type TrainerWorld,
 } from './parts/training.ts'
-
-export const rewardConfig = z.object({
-  learning_rate: z.number().positive().default(1e-4).describe('highest learning rate'),
-  max_length: z.number().int().min(2).default(1024).describe('pairs with a longer side are left out'),
-  center_rewards_coefficient: z.number().min(0).default(0).describe('pulls the mean reward to zero; 0.01 is usual'),
-  eval_fraction: z.number().min(0).lt(1).default(0.1).describe('pairs held out when there is no --eval-data'),
-  ...scheduleFields,
-  num_train_epochs: z.number().int().min(1).default(1).describe('times each pair is seen'),
-  ...optimizationFields,
-})
-export type RewardConfig = z.output<typeof rewardConfig>
 
 export interface RewardData {
   readonly train: readonly PreferenceRow[]
@@ -81,11 +69,21 @@ interface EncodedPair {
 }
 
 /** Trains the trunk of `model` in place, with a new score head. */
-export async function trainReward(config: RewardConfig, model: LanguageModel, data: RewardData, world: TrainerWorld): Promise<RewardResult> {
+export async function trainReward(
+  config: RewardConfig,
+  model: LanguageModel,
+  data: RewardData,
+  world: TrainerWorld,
+): Promise<RewardResult> {
   const { run, pool, signal } = world
   const random = createRandom(config.seed)
   const pairs = encodePairs(model, data.train, config, world)
-  const { train, evaluation } = split(pairs, data.evaluation && encodePairs(model, data.evaluation, config, world), config, random)
+  const { train, evaluation } = split(
+    pairs,
+    data.evaluation && encodePairs(model, data.evaluation, config, world),
+    config,
+    random,
+  )
   const parameters = withScoreHead(model, random)
   const sizeOf = ({ chosen, rejected }: EncodedPair) => chosen.length + rejected.length
   const plan = planBatches(train.map(sizeOf), {
@@ -102,7 +100,7 @@ export async function trainReward(config: RewardConfig, model: LanguageModel, da
   const state = await restoreTraining(run, parameters, optimizer.adamw, emptyTotals)
 
   while (state.step < plan.length) {
-    signal.throwIfAborted()
+    await stopIfAsked(signal, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => train[index])
     const sums = { loss: 0, accuracy: 0, margin: 0, meanReward: 0 }
     for (const [i, part] of microBatches(batch, sizeOf, config.micro_batch_tokens).entries()) {
@@ -118,7 +116,12 @@ export async function trainReward(config: RewardConfig, model: LanguageModel, da
     const isLast = state.step === plan.length
     const epoch = state.rows / train.length
     if (isLast || isDue(state.step, config.logging_steps)) {
-      run.logMetrics(state.step, { epoch, ...averages(state.totals), learning_rate: learningRate, num_tokens: state.tokens })
+      run.logMetrics(state.step, {
+        epoch,
+        ...averages(state.totals),
+        learning_rate: learningRate,
+        num_tokens: state.tokens,
+      })
       state.totals = emptyTotals()
     }
     const measured = evaluate && (isLast || isDue(state.step, config.eval_steps)) ? await evaluate() : undefined
@@ -144,7 +147,12 @@ function averages({ loss, accuracy, margin, meanReward, gradNorm, steps }: Retur
 }
 
 /** Pairs as tokens. Equal sides teach nothing and long ones are left out, as TRL does; both are said. */
-function encodePairs({ tokenizer }: LanguageModel, rows: readonly PreferenceRow[], { max_length }: RewardConfig, { log }: TrainerWorld): EncodedPair[] {
+function encodePairs(
+  { tokenizer }: LanguageModel,
+  rows: readonly PreferenceRow[],
+  { max_length }: RewardConfig,
+  { log }: TrainerWorld,
+): EncodedPair[] {
   const encoded = rows.map(({ prompt, chosen, rejected, margin = 0 }, i) => {
     const side = (answer: PreferenceRow['chosen']) => {
       const { promptIds, completionIds } = encodePair(tokenizer, prompt, answer, i + 1)
@@ -154,8 +162,12 @@ function encodePairs({ tokenizer }: LanguageModel, rows: readonly PreferenceRow[
   })
   const differing = encoded.filter(({ chosen, rejected }) => chosen.join() !== rejected.join())
   const kept = differing.filter(({ chosen, rejected }) => Math.max(chosen.length, rejected.length) <= max_length)
-  if (differing.length < rows.length) log(`${rows.length - differing.length} of ${rows.length} pairs have equal sides and were left out.`)
-  if (kept.length < differing.length) log(`${differing.length - kept.length} of ${rows.length} pairs are longer than ${max_length} tokens and were left out.`)
+  if (differing.length < rows.length)
+    log(`${rows.length - differing.length} of ${rows.length} pairs have equal sides and were left out.`)
+  if (kept.length < differing.length)
+    log(
+      `${differing.length - kept.length} of ${rows.length} pairs are longer than ${max_length} tokens and were left out.`,
+    )
   if (kept.length > 0) return kept
   throw new PlumblineError('NOTHING_TO_LEARN', 'no pair is left to learn from.', {
     hint: 'Chosen and rejected must differ and fit in --max-length.',
@@ -163,7 +175,12 @@ function encodePairs({ tokenizer }: LanguageModel, rows: readonly PreferenceRow[
 }
 
 /** Training and held-out pairs; without evaluation rows a fraction is held out, but never the last pair. */
-function split(pairs: EncodedPair[], given: EncodedPair[] | undefined, { eval_fraction }: RewardConfig, random: Random) {
+function split(
+  pairs: EncodedPair[],
+  given: EncodedPair[] | undefined,
+  { eval_fraction }: RewardConfig,
+  random: Random,
+) {
   if (given) return { train: pairs, evaluation: given }
   const count = Math.min(pairs.length - 1, Math.round(pairs.length * eval_fraction))
   const order = shuffled(pairs.length, random.fork('held out')).map((index) => pairs[index])
@@ -211,19 +228,38 @@ function pairFeeds({ config }: LanguageModel, pairs: readonly EncodedPair[], pai
   }
 }
 
-async function createEvaluator(model: LanguageModel, pairs: readonly EncodedPair[], config: RewardConfig, weights: Feeds) {
+async function createEvaluator(
+  model: LanguageModel,
+  pairs: readonly EncodedPair[],
+  config: RewardConfig,
+  weights: Feeds,
+) {
   const { graph, loss, metrics } = rewardGraph(model, {}, config)
   const program = await compile(graph, { loss, ...metrics })
   return async () => {
     const sums = { loss: 0, accuracy: 0, margin: 0, meanReward: 0 }
-    for (const part of microBatches(pairs, ({ chosen, rejected }) => chosen.length + rejected.length, config.micro_batch_tokens))
+    for (const part of microBatches(
+      pairs,
+      ({ chosen, rejected }) => chosen.length + rejected.length,
+      config.micro_batch_tokens,
+    ))
       addTo(sums, scalars(await program.run({ ...weights, ...pairFeeds(model, part, pairs.length) })))
-    return { eval_loss: sums.loss, eval_accuracy: sums.accuracy, eval_margin: sums.margin, eval_mean_reward: sums.meanReward }
+    return {
+      eval_loss: sums.loss,
+      eval_accuracy: sums.accuracy,
+      eval_margin: sums.margin,
+      eval_mean_reward: sums.meanReward,
+    }
   }
 }
 
 /** What the finished model says of all pairs. */
-async function scoresOf({ config }: LanguageModel, parameters: ParameterMap, train: readonly EncodedPair[], evaluation: readonly EncodedPair[]) {
+async function scoresOf(
+  { config }: LanguageModel,
+  parameters: ParameterMap,
+  train: readonly EncodedPair[],
+  evaluation: readonly EncodedPair[],
+) {
   const scorer = await createRewardScorer(config, parameters)
   const rewardsOf = async (pairs: readonly EncodedPair[]) => ({
     chosen: await scorer.rewards(pairs.map(({ chosen }) => chosen)),
@@ -239,9 +275,14 @@ async function scoresOf({ config }: LanguageModel, parameters: ParameterMap, tra
 }
 
 /** config.json of a reward model: a sequence classification with one label; mean and std as OpenRLHF stores them. */
-export function rewardModelConfig(rawConfig: Record<string, unknown>, { mean, std }: Pick<RewardResult, 'mean' | 'std'>): Record<string, unknown> {
+export function rewardModelConfig(
+  rawConfig: Record<string, unknown>,
+  { mean, std }: Pick<RewardResult, 'mean' | 'std'>,
+): Record<string, unknown> {
   const architectures = (rawConfig.architectures as string[] | undefined) ?? []
-  const classifier = architectures.map((name) => name.replace(/For(CausalLM|SequenceClassification)$|LMHeadModel$/, '') + 'ForSequenceClassification')
+  const classifier = architectures.map(
+    (name) => `${name.replace(/For(CausalLM|SequenceClassification)$|LMHeadModel$/, '')}ForSequenceClassification`,
+  )
   return {
     ...rawConfig,
     architectures: classifier,

@@ -7,15 +7,20 @@
  */
 import { PlumblineError } from '@plumbline/contracts'
 import { compile, compileGradients, createRandom, type Feeds, logSoftmax, mul, pick, sum } from '@plumbline/engine'
-import { type BuildOptions, buildRaggedForward, type LanguageModel, raggedTargetFeeds, type TargetSequence } from '@plumbline/models'
-import { z } from 'zod'
+import {
+  type BuildOptions,
+  buildRaggedForward,
+  type LanguageModel,
+  raggedTargetFeeds,
+  type TargetSequence,
+} from '@plumbline/models'
+import type { SftConfig, SftRow } from './config.ts'
 import { microBatches, planBatches } from './parts/batches.ts'
-import type { SftRow } from './parts/data-rows.ts'
 import { encodeDemonstration, truncate } from './parts/encode.ts'
 import { sftLoss } from './parts/losses/sft.ts'
 import { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
-import { createOptimizer, optimizationFields } from './parts/optimization.ts'
-import { loraFields, makeTrainable, type Trainable } from './parts/trainable.ts'
+import { createOptimizer } from './parts/optimization.ts'
+import { makeTrainable, type Trainable } from './parts/trainable.ts'
 import {
   addTo,
   checkFinite,
@@ -23,19 +28,9 @@ import {
   restoreTraining,
   saveTraining,
   scalars,
-  scheduleFields,
+  stopIfAsked,
   type TrainerWorld,
 } from './parts/training.ts'
-
-export const sftConfig = z.object({
-  learning_rate: z.number().positive().default(2e-5).describe('highest learning rate'),
-  max_length: z.number().int().min(2).default(1024).describe('longer rows are cut at the end'),
-  packing: z.boolean().default(false).describe('fill each step up to batch size × max length tokens; rows never see each other'),
-  ...scheduleFields,
-  ...optimizationFields,
-  ...loraFields,
-})
-export type SftConfig = z.output<typeof sftConfig>
 
 export interface SftData {
   readonly train: readonly SftRow[]
@@ -50,19 +45,27 @@ export interface SftResult {
 }
 
 /** Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, and NOT_FINITE. */
-export async function trainSft(config: SftConfig, model: LanguageModel, data: SftData, world: TrainerWorld): Promise<SftResult> {
+export async function trainSft(
+  config: SftConfig,
+  model: LanguageModel,
+  data: SftData,
+  world: TrainerWorld,
+): Promise<SftResult> {
   const { run, pool, signal } = world
   const random = createRandom(config.seed)
   const batchSize = config.per_device_train_batch_size * config.gradient_accumulation_steps
   const train = encodeRows(model, data.train, config, world)
   const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
-  const plan = planBatches(train.map(({ ids }) => ids.length), {
-    batchSize,
-    ...(config.packing && { packedTokens: batchSize * config.max_length }),
-    epochs: config.num_train_epochs,
-    maxSteps: config.max_steps,
-    random,
-  })
+  const plan = planBatches(
+    train.map(({ ids }) => ids.length),
+    {
+      batchSize,
+      ...(config.packing && { packedTokens: batchSize * config.max_length }),
+      epochs: config.num_train_epochs,
+      maxSteps: config.max_steps,
+      random,
+    },
+  )
   const trainable = makeTrainable(model, config, random)
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
   const { loss, metrics } = sftGraph(model, trainable.build)
@@ -72,7 +75,7 @@ export async function trainSft(config: SftConfig, model: LanguageModel, data: Sf
 
   let evalLoss: number | undefined
   for (; state.step < plan.length; ) {
-    signal.throwIfAborted()
+    await stopIfAsked(signal, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
     const batch = plan[state.step]
     const step = await trainStep(batch.map((index) => train[index]))
     checkFinite('loss', step.loss, state.step, batch)
@@ -84,7 +87,12 @@ export async function trainSft(config: SftConfig, model: LanguageModel, data: Sf
     const isLast = state.step === plan.length
     const epoch = state.rows / train.length
     if (isLast || isDue(state.step, config.logging_steps)) {
-      run.logMetrics(state.step, { epoch, ...averages(state.totals), learning_rate: learningRate, num_tokens: state.tokens })
+      run.logMetrics(state.step, {
+        epoch,
+        ...averages(state.totals),
+        learning_rate: learningRate,
+        num_tokens: state.tokens,
+      })
       state.totals = emptyTotals()
     }
     if (evaluate && (isLast || isDue(state.step, config.eval_steps))) {
@@ -124,13 +132,19 @@ function averages({ loss, accuracy, entropy, gradNorm, steps }: ReturnType<typeo
 }
 
 /** Rows as tokens, cut to length. Rows that lose all their targets are left out, and said. */
-function encodeRows({ tokenizer }: LanguageModel, rows: readonly SftRow[], { max_length }: SftConfig, { log }: TrainerWorld): TargetSequence[] {
+function encodeRows(
+  { tokenizer }: LanguageModel,
+  rows: readonly SftRow[],
+  { max_length }: SftConfig,
+  { log }: TrainerWorld,
+): TargetSequence[] {
   const encoded = rows.map((row, i) => encodeDemonstration(tokenizer, row, i + 1))
   const cut = encoded.map((row) => truncate(row, max_length))
   const kept = cut.filter(({ targets }) => targets.length > 0)
   const tooLong = encoded.filter(({ ids }) => ids.length > max_length).length
   if (tooLong > 0) log(`${tooLong} of ${rows.length} rows are longer than ${max_length} tokens and were cut.`)
-  if (kept.length < rows.length) log(`${rows.length - kept.length} of ${rows.length} rows have nothing to learn from and were left out.`)
+  if (kept.length < rows.length)
+    log(`${rows.length - kept.length} of ${rows.length} rows have nothing to learn from and were left out.`)
   if (kept.length > 0) return kept
   throw new PlumblineError('NOTHING_TO_LEARN', 'no row has a target token within the length limit.', {
     hint: 'Raise --max-length, or check that the rows have completions.',
@@ -159,7 +173,12 @@ function sftFeeds({ config }: LanguageModel, rows: readonly TargetSequence[], ta
 }
 
 /** Mean loss and token accuracy over all target tokens of the evaluation rows. */
-async function createEvaluator(model: LanguageModel, trainable: Trainable, rows: readonly TargetSequence[], config: SftConfig) {
+async function createEvaluator(
+  model: LanguageModel,
+  trainable: Trainable,
+  rows: readonly TargetSequence[],
+  config: SftConfig,
+) {
   const { graph, loss, metrics } = sftGraph(model, trainable.evaluationBuild)
   const program = await compile(graph, { loss, ...metrics })
   const targets = rows.reduce((count, row) => count + row.targets.length, 0)

@@ -15,6 +15,7 @@ export type { ChatMessage, ChatOptions } from './chat-template.ts'
 export { type ModelConfig, parseModelConfig, supportedModelTypes } from './config.ts'
 export { createDecoder, type Decoder } from './decoder.ts'
 export {
+  type BuildOptions,
   buildCachedForward,
   buildForward,
   buildRaggedForward,

@@ -25,7 +25,10 @@ export interface PlanOptions {
  * The rows of every step. Each epoch is a fresh shuffle that depends on the seed and the epoch alone: a resumed run
  * makes the same plan and needs to remember nothing but its step.
  */
-export function planBatches(lengths: readonly number[], { epochs, maxSteps, random, ...sizes }: PlanOptions): number[][] {
+export function planBatches(
+  lengths: readonly number[],
+  { epochs, maxSteps, random, ...sizes }: PlanOptions,
+): number[][] {
   const plan: number[][] = []
   const isEnough = (epoch: number) => (maxSteps >= 0 ? plan.length >= maxSteps : epoch >= epochs)
   for (let epoch = 0; !isEnough(epoch); epoch++) {
@@ -35,7 +38,11 @@ export function planBatches(lengths: readonly number[], { epochs, maxSteps, rand
   return maxSteps >= 0 ? plan.slice(0, maxSteps) : plan
 }
 
-function cutBatches(order: readonly number[], lengths: readonly number[], { batchSize, packedTokens }: Pick<PlanOptions, 'batchSize' | 'packedTokens'>): number[][] {
+function cutBatches(
+  order: readonly number[],
+  lengths: readonly number[],
+  { batchSize, packedTokens }: Pick<PlanOptions, 'batchSize' | 'packedTokens'>,
+): number[][] {
   const batches: number[][] = []
   let tokens = 0
   for (const row of order) {

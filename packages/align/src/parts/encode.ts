@@ -1,6 +1,7 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { encodeChatCompletion, type PromptCompletion, type TargetSequence, type Tokenizer } from '@plumbline/models'
-import { type PreferenceRow, type SftRow, wrongRows } from './data-rows.ts'
+import type { PreferenceRow, SftRow } from '../config.ts'
+import { wrongRows } from './data-rows.ts'
 
 type TextOrMessages = PreferenceRow['prompt']
 
@@ -17,16 +18,24 @@ export function encodeDemonstration(tokenizer: Tokenizer, row: SftRow, line: num
 }
 
 /** A conversation: the assistant's turns are targets, each with the token that ends it. */
-function encodeConversation(tokenizer: Tokenizer, messages: NonNullable<SftRow['messages']>, line: number): TargetSequence {
+function encodeConversation(
+  tokenizer: Tokenizer,
+  messages: NonNullable<SftRow['messages']>,
+  line: number,
+): TargetSequence {
   const ids: number[] = []
   const targets: number[] = []
   messages.forEach(({ role }, index) => {
     if (role !== 'assistant') return
     const { promptIds, completionIds } = encodeChatCompletion(tokenizer, messages.slice(0, index), [messages[index]])
     if (ids.some((id, i) => promptIds[i] !== id))
-      throw new PlumblineError('CHAT_TEMPLATE_NOT_PREFIX', `row ${line}: the chat template writes earlier turns differently once message ${index + 1} follows.`, {
-        hint: 'Pass a --chat-template that only appends, or split the conversation into rows of prompt and completion.',
-      })
+      throw new PlumblineError(
+        'CHAT_TEMPLATE_NOT_PREFIX',
+        `row ${line}: the chat template writes earlier turns differently once message ${index + 1} follows.`,
+        {
+          hint: 'Pass a --chat-template that only appends, or split the conversation into rows of prompt and completion.',
+        },
+      )
     // What stands between the last turn and this one was written by the template or the user: context alone.
     ids.push(...promptIds.slice(ids.length))
     targets.push(...completionIds.map((_, i) => ids.length + i))
@@ -39,12 +48,22 @@ function encodeConversation(tokenizer: Tokenizer, messages: NonNullable<SftRow['
 }
 
 /** Prompt and completion as tokens. A completion of text ends with the end token, as TRL adds it. */
-export function encodePair(tokenizer: Tokenizer, prompt: TextOrMessages, completion: TextOrMessages, line: number): PromptCompletion {
-  if (typeof prompt !== 'string' && typeof completion !== 'string') return encodeChatCompletion(tokenizer, prompt, completion)
+export function encodePair(
+  tokenizer: Tokenizer,
+  prompt: TextOrMessages,
+  completion: TextOrMessages,
+  line: number,
+): PromptCompletion {
+  if (typeof prompt !== 'string' && typeof completion !== 'string')
+    return encodeChatCompletion(tokenizer, prompt, completion)
   if (typeof prompt !== 'string' || typeof completion !== 'string')
-    throw new PlumblineError('DATA_KINDS_DIFFER', `row ${line}: of prompt and completion, one is text and the other messages.`, {
-      hint: 'Give both as text, or both as messages.',
-    })
+    throw new PlumblineError(
+      'DATA_KINDS_DIFFER',
+      `row ${line}: of prompt and completion, one is text and the other messages.`,
+      {
+        hint: 'Give both as text, or both as messages.',
+      },
+    )
   return {
     promptIds: encodePrompt(tokenizer, prompt, line),
     completionIds: withEnd(tokenizer, tokenizer.encode(completion, { addSpecialTokens: false })),
@@ -53,9 +72,12 @@ export function encodePair(tokenizer: Tokenizer, prompt: TextOrMessages, complet
 
 /** A prompt as tokens, with the opening of the assistant's turn where it is a conversation. */
 export function encodePrompt(tokenizer: Tokenizer, prompt: TextOrMessages, line: number): number[] {
-  const ids = typeof prompt === 'string' ? tokenizer.encode(prompt) : tokenizer.encodeChat(prompt, { addGenerationPrompt: true })
+  const ids =
+    typeof prompt === 'string' ? tokenizer.encode(prompt) : tokenizer.encodeChat(prompt, { addGenerationPrompt: true })
   if (ids.length === 0)
-    throw new PlumblineError('EMPTY_PROMPT', `row ${line}: the prompt is empty.`, { hint: 'Give it some text, or remove the row.' })
+    throw new PlumblineError('EMPTY_PROMPT', `row ${line}: the prompt is empty.`, {
+      hint: 'Give it some text, or remove the row.',
+    })
   return ids
 }
 

@@ -1,15 +1,13 @@
 import type { ParameterMap, Random, Value } from '@plumbline/engine'
-import { type Adapter, adaptWithLora, type BuildOptions, createAdapter, type LanguageModel, mergeAdapter } from '@plumbline/models'
-import { z } from 'zod'
-
-/** LoRA by TRL's flags. */
-export const loraFields = {
-  use_peft: z.boolean().default(false).describe('train a LoRA adapter and leave the model as it is'),
-  lora_r: z.number().int().min(1).max(4096).default(16).describe('rank of the adapter'),
-  lora_alpha: z.number().positive().default(32).describe('strength of the adapter: it counts alpha / rank'),
-  lora_dropout: z.number().min(0).lt(1).default(0.05).describe('dropout of the adapter\'s input'),
-  lora_target_modules: z.array(z.string()).default(['all-linear']).describe('layers to adapt, such as q_proj,v_proj'),
-}
+import {
+  type Adapter,
+  adaptWithLora,
+  type BuildOptions,
+  createAdapter,
+  type LanguageModel,
+  mergeAdapter,
+} from '@plumbline/models'
+import type { LoraConfig } from '../config.ts'
 
 /** What of a model is trained, and how its forward pass is built. */
 export interface Trainable {
@@ -26,13 +24,18 @@ export interface Trainable {
   merged(): ParameterMap
 }
 
-type LoraConfig = { [Key in keyof typeof loraFields]: z.output<(typeof loraFields)[Key]> }
-
 /** The whole model, or with `use_peft` a new adapter on it. The model's own arrays are updated in place. */
 export function makeTrainable({ config, parameters }: LanguageModel, lora: LoraConfig, random: Random): Trainable {
   const all = Object.fromEntries(parameters)
   if (!lora.use_peft)
-    return { adapter: undefined, parameters, build: {}, evaluationBuild: {}, feeds: () => all, merged: () => parameters }
+    return {
+      adapter: undefined,
+      parameters,
+      build: {},
+      evaluationBuild: {},
+      feeds: () => all,
+      merged: () => parameters,
+    }
   const adapter = createAdapter(config, {
     rank: lora.lora_r,
     alpha: lora.lora_alpha,

@@ -1,20 +1,6 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { type Adamw, type ComputePool, createParameter, type ParameterMap, type Value } from '@plumbline/engine'
-import { z } from 'zod'
 import type { RunFolder } from './run-folder.ts'
-
-/** How long training goes on and how often it tells and saves, by TRL's flags. */
-export const scheduleFields = {
-  per_device_train_batch_size: z.number().int().min(1).default(8).describe('rows of a batch'),
-  gradient_accumulation_steps: z.number().int().min(1).default(1).describe('batches of an optimizer step'),
-  num_train_epochs: z.number().int().min(1).default(3).describe('times each row is seen'),
-  max_steps: z.number().int().min(-1).default(-1).describe('optimizer steps; -1: as many as the epochs have'),
-  micro_batch_tokens: z.number().int().min(1).default(1024).describe('tokens computed at once: fewer need less memory, the gradient is the same'),
-  logging_steps: z.number().int().min(1).default(10).describe('steps between two lines of metrics'),
-  eval_steps: z.number().int().min(0).default(0).describe('steps between two evaluations; 0: at the end only'),
-  save_steps: z.number().int().min(0).default(500).describe('steps between two checkpoints; 0: at the end only'),
-  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(42).describe('same seed, same run'),
-}
 
 /** What every trainer is handed. */
 export interface TrainerWorld {
@@ -24,6 +10,13 @@ export interface TrainerWorld {
   /** Called after each step. */
   readonly onStep: (step: number, totalSteps: number) => void
   readonly log: (text: string) => void
+}
+
+/** On an interrupt: saves, then throws the signal's reason. Called between steps, where the state is whole. */
+export async function stopIfAsked(signal: AbortSignal, save: () => Promise<void>): Promise<void> {
+  if (!signal.aborted) return
+  await save()
+  signal.throwIfAborted()
 }
 
 /** Whether something happens every `interval` steps at this one; never for 0. */
@@ -46,9 +39,13 @@ export function addTo<Sums extends Record<string, number>>(sums: Sums, numbers: 
 export function checkFinite(what: string, value: number, step: number, rows: readonly number[]): void {
   if (Number.isFinite(value)) return
   const named = rows.slice(0, 8).map((row) => row + 1)
-  throw new PlumblineError('NOT_FINITE', `step ${step + 1}: the ${what} is ${value}; its rows are ${named.join(', ')}${rows.length > 8 ? ', …' : ''}.`, {
-    hint: 'The last checkpoint is good. Lower --learning-rate, or look at these rows.',
-  })
+  throw new PlumblineError(
+    'NOT_FINITE',
+    `step ${step + 1}: the ${what} is ${value}; its rows are ${named.join(', ')}${rows.length > 8 ? ', …' : ''}.`,
+    {
+      hint: 'The last checkpoint is good. Lower --learning-rate, or look at these rows.',
+    },
+  )
 }
 
 /** How far training is; `Totals` are sums since the last line of metrics. */
@@ -82,7 +79,12 @@ export async function restoreTraining<Totals>(
       }),
     )
   for (const { name, data } of parameters.values()) data.set(arrays.get(`parameter.${name}`)!)
-  adamw.loadState({ step: adamwStep, lateSteps: new Map(lateSteps), firstMoments: moments('first'), secondMoments: moments('second') })
+  adamw.loadState({
+    step: adamwStep,
+    lateSteps: new Map(lateSteps),
+    firstMoments: moments('first'),
+    secondMoments: moments('second'),
+  })
   return training
 }
 
@@ -105,5 +107,10 @@ export async function saveTraining<Totals>(
   for (const [name, { data }] of firstMoments) arrays.set(`first.${name}`, data)
   for (const [name, { data }] of secondMoments) arrays.set(`second.${name}`, data)
   const state: SavedState<Totals> = { training, adamwStep: step, lateSteps: [...(lateSteps ?? [])] }
-  await run.saveCheckpoint({ step: training.step, arrays, state: state as never, ...(metric !== undefined && { metric }) })
+  await run.saveCheckpoint({
+    step: training.step,
+    arrays,
+    state: state as never,
+    ...(metric !== undefined && { metric }),
+  })
 }

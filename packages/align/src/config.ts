@@ -1,0 +1,130 @@
+/** Config schemas of the trainers, apart from their code: a command's help needs these and no tensor library. */
+import { z } from 'zod'
+
+/** How long training goes on and how often it tells and saves, by TRL's flags. */
+const scheduleFields = {
+  per_device_train_batch_size: z.number().int().min(1).default(8).describe('rows of a batch'),
+  gradient_accumulation_steps: z.number().int().min(1).default(1).describe('batches of an optimizer step'),
+  num_train_epochs: z.number().int().min(1).default(3).describe('times each row is seen'),
+  max_steps: z.number().int().min(-1).default(-1).describe('optimizer steps; -1: as many as the epochs have'),
+  micro_batch_tokens: z
+    .number()
+    .int()
+    .min(1)
+    .default(1024)
+    .describe('tokens computed at once: fewer need less memory, the gradient is the same'),
+  logging_steps: z.number().int().min(1).default(10).describe('steps between two lines of metrics'),
+  eval_steps: z.number().int().min(0).default(0).describe('steps between two evaluations; 0: at the end only'),
+  save_steps: z.number().int().min(0).default(500).describe('steps between two checkpoints; 0: at the end only'),
+  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(42).describe('same seed, same run'),
+}
+
+/** Optimizer and schedule by TRL's flags; a trainer overrides the learning rate. */
+const optimizationFields = {
+  lr_scheduler_type: z
+    .enum(['constant', 'constant_with_warmup', 'linear', 'cosine'])
+    .default('linear')
+    .describe('how the learning rate goes on'),
+  warmup_steps: z.number().int().min(0).default(0).describe('steps over which the learning rate rises from 0'),
+  weight_decay: z.number().min(0).default(0).describe('decoupled decay of weights, not of norms and biases'),
+  adam_beta1: z.number().min(0).lt(1).default(0.9).describe('AdamW: memory of the mean gradient'),
+  adam_beta2: z.number().min(0).lt(1).default(0.999).describe('AdamW: memory of the squared gradient'),
+  adam_epsilon: z.number().positive().default(1e-8).describe('AdamW: smallest divisor'),
+  max_grad_norm: z.number().positive().default(1).describe('gradients longer than this are scaled down'),
+}
+
+/** LoRA by TRL's flags. */
+const loraFields = {
+  use_peft: z.boolean().default(false).describe('train a LoRA adapter and leave the model as it is'),
+  lora_r: z.number().int().min(1).max(4096).default(16).describe('rank of the adapter'),
+  lora_alpha: z.number().positive().default(32).describe('strength of the adapter: it counts alpha / rank'),
+  lora_dropout: z.number().min(0).lt(1).default(0.05).describe("dropout of the adapter's input"),
+  lora_target_modules: z.array(z.string()).default(['all-linear']).describe('layers to adapt, such as q_proj,v_proj'),
+}
+
+type Fields<Shape extends Record<string, z.ZodType>> = { readonly [Key in keyof Shape]: z.output<Shape[Key]> }
+export type LoraConfig = Fields<typeof loraFields>
+export type OptimizationConfig = Fields<typeof optimizationFields> & { readonly learning_rate: number }
+
+export const sftConfig = z.object({
+  learning_rate: z.number().positive().default(2e-5).describe('highest learning rate'),
+  max_length: z.number().int().min(2).default(1024).describe('longer rows are cut at the end'),
+  packing: z
+    .boolean()
+    .default(false)
+    .describe('fill each step up to batch size × max length tokens; rows never see each other'),
+  ...scheduleFields,
+  ...optimizationFields,
+  ...loraFields,
+})
+export type SftConfig = z.output<typeof sftConfig>
+
+export const rewardConfig = z.object({
+  learning_rate: z.number().positive().default(1e-4).describe('highest learning rate'),
+  max_length: z.number().int().min(2).default(1024).describe('pairs with a longer side are left out'),
+  center_rewards_coefficient: z.number().min(0).default(0).describe('pulls the mean reward to zero; 0.01 is usual'),
+  eval_fraction: z.number().min(0).lt(1).default(0.1).describe('pairs held out when there is no --eval-data'),
+  ...scheduleFields,
+  num_train_epochs: z.number().int().min(1).default(1).describe('times each pair is seen'),
+  ...optimizationFields,
+})
+export type RewardConfig = z.output<typeof rewardConfig>
+
+const { eval_steps: _, ...ppoScheduleFields } = scheduleFields
+
+export const ppoConfig = z.object({
+  learning_rate: z.number().positive().default(3e-6).describe('highest learning rate'),
+  ...ppoScheduleFields,
+  per_device_train_batch_size: z.number().int().min(1).default(64).describe('episodes of one iteration'),
+  num_ppo_epochs: z.number().int().min(1).default(4).describe('times each rollout is learned from'),
+  num_mini_batches: z.number().int().min(1).default(1).describe('optimizer steps of one such pass'),
+  total_episodes: z.number().int().min(1).optional().describe('episodes in all; otherwise the epochs decide'),
+  response_length: z.number().int().min(1).default(53).describe('longest answer, in tokens'),
+  temperature: z.number().positive().default(0.7).describe('of sampling and of all log-probabilities'),
+  kl_coef: z.number().min(0).default(0.05).describe('weight of the KL penalty; the first one when it adapts'),
+  kl_estimator: z.enum(['k1', 'k3']).default('k1').describe('estimator of the KL in the reward'),
+  kl_target: z.number().positive().optional().describe('aim at this KL of an answer, in nats, by adapting kl_coef'),
+  kl_horizon: z.number().positive().default(10_000).describe('episodes over which kl_coef adapts'),
+  max_kl: z.number().positive().default(100).describe('stop when the mean KL of an answer exceeds this, in nats'),
+  cliprange: z.number().positive().default(0.2).describe('clips the probability ratio'),
+  cliprange_value: z.number().positive().default(0.2).describe('clips the change of the values'),
+  vf_coef: z.number().min(0).default(0.1).describe('weight of the value loss'),
+  entropy_coef: z.number().min(0).default(0).describe('weight of the entropy bonus'),
+  gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards'),
+  lam: z.number().min(0).max(1).default(0.95).describe('lambda of the generalized advantages'),
+  whiten_rewards: z.boolean().default(false).describe('scale rewards to variance 1'),
+  normalize_reward: z.boolean().default(true).describe('use the mean and deviation stored with the reward model'),
+  missing_eos_penalty: z
+    .number()
+    .min(0)
+    .optional()
+    .describe('subtracted from the score of an answer that does not end'),
+  ...optimizationFields,
+  adam_epsilon: z.number().positive().default(1e-5).describe('AdamW: smallest divisor'),
+  ...loraFields,
+})
+export type PpoConfig = z.output<typeof ppoConfig>
+
+/** The rows that trainers read: TRL's columns, standard (text) or conversational (messages). */
+const message = z.looseObject({ role: z.string(), content: z.string() })
+const messages = z.array(message).min(1)
+const textOrMessages = z.union([z.string(), messages])
+
+export const sftRowSchema = z.object({
+  messages: messages.optional(),
+  prompt: textOrMessages.optional(),
+  completion: textOrMessages.optional(),
+  text: z.string().optional(),
+})
+export type SftRow = z.infer<typeof sftRowSchema>
+
+export const preferenceRowSchema = z.object({
+  prompt: textOrMessages,
+  chosen: textOrMessages,
+  rejected: textOrMessages,
+  margin: z.number().optional(),
+})
+export type PreferenceRow = z.infer<typeof preferenceRowSchema>
+
+export const promptRowSchema = z.object({ prompt: textOrMessages })
+export type PromptRow = z.infer<typeof promptRowSchema>

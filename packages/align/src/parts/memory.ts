@@ -1,0 +1,46 @@
+import { PlumblineError } from '@plumbline/contracts'
+import type { ModelConfig } from '@plumbline/models'
+
+export interface MemoryPlan {
+  readonly config: ModelConfig
+  /** Numbers in the model, and in what is trained of it. */
+  readonly parameters: number
+  readonly trainable: number
+  /** Further whole copies of the weights: a reference, a reward model, a decoder's packed weights. */
+  readonly copies?: number
+  readonly microBatchTokens: number
+  readonly longestRow: number
+}
+
+/** Bytes that training will need at its peak, within about a fifth: measured on SmolLM2-135M. */
+export function estimateMemory({
+  config,
+  parameters,
+  trainable,
+  copies = 0,
+  microBatchTokens,
+  longestRow,
+}: MemoryPlan): number {
+  const tokens = Math.max(microBatchTokens, longestRow)
+  const { layers, hiddenSize, intermediateSize, heads, vocabSize } = config
+  // What the backward pass needs of each layer and token, and the scores over the vocabulary with their gradients.
+  const activations = layers * (14 * hiddenSize + 6 * intermediateSize + 2 * heads * longestRow) + 5 * vocabSize
+  // Gradients, those of a micro-batch, and two moments.
+  return 4 * (parameters * (1 + copies) + 4 * trainable + tokens * activations) + 3e8
+}
+
+/** Throws MEMORY_SHORT before anything is computed when the plan does not fit. */
+export function checkMemory(plan: MemoryPlan, availableBytes: number): void {
+  const needed = estimateMemory(plan)
+  if (needed <= availableBytes) return
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
+  const hint =
+    plan.trainable === plan.parameters
+      ? 'Lower --micro-batch-tokens or --max-length, or train an adapter with --use-peft.'
+      : 'Lower --micro-batch-tokens or --max-length.'
+  throw new PlumblineError(
+    'MEMORY_SHORT',
+    `training needs about ${gigabytes(needed)} of memory; ${gigabytes(availableBytes)} are free.`,
+    { hint },
+  )
+}

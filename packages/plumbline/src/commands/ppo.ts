@@ -1,0 +1,39 @@
+import { ppoConfig, promptRowSchema } from '@plumbline/align/config'
+import { z } from 'zod'
+import { defineCommand } from '../command.ts'
+import { chatTemplateField, modelField } from '../fields-of-models.ts'
+import { modelOptions, openModel } from '../open-model.ts'
+import { readRows, runFields, runTraining, writeModel } from '../run-training.ts'
+
+export const ppo = defineCommand({
+  name: 'ppo',
+  summary: 'move a model towards what a reward model prefers, near its reference',
+  description:
+    "The policy answers the prompts, the reward model scores the answers, and the policy learns from the scores while a KL penalty keeps it near the model it was. Metrics have TRL's names.",
+  examples: [
+    {
+      line: 'plumb ppo --model runs/sft/model --reward-model runs/reward/model --data prompts.jsonl --output runs/ppo',
+      does: 'PPO from a fine-tuned model',
+    },
+  ],
+  config: z.object({
+    model: modelField,
+    reward_model: z.string().min(1).describe('the model that scores answers, from plumb reward'),
+    data: z.string().min(1).describe('JSON lines with the column "prompt"'),
+    ...runFields,
+    ...ppoConfig.shape,
+    chat_template: chatTemplateField,
+  }),
+  async run(config, world) {
+    const { trainPpo } = await import('@plumbline/align')
+    const rows = await readRows(config.data, promptRowSchema, world)
+    const folder = await runTraining('ppo', config, world, async (trainer) => {
+      const policy = await openModel(config.model, world, modelOptions(config))
+      const rewardModel = await openModel(config.reward_model, world)
+      const { trainable } = await trainPpo(config, { policy, rewardModel }, rows, trainer)
+      return (path) => writeModel(path, policy, trainable.merged())
+    })
+    if (world.json) world.emit({ model: folder })
+    else world.stdout.write(`${folder}\n`)
+  },
+})

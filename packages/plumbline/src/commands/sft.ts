@@ -1,0 +1,38 @@
+import { sftConfig, sftRowSchema } from '@plumbline/align/config'
+import { z } from 'zod'
+import { defineCommand } from '../command.ts'
+import { chatTemplateField, modelField } from '../fields-of-models.ts'
+import { modelOptions, openModel } from '../open-model.ts'
+import { readRows, runFields, runTraining, writeModel } from '../run-training.ts'
+
+export const sft = defineCommand({
+  name: 'sft',
+  summary: 'supervised fine-tuning on demonstrations',
+  description:
+    'Rows have "messages" (the assistant\'s turns are learned), "prompt" and "completion" (the completion is learned), or "text". Rows are batched without padding.',
+  examples: [
+    { line: 'plumb sft --data demonstrations.jsonl --output runs/sft', does: 'fine-tune the default model' },
+    { line: 'plumb sft --data demonstrations.jsonl --output runs/sft --resume', does: 'go on after an interruption' },
+  ],
+  config: z.object({
+    model: modelField,
+    data: z.string().min(1).describe('JSON lines with demonstrations'),
+    eval_data: z.string().optional().describe('JSON lines of the same kind, to measure on'),
+    ...runFields,
+    ...sftConfig.shape,
+    chat_template: chatTemplateField,
+  }),
+  async run(config, world) {
+    const { trainSft } = await import('@plumbline/align')
+    const train = await readRows(config.data, sftRowSchema, world)
+    const evaluation =
+      config.eval_data === undefined ? undefined : await readRows(config.eval_data, sftRowSchema, world)
+    const folder = await runTraining('sft', config, world, async (trainer) => {
+      const model = await openModel(config.model, world, modelOptions(config))
+      const { trainable } = await trainSft(config, model, { train, ...(evaluation && { evaluation }) }, trainer)
+      return (path) => writeModel(path, model, trainable.merged())
+    })
+    if (world.json) world.emit({ model: folder })
+    else world.stdout.write(`${folder}\n`)
+  },
+})
