@@ -43,6 +43,7 @@ import type { PpoConfig, PromptRow } from './config.ts'
 import { gae, whiten } from './parts/advantages.ts'
 import { microBatches, planBatches, shuffled } from './parts/batches.ts'
 import { encodePrompt } from './parts/encode.ts'
+import type { JsonValue } from './parts/json-value.ts'
 import { createKlController } from './parts/kl.ts'
 import { ppoPolicyLoss, ppoValueLoss, ratioVariance } from './parts/losses/ppo.ts'
 import { entropyFromLogits } from './parts/losses/token-metrics.ts'
@@ -491,7 +492,7 @@ async function createUpdate(
 
 function sample({ prompt, text, score, hasEos, oldLogprobs, refLogprobs }: Episode) {
   const kl = oldLogprobs.reduce((sum, logprob, t) => sum + logprob - refLogprobs[t], 0)
-  return { prompt, completion: text, score, kl, finish_reason: hasEos ? 'stop' : 'length' }
+  return { prompt: prompt as JsonValue, completion: text, score, kl, finish_reason: hasEos ? 'stop' : 'length' }
 }
 
 function checkSameTokenizer(policy: LanguageModel, rewardModel: LanguageModel): void {

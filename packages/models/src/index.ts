@@ -9,11 +9,13 @@ export {
   raggedTargetFeeds,
   type TargetSequence,
 } from './batch.ts'
+export { acquireLock, type Lock, type LockOptions, type LockOwner } from './cache-lock.ts'
 export type { MarkedText } from './chat-codec.ts'
 export { encodeChatCompletion } from './chat-completion.ts'
 export type { ChatMessage, ChatOptions } from './chat-template.ts'
 export { type ModelConfig, parseModelConfig, supportedModelTypes } from './config.ts'
 export { createDecoder, type Decoder } from './decoder.ts'
+export { formatBytes } from './disk.ts'
 export {
   type BuildOptions,
   buildCachedForward,
@@ -45,6 +47,7 @@ export { type PulledModel, type PullOptions, pullModel } from './pull.ts'
 export type { PullEvent } from './pull-events.ts'
 export { createRewardScorer, type RewardScorer } from './reward.ts'
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
+export { type TensorToWrite, type WriteSafetensorsOptions, writeSafetensors } from './safetensors-write.ts'
 export { argmax, type SamplingOptions } from './sampling.ts'
 export { type ModelToSave, type SaveModelOptions, saveModelFolder } from './save-model-folder.ts'
 export { checkScorable, createScorer, lengthSortedBatches, type Scorer } from './score.ts'
