@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { forwardFeeds, ropeFeeds } from './batch.ts'
 import type { ModelConfig } from './config.ts'
 import { createDecoder } from './decoder.ts'
-import { buildCachedForward, buildForward } from './forward.ts'
+import { buildCachedForward, buildForward, headName, UNTIED_HEAD } from './forward.ts'
 import { type Completion, type GenerateOptions, generate } from './generate.ts'
 import { JOIN } from './model-graph.ts'
 import { randomModel, randomModelConfigs } from './random-model.test-support.ts'
@@ -51,8 +51,10 @@ async function cachedLogits(
   let caches: Feeds = Object.fromEntries(
     names.map((name) => [name, { data: new Float32Array(batch * keyValueHeads * cacheLength * headSize), shape }]),
   )
+  // The head has this name also where it is tied.
+  const withHead = new Map(parameters).set(UNTIED_HEAD, parameters.get(headName(config))!)
   const weights = Object.fromEntries(
-    [...forward.graph.parameters.keys()].map((name) => [name, joined(name.split(JOIN), parameters)]),
+    [...forward.graph.parameters.keys()].map((name) => [name, joined(name.split(JOIN), withHead)]),
   )
   const vector = (numbers: readonly number[]) => ({ data: Int32Array.from(numbers), shape: [numbers.length] })
   const lengths = new Array<number>(batch).fill(0)

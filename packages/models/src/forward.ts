@@ -114,7 +114,7 @@ function trunk(model: ModelGraph, config: ModelConfig, ids: Tensor, positions: (
 
 function ropeInputs({ graph }: ModelGraph, config: ModelConfig): RopeInputs | undefined {
   if (config.family !== 'llama') return undefined
-  const shape = ['P', config.headSize / 2]
+  const shape = ['ropeLength', config.headSize / 2]
   return { cos: graph.input('ropeCos', 'float32', shape), sin: graph.input('ropeSin', 'float32', shape) }
 }
 

@@ -202,8 +202,9 @@ function normaliseNames(tensors: readonly StoredTensor[], modelType: unknown): M
 }
 
 /**
- * Whether the head is the embedding; undefined when the model has another head than a vocabulary's. A head that the
- * config calls tied, but that differs in the file, is kept untied, as transformers 5 does.
+ * Whether the head is the embedding; undefined leaves what the config says, for a model with another head or with none
+ * where there should be one. A head that the config calls tied, but that differs in the file, is kept untied, as
+ * transformers 5 does.
  */
 async function hasTiedHead(
   tensors: ReadonlyMap<string, StoredTensor>,

@@ -132,8 +132,10 @@ test('a penalty at a low temperature lets tokens win whose probability was 0 bef
   const logits = [0, 20, 15.6]
   const options = { ...plain, temperature: 0.04, repetitionPenalty: 1.3 }
   expect(scoresOf(logits, 0.04).probabilities[2]).toBe(0)
-  const drawn = distribution(logits, options, [1])
-  expect(drawn[2]).toBeGreaterThan(0.99)
+  expect(distribution(logits, options, [1])[2]).toBeGreaterThan(0.99)
+  // And one below 1 raises a seen token past all others, further than numbers go.
+  const raised = { ...plain, temperature: 0.01, repetitionPenalty: 0.5 }
+  expect(distribution([0, 19, 20], raised, [1])).toEqual([0, 1, 0])
 })
 
 test('scores that are no numbers are an error, not a token', () => {

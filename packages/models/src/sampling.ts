@@ -48,8 +48,12 @@ export function sampleToken(
     if (!Number.isFinite(scores[best])) throw notFinite()
     return best
   }
-  const weights = isPenalized ? exponentials(scores, temperature) : probabilities
-  const sum = total(weights)
+  let weights = isPenalized ? reweighted(logits, probabilities, scores, seen, temperature) : probabilities
+  let sum = total(weights)
+  if (isPenalized && !(sum > 1e-20 && sum < 1e100)) {
+    weights = exponentials(scores, temperature)
+    sum = total(weights)
+  }
   if (!(sum > 0 && sum < Number.POSITIVE_INFINITY)) throw notFinite()
   if (topK === 0 && topP >= 1) return drawFromAll(weights, sum, uniform())
   return drawFrom(nucleus(weights, topK, topP, sum), weights, uniform())
@@ -69,9 +73,24 @@ function penalizedLogits(logits: Float32Array, seen: ReadonlySet<number>, penalt
 }
 
 /**
- * Weights that belong to logits, the largest 1. Not from the probabilities before the penalty: there, whatever stands
- * well behind a penalized token may be 0 already.
+ * The probabilities with those of seen tokens computed anew, not summing to one: cheap, and good unless the penalty
+ * takes nearly all of the weight away. Then tokens matter whose probability was 0 in float32.
  */
+function reweighted(
+  logits: Float32Array,
+  probabilities: Float32Array,
+  penalized: Float32Array,
+  seen: ReadonlySet<number>,
+  temperature: number,
+): Float64Array {
+  const best = argmax(logits)
+  const weights = new Float64Array(probabilities)
+  for (const token of seen)
+    weights[token] = probabilities[best] * Math.exp((penalized[token] - logits[best]) / temperature)
+  return weights
+}
+
+/** Weights that belong to logits, the largest 1. */
 function exponentials(logits: Float32Array, temperature: number): Float64Array {
   const largest = logits[argmax(logits)]
   const weights = new Float64Array(logits.length)

@@ -10,7 +10,7 @@ import {
   type TextOrMessages,
   textOrMessages,
 } from '../fields-of-models.ts'
-import { readJsonLines } from '../json-lines.ts'
+import { dataName, readJsonLines } from '../json-lines.ts'
 import { modelOptions, openModel } from '../open-model.ts'
 import { printable } from '../terminal-text.ts'
 import type { World } from '../world.ts'
@@ -49,7 +49,7 @@ export const generate = defineCommand({
     const { prompts, lines } = await readPrompts(config, world)
     const model = await openModel(config.model, world, modelOptions(config))
     const promptIds = prompts.map((prompt) => encodePrompt(model, prompt, config.parse_special))
-    const nameOf = (index: number) => (lines ? `${config.data}:${lines[index]}: the prompt` : 'the prompt')
+    const nameOf = (index: number) => (lines ? `${dataName(config.data!)}:${lines[index]}: the prompt` : 'the prompt')
     const { checkPromptLengths } = await import('@plumbline/models')
     checkPromptLengths(promptIds, config.max_new_tokens, model.config.maxPositions, nameOf)
     const total = prompts.length * config.num_generations

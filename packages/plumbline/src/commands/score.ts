@@ -9,7 +9,7 @@ import {
   type TextOrMessages,
   textOrMessages,
 } from '../fields-of-models.ts'
-import { readJsonLines } from '../json-lines.ts'
+import { dataName, readJsonLines } from '../json-lines.ts'
 import { modelOptions, openModel } from '../open-model.ts'
 import type { World } from '../world.ts'
 import { encodePrompt } from './generate.ts'
@@ -43,11 +43,11 @@ export const score = defineCommand({
     const rows: Row[] = []
     const lines: number[] = []
     for await (const { line, row: value } of readJsonLines(config.data, row, world)) {
-      checkKinds(value, `${config.data}:${line}`)
+      checkKinds(value, `${dataName(config.data)}:${line}`)
       rows.push(value)
       lines.push(line)
     }
-    const nameOf = (index: number) => `${config.data}:${lines[index]}`
+    const nameOf = (index: number) => `${dataName(config.data)}:${lines[index]}`
     // Everything that can be wrong is looked at before the long part.
     const scoreRows = await openScorer(config, rows, nameOf, world)
     const rewardRows =
