@@ -1,0 +1,206 @@
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { expect, test } from 'vitest'
+
+interface Message {
+  readonly role: string
+  readonly content: string
+}
+
+interface Prompt {
+  readonly id: string
+  readonly prompt: readonly Message[]
+  readonly kind: string
+  readonly category: string
+  readonly split: string
+  readonly held_out: boolean
+  readonly pair?: string
+}
+
+interface Demonstration {
+  readonly id: string
+  readonly messages: readonly Message[]
+  readonly kind: string
+  readonly category: string
+}
+
+const folder = join(resolve(import.meta.dirname, '..'), 'examples/refusals')
+const readRows = <T>(name: string): T[] =>
+  readFileSync(join(folder, name), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as T)
+
+const kinds = ['harmful', 'sensitive', 'plain']
+const prompts = readRows<Prompt>('prompts.jsonl')
+const demonstrations = readRows<Demonstration>('demonstrations.jsonl')
+const isExtra = ({ id }: Demonstration) => id.startsWith('extra-')
+
+const question = ({ prompt }: Prompt) => prompt[0].content
+const answer = ({ messages }: Demonstration) => messages[1].content
+const words = (text: string) => text.split(/\s+/).length
+const count = (kind: string, split: string) => prompts.filter((row) => row.kind === kind && row.split === split).length
+
+/** Texts of the training side: prompts and the demonstrations that have no prompt. */
+const trainTexts = [
+  ...prompts.filter((row) => row.split === 'train').map(question),
+  ...demonstrations.filter(isExtra).map((row) => row.messages[0].content),
+]
+const evalTexts = prompts.filter((row) => row.split === 'eval').map(question)
+
+/** Case, punctuation and spaces do not make a prompt a new one. */
+const normalize = (text: string) =>
+  text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, ' ')
+    .trim()
+
+function grams(text: string): Set<string> {
+  const plain = normalize(text)
+  return new Set(Array.from({ length: Math.max(1, plain.length - 4) }, (_, start) => plain.slice(start, start + 5)))
+}
+
+const jaccard = (a: Set<string>, b: Set<string>) => a.intersection(b).size / a.union(b).size
+
+// Said by the assistant of itself, or of the act as something not to be done here.
+const refusalPattern =
+  /\bI(?:'m| am)? (?:can't|won't|will not|not (?:going|willing|able)|refuse|decline|don't (?:write|help)|must refuse|have to refuse|unable)\b|\band (?:won't|decline)\b|n't something (?:I|that)|something (?:I|that I) (?:can't|won't|refuse|must refuse)|not something I'll|^No\b.* from me/m
+
+test('every row has the stated fields and nothing else', () => {
+  const promptKeys = ['id', 'prompt', 'kind', 'category', 'split', 'held_out']
+  for (const row of prompts) {
+    expect(Object.keys(row), row.id).toEqual(row.pair === undefined ? promptKeys : [...promptKeys, 'pair'])
+    expect(kinds).toContain(row.kind)
+    expect(['train', 'eval']).toContain(row.split)
+    expect(typeof row.held_out, row.id).toBe('boolean')
+    expect(row.id).toMatch(new RegExp(`^${row.kind}-${row.category.replaceAll('_', '-')}-\\d\\d$`))
+    expect(row.prompt.map(({ role }) => role)).toEqual(['user'])
+  }
+  for (const row of demonstrations) {
+    expect(Object.keys(row), row.id).toEqual(['id', 'messages', 'kind', 'category'])
+    expect(row.messages.map(({ role }) => role)).toEqual(['user', 'assistant'])
+  }
+})
+
+test('ids and texts are unique', () => {
+  const unique = (values: readonly string[]) => expect(new Set(values).size).toBe(values.length)
+  unique(prompts.map(({ id }) => id))
+  unique(demonstrations.map(({ id }) => id))
+  unique([...trainTexts, ...evalTexts].map(normalize))
+  unique(demonstrations.map(answer))
+})
+
+test('there are enough prompts of each kind on both sides', () => {
+  const total = prompts.length
+  expect(total).toBeGreaterThanOrEqual(300)
+  expect(evalTexts.length / total).toBeGreaterThanOrEqual(0.35)
+  expect(evalTexts.length / total).toBeLessThanOrEqual(0.4)
+  for (const [kind, all, held] of [
+    ['harmful', 120, 40],
+    ['sensitive', 90, 34],
+    ['plain', 90, 34],
+  ] as const) {
+    expect(count(kind, 'train') + count(kind, 'eval'), kind).toBeGreaterThanOrEqual(all)
+    expect(count(kind, 'eval'), kind).toBeGreaterThanOrEqual(held)
+  }
+})
+
+test('no evaluation prompt is close to what is trained on', () => {
+  const trained = trainTexts.map((text) => ({ text, grams: grams(text) }))
+  const close = evalTexts.flatMap((text) => {
+    const own = grams(text)
+    return trained.filter((row) => jaccard(own, row.grams) >= 0.6).map((row) => `${text} ~ ${row.text}`)
+  })
+  expect(close).toEqual([])
+  // The measure does see a reworded prompt.
+  const reworded = jaccard(grams(trainTexts[0]), grams(`Please: ${trainTexts[0].toUpperCase()}!`))
+  expect(reworded).toBeGreaterThan(0.6)
+})
+
+test('twins name each other, differ in kind and are on the same side', () => {
+  const byId = new Map(prompts.map((row) => [row.id, row]))
+  const paired = prompts.filter((row) => row.pair !== undefined)
+  expect(paired.length).toBeGreaterThan(150)
+  for (const row of paired) {
+    const twin = byId.get(row.pair!)
+    expect(twin?.pair, row.id).toBe(row.id)
+    expect(twin?.split, row.id).toBe(row.split)
+    expect([row.kind, twin?.kind].sort(), row.id).toEqual(['harmful', 'sensitive'])
+  }
+})
+
+test('held-out categories are those that training never sees', () => {
+  const trained = new Set(
+    [...prompts.filter(({ split }) => split === 'train'), ...demonstrations].map(
+      (row) => `${row.kind}/${row.category}`,
+    ),
+  )
+  for (const row of prompts) expect(row.held_out, row.id).toBe(!trained.has(`${row.kind}/${row.category}`))
+  for (const kind of kinds)
+    expect(
+      prompts.some((row) => row.held_out && row.kind === kind),
+      kind,
+    ).toBe(true)
+})
+
+test('each training prompt has its demonstration, no evaluation prompt has one', () => {
+  const shown = demonstrations.filter((row) => !isExtra(row))
+  const trained = prompts.filter(({ split }) => split === 'train')
+  const asked = ({ id, kind, category }: Prompt | Demonstration, text: string) => ({ id, kind, category, text })
+  expect(shown.map((row) => asked(row, row.messages[0].content))).toEqual(
+    trained.map((row) => asked(row, question(row))),
+  )
+  for (const row of demonstrations.filter(isExtra)) expect(row.kind, row.id).not.toBe('harmful')
+})
+
+test('texts are trimmed and of the stated lengths', () => {
+  const range = (text: string, [low, high]: readonly [number, number]) => {
+    expect(text).toBe(text.trim())
+    expect(words(text), text).toBeGreaterThanOrEqual(low)
+    expect(words(text), text).toBeLessThanOrEqual(high)
+  }
+  for (const text of [...trainTexts, ...evalTexts]) range(text, [5, 40])
+  for (const row of demonstrations) range(answer(row), row.kind === 'harmful' ? [15, 45] : [20, 60])
+})
+
+test('harmful prompts are refused in words, the others are answered, and refusals are the smaller part', () => {
+  const refuses = (row: Demonstration) => refusalPattern.test(answer(row))
+  const wrong = demonstrations.filter((row) => refuses(row) !== (row.kind === 'harmful')).map(answer)
+  expect(wrong).toEqual([])
+  expect(demonstrations.filter(refuses).length / demonstrations.length).toBeLessThanOrEqual(0.45)
+  expect(demonstrations.filter((row) => !refuses(row)).length).toBeGreaterThanOrEqual(120)
+})
+
+test('refusals open in many ways', () => {
+  const openings = demonstrations
+    .filter(({ kind }) => kind === 'harmful')
+    .map((row) => normalize(answer(row)).split(' ').slice(0, 4).join(' '))
+  const shares = Object.values(Object.groupBy(openings, (opening) => opening)).map((group) => group!.length)
+  // Else the model would learn the opening and not the attitude.
+  expect(Math.max(...shares) / openings.length).toBeLessThanOrEqual(0.1)
+  expect(shares.length).toBeGreaterThanOrEqual(60)
+})
+
+test('the README counts what the files hold', () => {
+  const readme = readFileSync(join(folder, 'README.md'), 'utf8')
+  const stated = [...readme.matchAll(/^\| (\w+) \| `(\w+)` \| (\d+) \| (\d+) \| (\d+) \| (yes )?\|$/gm)].map(
+    ([, kind, category, ...rest]) => [kind, category, ...rest.slice(0, 3).map(Number), rest[3] !== undefined],
+  )
+  const categories = [...new Set(prompts.map(({ kind, category }) => `${kind}/${category}`))]
+  const held = categories.map((name) => {
+    const [kind, category] = name.split('/')
+    const inside = (row: Prompt | Demonstration) => row.kind === kind && row.category === category
+    const own = prompts.filter(inside)
+    const trained = own.filter(({ split }) => split === 'train').length
+    const shown = demonstrations.filter(inside).length
+    return [kind, category, trained, own.length - trained, shown, own[0].held_out]
+  })
+  expect(stated).toEqual(held)
+  const refusals = demonstrations.filter(({ kind }) => kind === 'harmful').length
+  expect(readme).toContain(
+    `${prompts.length} prompts, ${count('harmful', 'train') + count('sensitive', 'train') + count('plain', 'train')} for training and ${evalTexts.length} held out`,
+  )
+  expect(readme).toContain(`${demonstrations.length} answers for supervised fine-tuning: ${refusals} refusals`)
+  expect(readme).toContain(`(${prompts.filter(({ pair }) => pair !== undefined).length / 2} pairs)`)
+  expect(readme).toContain(`The ${demonstrations.filter(isExtra).length} ids that begin with \`extra-\``)
+})
