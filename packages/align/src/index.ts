@@ -1,0 +1,7 @@
+export { type IntervalChartOptions, type IntervalRow, intervalChart, type Shape } from './report/interval-chart.ts'
+export { type LineChartOptions, type LinePoint, type LineSeries, lineChart } from './report/line-chart.ts'
+export { html, Markup, type Part } from './report/markup.ts'
+export { type ReliabilityBin, type ReliabilityChartOptions, reliabilityChart } from './report/reliability-chart.ts'
+export { renderReport } from './report/render-report.ts'
+export { type ChartColour, chartStyles } from './report/styles.ts'
+export { warningsOf } from './report/warnings.ts'
