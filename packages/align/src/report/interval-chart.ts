@@ -88,7 +88,7 @@ export function intervalChart(options: IntervalChartOptions): Markup {
   const head = mark === undefined ? 0 : 18
   const floor = head + rows.length * rowHeight
   const scale = linearScale(domain, [inset, width - inset])
-  const axis = niceAxis(domain, 4)
+  const axis = niceAxis(domain, 5)
   const ticks = axis.ticks.filter((tick) => tick >= domain[0] - 1e-9 && tick <= domain[1] + 1e-9)
   const grid = ticks.map((tick) => {
     const x = round(scale(tick))

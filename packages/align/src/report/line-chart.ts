@@ -31,6 +31,7 @@ export interface LineChartOptions {
   /** Values that the axis must include, as 0 for a count. */
   readonly include?: readonly number[]
   readonly formatValue?: (value: number) => string
+  readonly formatTick?: ((tick: number) => string) | undefined
 }
 
 const width = 400
@@ -38,6 +39,9 @@ const height = 232
 const top = 26
 const bottom = 40
 const letter = 6.6 // px of a letter at 12 px, about
+
+/** Names of others' metrics may be of any length. */
+const cut = (text: string, most: number) => (text.length <= most ? text : `${text.slice(0, most - 1)}…`)
 
 const round = (value: number) => Math.round(value * 10) / 10
 
@@ -111,7 +115,7 @@ function endLabels(series: readonly LineSeries[], { x, y }: Scales, formatValue:
     const down = round(places[index] + 4)
     return html`<text class="label ${end.colour}" x="${at}" y="${down}">${
       hasNames
-        ? html`${end.name}<tspan x="${at}" dy="14" class="value">${end.value}</tspan>`
+        ? html`${cut(end.name, 15)}<tspan x="${at}" dy="14" class="value">${end.value}</tspan>`
         : html`<tspan class="value">${end.value}</tspan>`
     }</text>`
   })
@@ -132,17 +136,18 @@ function describe({ title, series, formatValue = shortNumber }: LineChartOptions
 export function lineChart(options: LineChartOptions): Markup {
   const { xLabel, yLabel, series, include = [], formatValue = shortNumber } = options
   const drawn = series.flatMap(({ points }) => points.filter((point) => isDrawable(point.y)))
-  const frame = html`<text class="axis-name" x="0" y="12">${yLabel}</text>`
+  const frame = html`<text class="axis-name" x="0" y="12">${cut(yLabel, 56)}</text>`
   const open = (body: readonly Markup[]) =>
     html`<svg class="chart" viewBox="0 0 ${width} ${height}" role="img" aria-label="${describe(options)}">${frame}${body}</svg>`
   if (drawn.length === 0) return open([html`<text class="none" x="${width / 2}" y="${height / 2}">no values</text>`])
 
   const values = drawn.flatMap(({ y, low, high }) => [y, low, high].filter(isDrawable))
   const yAxis = niceAxis(extent([...values, ...include]), 4)
+  const tickText = options.formatTick ?? yAxis.label
   const xAxis = wholeAxis(extent(drawn.map(({ x }) => x)), 5)
   const names = series.filter(({ isLabelled }) => isLabelled !== false)
   const longest = Math.max(...names.map(({ name }) => (names.length > 1 ? name.length : 0)), 5)
-  const left = Math.max(...yAxis.ticks.map((tick) => yAxis.label(tick).length)) * letter + 8
+  const left = Math.max(...yAxis.ticks.map((tick) => tickText(tick).length)) * letter + 8
   const right = width - Math.min(longest * letter + 10, 110)
   const scales: Scales = {
     x: linearScale(xAxis.domain, [left + 4, right] satisfies Range),
@@ -150,7 +155,7 @@ export function lineChart(options: LineChartOptions): Markup {
   }
   const rows = yAxis.ticks.map((tick) => {
     const at = round(scales.y(tick))
-    return html`<line class="grid" x1="${round(left)}" x2="${right}" y1="${at}" y2="${at}"/><text class="tick end" x="${round(left - 5)}" y="${round(at + 4)}">${yAxis.label(tick)}</text>`
+    return html`<line class="grid" x1="${round(left)}" x2="${right}" y1="${at}" y2="${at}"/><text class="tick end" x="${round(left - 5)}" y="${round(at + 4)}">${tickText(tick)}</text>`
   })
   const columns = xAxis.ticks.map((tick) => {
     const at = round(scales.x(tick))

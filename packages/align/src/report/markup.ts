@@ -22,7 +22,7 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 // Invisible characters that reorder or hide what stands around them: bidirectional controls, zero-width space, BOM.
-const invisible = /[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g
+const invisible = /[\u200b\u200e\u200f\u202a-\u202e\u2061-\u2069\ufeff]/g
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out; tab and line feed may stay.
 const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g
 

@@ -61,7 +61,7 @@ function lines(series: readonly MetricSeries[]): LineSeries[] {
   const seen = new Set<string>()
   return series.map(({ metric, points }) => {
     const isHeldOut = metric.startsWith(evaluated)
-    const colour: ChartColour = isHeldOut ? 'c3' : 'c2'
+    const colour: ChartColour = isHeldOut ? 'c5' : 'c4'
     // One line a seed, one name for all of them.
     const isLabelled = !seen.has(metric)
     seen.add(metric)
@@ -85,7 +85,15 @@ function metricChart(name: string, series: readonly MetricSeries[], xLabel: stri
     seeds > 1 && `One line for each of ${seeds} seeds.`,
   ]
   const note = notes.filter(Boolean).join(' ')
-  const chart = lineChart({ title, xLabel, yLabel: unit, series: lines(series), include, formatValue: format })
+  const chart = lineChart({
+    title,
+    xLabel,
+    yLabel: unit,
+    series: lines(series),
+    include,
+    formatValue: format,
+    formatTick: format === percent ? percent : undefined,
+  })
   return html`<figure class="card plot"><figcaption><h4>${title}</h4>${note !== '' && html`<p>${note}</p>`}</figcaption>${chart}</figure>`
 }
 

@@ -3,6 +3,8 @@ import type { Estimate } from '@plumbline/contracts'
 const minus = '\u2212'
 const space = '\u202f' // narrow, and never broken over a line
 
+const joiner = '\u2060' // no line ends at the dash of a range
+
 const withMinus = (text: string) => text.replace('-', minus)
 
 /** Digits after the point in percent: one where it says something, none in the middle. */
@@ -20,7 +22,8 @@ function percentDigits(value: number): string {
 export const percent = (value: number) => `${percentDigits(value)}${space}%`
 
 /** The interval of a share: "8–17 %". */
-export const percentRange = ({ low, high }: Estimate) => `${percentDigits(low)}–${percentDigits(high)}${space}%`
+export const percentRange = ({ low, high }: Estimate) =>
+  `${percentDigits(low)}–${joiner}${percentDigits(high)}${space}%`
 
 function signedPoints(value: number): string {
   const points = Math.abs(value) * 100
@@ -47,8 +50,8 @@ export function shortNumber(value: number): string {
   return withMinus(String(Number(value.toPrecision(3))))
 }
 
-/** McNemar's p as it is usually written. */
-export const pValue = (p: number) => (p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(p < 0.1 ? 3 : 2)}`)
+/** A p value as it is usually written: 0.2187 → "0.22". */
+export const pValue = (p: number) => (p < 0.001 ? '<0.001' : p.toFixed(p < 0.1 ? 3 : 2))
 
 /** Seconds as "48 s", "3 min 05 s", "1 h 12 min". */
 export function duration(seconds: number): string {

@@ -3,15 +3,14 @@ import { kindFacts, kinds, outcomesOf, stageFacts, stages, stagesIn, unwantedSha
 import { type IntervalRow, intervalChart } from './interval-chart.ts'
 import { html, type Markup } from './markup.ts'
 import { percent, percentRange, points, pointsRange, pValue } from './numbers.ts'
-import { goalState, overallStatements, ppoSentence } from './summary.ts'
+import { goalState, overallStatements, ppoStatements, type Statement } from './summary.ts'
 
 const tickPercent = (value: number) => percent(value)
 
 function rateRow(report: AlignReport, stage: AlignStage, kind: PromptKind): IntervalRow {
   const { name, colour, shape } = stageFacts[stage]
   const share = unwantedShare(report, stage, kind)
-  const estimate = share?.corrected ?? share?.raw ?? null
-  return { name, estimate, second: share?.corrected ? share.raw : null, colour, shape }
+  return { name, estimate: share?.raw ?? null, second: share?.corrected ?? null, colour, shape }
 }
 
 function rateCard(report: AlignReport, kind: PromptKind): Markup {
@@ -30,33 +29,44 @@ function rateCard(report: AlignReport, kind: PromptKind): Markup {
   })
   const items = stagesIn(report).map((stage) => outcomesOf(report, stage, kind)?.counts.n ?? 0)
   const size = Math.min(...items) === Math.max(...items) ? `${items[0]}` : `${Math.min(...items)}–${Math.max(...items)}`
-  return html`<figure class="card"><figcaption><h3>${claim}</h3><p>${about} n = ${size} a stage.</p></figcaption>${chart}${
+  return html`<figure class="card"><figcaption><h3>${claim}</h3><p>${about} n = ${size} per stage.</p></figcaption>${chart}${
     state && html`<p class="goal-state ${state.state}">${state.text}</p>`
   }</figure>`
 }
 
 const symbols = { better: '↓', worse: '↑', none: '=', unknown: '?' } as const
 
+function statementList(statements: readonly Statement[], style: string): Markup {
+  const items = statements.map(
+    ({ subject, numbers, verdict, corrected, direction }) =>
+      html`<li class="${direction}"><span class="symbol" aria-hidden="true">${symbols[direction]}</span><div><strong>${subject}: <b>${numbers}</b></strong><p>${verdict}${style === 'whole' && corrected && html` <span class="aside">${corrected}</span>`}</p></div></li>`,
+  )
+  return html`<ul class="statements ${style}">${items}</ul>`
+}
+
+function statementLists(report: AlignReport): Markup {
+  const overall = overallStatements(report)
+  if (overall.length === 0)
+    return html`<p class="lead">Fewer than two stages were evaluated: there is no change to report.</p>`
+  const present = stagesIn(report)
+  const [first, last] = [present[0], present[present.length - 1]]
+  const added = ppoStatements(report)
+  return html`<div class="columns"><div><h3>${stageFacts[first].name} → ${stageFacts[last].name}, held-out prompts</h3>${statementList(overall, 'whole')}</div>${
+    added.length > 0 && html`<div><h3>What PPO added to fine-tuning</h3>${statementList(added, 'added')}</div>`
+  }</div>`
+}
+
 /** The statements and the three charts that carry the report; warnings stand between them. */
 export function summarySection(report: AlignReport, warnings: Markup | undefined): Markup {
-  const statements = overallStatements(report)
-  const ppo = ppoSentence(report)
   const shown = kinds.filter((kind) => report.outcomes.some((row) => row.kind === kind))
   const hasCorrected = report.outcomes.some(({ complied, refused }) => complied?.corrected || refused?.corrected)
   const legend = hasCorrected
-    ? 'Filled: corrected for the measured error of the grader. Small and hollow: as graded. Lines are 95 % intervals.'
+    ? 'Filled: as graded. Small and hollow: corrected for the measured error of the grader. Lines are 95 % intervals.'
     : 'As graded, not corrected for the error of the grader. Lines are 95 % intervals.'
-  return html`<section id="summary" aria-labelledby="summary-h"><h2 id="summary-h">In short</h2>${
-    statements.length === 0
-      ? html`<p class="lead">Fewer than two stages were evaluated: there is no change to report.</p>`
-      : html`<ul class="statements">${statements.map(
-          ({ subject, numbers, verdict, direction }) =>
-            html`<li class="${direction}"><span class="symbol" aria-hidden="true">${symbols[direction]}</span><div><strong>${subject}: ${numbers}</strong><span>${verdict}</span></div></li>`,
-        )}</ul>`
-  }${ppo && html`<p class="lead">${ppo}</p>`}${warnings}${
+  return html`<section id="summary" aria-labelledby="summary-h"><h2 id="summary-h">In short</h2>${statementLists(report)}${warnings}${
     shown.length > 0 &&
-    html`<div class="hero">${shown.map((kind) => rateCard(report, kind))}</div><p class="note">${legend}</p>`
-  }${shown.length > 0 && countsTable(report)}</section>`
+    html`<div class="hero">${shown.map((kind) => rateCard(report, kind))}</div><p class="note">${legend}</p>${countsTable(report)}`
+  }</section>`
 }
 
 function countsTable(report: AlignReport): Markup {
@@ -84,8 +94,8 @@ type Change = AlignReport['changes'][number]
 function changeChart(changes: readonly Change[], kind: PromptKind): Markup {
   const rows = changes.map(({ from, to, difference }) => ({
     name: `${stageFacts[from].short} → ${stageFacts[to].short}`,
-    estimate: difference.corrected ?? difference.raw,
-    second: difference.corrected ? difference.raw : null,
+    estimate: difference.raw,
+    second: difference.corrected,
     colour: stageFacts[to].colour,
     shape: stageFacts[to].shape,
   }))
@@ -104,7 +114,7 @@ function changeChart(changes: readonly Change[], kind: PromptKind): Markup {
       html`<tr><th scope="row">${stageFacts[from].short} → ${stageFacts[to].short}</th><td class="num">${n}</td><td class="num">${only_from}</td><td class="num">${only_to}</td><td class="num">${pValue(p_value)}</td></tr>`,
   )
   const word = kindFacts[kind].unwanted
-  return html`<figure class="card"><figcaption><h3>${kindFacts[kind].claim}</h3></figcaption>${chart}<table class="small"><caption class="hidden">Paired counts</caption><thead><tr><th scope="col">Pairs</th><th scope="col" class="num">n</th><th scope="col" class="num">${word} only before</th><th scope="col" class="num">only after</th><th scope="col" class="num">McNemar</th></tr></thead><tbody>${tests}</tbody></table></figure>`
+  return html`<figure class="card"><figcaption><h3>${kindFacts[kind].claim}</h3></figcaption>${chart}<table class="small"><caption class="hidden">Paired counts</caption><thead><tr><th scope="col">Stages</th><th scope="col" class="num">n</th><th scope="col" class="num">${word}<br>before only</th><th scope="col" class="num">${word}<br>after only</th><th scope="col" class="num">McNemar’s<br>p</th></tr></thead><tbody>${tests}</tbody></table></figure>`
 }
 
 /** What changed between stages on the same prompts; nothing where nothing was compared. */

@@ -20,7 +20,7 @@ export interface ReliabilityChartOptions {
 
 const width = 360
 const plot = { left: 46, right: 346, top: 26, bottom: 276 } as const
-const bars = { top: 292, bottom: 336 } as const
+const bars = { top: 300, bottom: 344 } as const
 const height = 392
 
 const round = (value: number) => Math.round(value * 10) / 10
@@ -36,7 +36,7 @@ function axes(domain: Range, x: (value: number) => number, y: (value: number) =>
     ),
     ...columns.map(
       (value) =>
-        html`<line class="grid" x1="${round(x(value))}" x2="${round(x(value))}" y1="${plot.top}" y2="${plot.bottom}"/><text class="tick mid" x="${round(x(value))}" y="${bars.bottom + 30}">${percent(value)}</text>`,
+        html`<line class="grid" x1="${round(x(value))}" x2="${round(x(value))}" y1="${plot.top}" y2="${plot.bottom}"/><text class="tick mid" x="${round(x(value))}" y="${bars.bottom + 17}">${percent(value)}</text>`,
     ),
   ]
 }
@@ -50,7 +50,7 @@ function drawBin(
   const at = round(x(predicted))
   const bar = round(((bars.bottom - bars.top) * n) / most)
   const fact = `predicted ${percent(predicted)}, observed ${percent(observed.value)} (${percentRange(observed)}), ${wholeNumber(n)} pairs`
-  return html`<g><title>${fact}</title><line class="whisker c2" x1="${at}" x2="${at}" y1="${round(y(observed.low))}" y2="${round(y(observed.high))}"/><circle class="solid c2" cx="${at}" cy="${round(y(observed.value))}" r="5"/><rect class="bar c2" x="${round(at - 9)}" y="${round(bars.bottom - bar)}" width="18" height="${bar}"/><text class="tick mid" x="${at}" y="${bars.bottom + 13}">${wholeNumber(n)}</text></g>`
+  return html`<g><title>${fact}</title><line class="whisker c4" x1="${at}" x2="${at}" y1="${round(y(observed.low))}" y2="${round(y(observed.high))}"/><circle class="solid c4" cx="${at}" cy="${round(y(observed.value))}" r="5"/><rect class="bar c4" x="${round(at - 9)}" y="${round(bars.bottom - bar)}" width="18" height="${bar}"/><text class="tick mid" x="${at}" y="${round(bars.bottom - bar - 4)}">${wholeNumber(n)}</text></g>`
 }
 
 function describe({ title, bins }: ReliabilityChartOptions): string {

@@ -9,7 +9,7 @@ type Answer = NonNullable<Sample['answers'][AlignStage]>
 /** Shown at once; more of them are folded away. */
 const shownAtOnce = 12
 /** Characters of a text that are shown at once, and at all: a page of a megabyte helps nobody. */
-const shortText = 700
+const shortText = 420
 const longestText = 20_000
 
 const labelsOf = ({ answers }: Sample) => stages.flatMap((stage) => answers[stage]?.label ?? [])

@@ -9,6 +9,8 @@ export function linearScale([from, to]: Range, [start, end]: Range): (value: num
 
 // Larger values lose the precision that ticks need; a loss that grew so far has diverged anyway.
 const largest = 1e100
+// Smaller ones have no digits left to divide into ticks.
+const smallest = 1e-100
 
 /** Whether a chart can place the value; what it cannot is a gap. */
 export const isDrawable = (value: number | null | undefined): value is number =>
@@ -24,8 +26,8 @@ export function extent(values: Iterable<number>): Range {
   }
   if (low > high) return [0, 1]
   const room = Math.max(Math.abs(low), Math.abs(high))
-  if (high - low > room * 1e-9) return [low, high]
-  return room === 0 ? [0, 1] : [low - room / 2, high + room / 2]
+  if (room > smallest && high - low > room * 1e-9) return [low, high]
+  return room <= smallest ? [0, 1] : [low - room / 2, high + room / 2]
 }
 
 function niceStep(span: number, count: number): number {

@@ -24,7 +24,7 @@ function dataCard({ data }: AlignReport): Markup | undefined {
   if (data.length === 0) return undefined
   const rows = data.map(
     ({ role, name, n, sha256 }) =>
-      html`<tr><th scope="row">${role}</th><td>${name}${sha256 !== null && html` <code class="hash">${sha256.slice(0, 12)}</code>`}</td><td class="num">${wholeNumber(n)}</td></tr>`,
+      html`<tr><th scope="row">${role} <small>${wholeNumber(n)} rows</small></th><td>${name}${sha256 !== null && html` <code class="hash">${sha256.slice(0, 12)}</code>`}</td></tr>`,
   )
   return html`<div class="card"><h3>Data</h3><table class="pairs"><caption class="hidden">Data sets and their number of rows</caption><tbody>${rows}</tbody></table></div>`
 }

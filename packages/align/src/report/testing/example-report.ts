@@ -116,7 +116,7 @@ const curves: AlignReport['curves'] = {
   ],
   ppo: [
     curve('objective/scores', 32, 1, (t) => -0.4 + 2.1 * (1 - Math.exp(-3 * t)), 0.12, 0.7),
-    curve('objective/kl', 32, 1, (t) => 4.4 * (1 - Math.exp(-3.5 * t)), 0.25),
+    curve('objective/kl', 32, 1, (t) => 0.1 + 4.4 * (1 - Math.exp(-3.5 * t)), 0.1),
     curve('objective/entropy', 32, 1, (t) => 62 - 21 * t, 2.4),
     curve('completions/mean_length', 32, 1, (t) => 41 - 8 * t, 1.9),
     curve('policy/clipfrac_avg', 32, 1, (t) => 0.04 + 0.05 * t * (1 - t) * 4, 0.012),
