@@ -201,7 +201,9 @@ function rewardGraph({ config }: LanguageModel, build: BuildOptions, { center_re
   const { graph, hidden, model } = buildRaggedForward(config, build)
   const head = model.parameter(SCORE_HEAD, [1, config.hiddenSize])
   const read = (name: string) =>
-    reshape(matmul(rowsOf(hidden, graph.input(name, 'int32', ['pairs'])), head, { transposeB: true }), { shape: ['pairs'] })
+    reshape(matmul(rowsOf(hidden, graph.input(name, 'int32', ['pairs'])), head, { transposeB: true }), {
+      shape: ['pairs'],
+    })
   const { loss, ...metrics } = rewardLoss(read('chosenRows'), read('rejectedRows'), {
     weights: graph.input('weights', 'float32', ['pairs']),
     margins: graph.input('margins', 'float32', ['pairs']),

@@ -1,2 +1,18 @@
+export {
+  type AlignReport,
+  type AlignStage,
+  alignReportSchema,
+  alignStageSchema,
+  type Estimate,
+  estimateSchema,
+  type MetricSeries,
+  metricSeriesSchema,
+  type OutcomeCounts,
+  type OutcomeLabel,
+  outcomeCountsSchema,
+  outcomeLabelSchema,
+  type PromptKind,
+  promptKindSchema,
+} from './align-report.ts'
 export { type ErrorDetails, PlumblineError } from './errors.ts'
 export { nearest } from './nearest.ts'
