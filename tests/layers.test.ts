@@ -11,6 +11,8 @@ const below: Readonly<Record<string, readonly string[]>> = {
   models: ['contracts', 'engine'],
   align: ['contracts', 'engine', 'models'],
   plumbline: ['contracts', 'engine', 'models', 'align'],
+  evals: ['contracts', 'engine', 'models'],
+  plumbline: ['contracts', 'engine', 'models', 'evals'],
 }
 
 interface Import {

@@ -1,0 +1,23 @@
+export {
+  auc,
+  brierScore,
+  type CalibrationBin,
+  calibrationCurve,
+  cohenKappa,
+  expectedCalibrationError,
+  type Forecast,
+} from './agreement.ts'
+export type { Calibration, Graded, Grader, MeasuredRate, RefusalLabel } from './grader.ts'
+export { type GraderName, graders } from './graders.ts'
+export { mcnemarExact, meanInterval, type Pair, pairedBootstrap } from './paired.ts'
+export {
+  type Count,
+  clopperPearson,
+  type Estimate,
+  type GraderError,
+  type Interval,
+  newcombeDifference,
+  roganGladen,
+  wilson,
+} from './proportions.ts'
+export { complianceRate, type GradedRow, type Rate, refusalRate } from './rates.ts'
