@@ -8,7 +8,8 @@ const below: Readonly<Record<string, readonly string[]>> = {
   contracts: [],
   engine: ['contracts'],
   models: ['contracts', 'engine'],
-  plumbline: ['contracts', 'engine', 'models'],
+  align: ['contracts', 'engine', 'models'],
+  plumbline: ['contracts', 'engine', 'models', 'align'],
 }
 
 interface Import {

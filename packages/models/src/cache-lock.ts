@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { link, mkdir, open, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,12 +14,25 @@ export interface LockOptions {
   heartbeatMs?: number
   /** A lock that was not touched for so long is taken over. */
   staleMs?: number
+  /** Does not wait for a living holder: throws what this returns. */
+  refuse?: (holder: LockOwner) => Error
 }
 
-interface Owner {
+/** A lock that this process holds. */
+export interface Lock {
+  /** Fires with LOCK_LOST when another process took the lock over. */
+  readonly signal: AbortSignal
+  /** Gives the lock back; a second call does nothing. */
+  release(): Promise<void>
+}
+
+/** Who holds a lock. */
+export interface LockOwner {
   id: string
   pid: number
   host: string
+  /** What tells this process from another of the same number, where the system says so. */
+  process?: string | undefined
 }
 
 /**
@@ -30,23 +43,38 @@ interface Owner {
 export async function withLock<T>(
   path: string,
   work: (signal: AbortSignal) => Promise<T>,
-  { signal, onWait, heartbeatMs = 2000, staleMs = 15_000 }: LockOptions = {},
+  options: LockOptions = {},
 ): Promise<T> {
-  await mkdir(dirname(path), { recursive: true })
-  const owner: Owner = { id: randomUUID(), pid: process.pid, host: hostname() }
-  await acquire(path, owner, staleMs, signal, onWait)
-  const lost = new AbortController()
-  const timer = setInterval(() => void beat(path, owner, lost), heartbeatMs)
-  timer.unref()
+  const lock = await acquireLock(path, options)
   try {
-    return await work(signal ? AbortSignal.any([signal, lost.signal]) : lost.signal)
+    return await work(options.signal ? AbortSignal.any([options.signal, lock.signal]) : lock.signal)
   } finally {
-    clearInterval(timer)
-    if ((await readOwner(path))?.id === owner.id) await rm(path, { force: true })
+    await lock.release()
   }
 }
 
-async function beat(path: string, owner: Owner, lost: AbortController): Promise<void> {
+/** Takes the lock as `withLock` does, for work that does not fit into one function. */
+export async function acquireLock(path: string, options: LockOptions = {}): Promise<Lock> {
+  const { heartbeatMs = 2000 } = options
+  await mkdir(dirname(path), { recursive: true })
+  const owner: LockOwner = {
+    id: randomUUID(),
+    pid: process.pid,
+    host: hostname(),
+    process: await processIdentity(process.pid),
+  }
+  await acquire(path, owner, options)
+  const lost = new AbortController()
+  const timer = setInterval(() => void beat(path, owner, lost), heartbeatMs)
+  timer.unref()
+  const release = async () => {
+    clearInterval(timer)
+    if ((await readOwner(path))?.id === owner.id) await rm(path, { force: true })
+  }
+  return { signal: lost.signal, release }
+}
+
+async function beat(path: string, owner: LockOwner, lost: AbortController): Promise<void> {
   const seen = await readOwner(path)
   if (seen?.id === owner.id) {
     const at = new Date()
@@ -62,12 +90,11 @@ async function beat(path: string, owner: Owner, lost: AbortController): Promise<
 
 async function acquire(
   path: string,
-  owner: Owner,
-  staleMs: number,
-  signal: AbortSignal | undefined,
-  onWait: ((holder: string) => void) | undefined,
+  owner: LockOwner,
+  { signal, onWait, staleMs = 15_000, refuse }: LockOptions,
 ): Promise<void> {
   let watched = ''
+  let changes = -1
   let since = performance.now()
   for (let waits = 0; ; waits++) {
     throwIfAborted(signal, 'a model that another process is pulling')
@@ -78,9 +105,13 @@ async function acquire(
     const state = `${holder?.id}:${touched.mtimeMs}`
     if (state !== watched) {
       watched = state
+      changes++
       since = performance.now()
     }
-    if (isDead(holder) || performance.now() - since > staleMs) {
+    const life = await lifeOf(holder)
+    // A holder whose life cannot be seen from here shows it by touching its lock.
+    if (refuse && holder && (life === 'alive' || changes > 0)) throw refuse(holder)
+    if (life === 'dead' || performance.now() - since > staleMs) {
       await breakLock(path, holder?.id, staleMs)
       continue
     }
@@ -90,7 +121,7 @@ async function acquire(
 }
 
 /** A hard link appears whole or not at all: no reader ever sees a lock without its owner. */
-async function tryCreate(path: string, owner: Owner): Promise<boolean> {
+async function tryCreate(path: string, owner: LockOwner): Promise<boolean> {
   const own = `${path}.${owner.id}`
   await writeFile(own, JSON.stringify(owner))
   try {
@@ -104,23 +135,48 @@ async function tryCreate(path: string, owner: Owner): Promise<boolean> {
   }
 }
 
-async function readOwner(path: string): Promise<Owner | undefined> {
+async function readOwner(path: string): Promise<LockOwner | undefined> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Owner
+    return JSON.parse(await readFile(path, 'utf8')) as LockOwner
   } catch {
     return undefined
   }
 }
 
-/** True when the owner ran on this host and its process is gone. */
-function isDead(owner: Owner | undefined): boolean {
-  if (!owner || owner.host !== hostname() || !Number.isInteger(owner.pid) || owner.pid <= 0) return false
+/** Whether the holder's process runs; unknown when it ran elsewhere or its number may have gone to another process. */
+async function lifeOf(owner: LockOwner | undefined): Promise<'alive' | 'dead' | 'unknown'> {
+  if (!owner || owner.host !== hostname() || !Number.isInteger(owner.pid) || owner.pid <= 0) return 'unknown'
+  const own = await processIdentity(process.pid)
+  // Containers may share a host name, but not their process numbers.
+  if (owner.process !== undefined && namespaceOf(owner.process) !== namespaceOf(own)) return 'unknown'
   try {
     process.kill(owner.pid, 0)
-    return false
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return 'dead'
   }
+  if (owner.process === undefined) return 'unknown'
+  return (await processIdentity(owner.pid)) === owner.process ? 'alive' : 'dead'
+}
+
+/** Linux: "boot id/process namespace/start time" of a process; elsewhere undefined. A number alone is used again. */
+async function processIdentity(pid: number): Promise<string | undefined> {
+  try {
+    const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+    // The second field is the program's name in parentheses, which may hold anything; the start time is the 22nd.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    // A zombie has ended; only its parent has not noticed.
+    if (fields[0] === 'Z') return undefined
+    const start = fields[19]
+    return `${boot.trim()}/${await readlink('/proc/self/ns/pid')}/${start}`
+  } catch {
+    return undefined
+  }
+}
+
+/** A process identity without its start time. */
+function namespaceOf(identity: string | undefined): string | undefined {
+  return identity?.slice(0, identity.lastIndexOf('/'))
 }
 
 /** Removes a stale lock. Only one waiter may do so at a time, or the second would remove the first one's new lock. */

@@ -1,26 +1,46 @@
-import { open } from 'node:fs/promises'
-import type { Parameter } from '@plumbline/engine'
+import { type FileHandle, open } from 'node:fs/promises'
 
-/** Writes float32 parameters as one safetensors file, in their order. */
-export async function writeSafetensors(path: string, parameters: Iterable<Parameter>): Promise<void> {
-  const all = [...parameters]
-  const header = safetensorsHeader(all)
+/** A float32 tensor on its way to a file; a `Parameter` is one. */
+export interface TensorToWrite {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly data: Float32Array
+}
+
+export interface WriteSafetensorsOptions {
+  /** Sees all bytes of the file in order, while they are written. */
+  onBytes?: (bytes: Uint8Array) => void
+  /** Returns only after the bytes are on the disk. */
+  sync?: boolean
+}
+
+// Small enough that hashing a chunk and writing it run side by side, large enough that a call costs nothing beside it.
+const CHUNK_BYTES = 8 << 20
+
+/** Writes float32 tensors as one safetensors file, in their order. Nothing is copied. */
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<TensorToWrite>,
+  { onBytes, sync = false }: WriteSafetensorsOptions = {},
+): Promise<void> {
+  const all = [...tensors]
   const handle = await open(path, 'w')
   try {
-    let position = await writeFully(handle, header, 0)
+    let position = await writeFully(handle, safetensorsHeader(all), 0, onBytes)
     for (const { data } of all) {
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-      position = await writeFully(handle, bytes, position)
+      position = await writeFully(handle, bytes, position, onBytes)
     }
+    if (sync) await handle.sync()
   } finally {
     await handle.close()
   }
 }
 
 /** 8 bytes of length, then JSON padded with spaces so that the tensors start at a multiple of 8. */
-function safetensorsHeader(parameters: readonly Parameter[]): Uint8Array {
+function safetensorsHeader(tensors: readonly TensorToWrite[]): Uint8Array {
   let end = 0
-  const entries = parameters.map(({ name, shape, data }) => {
+  const entries = tensors.map(({ name, shape, data }) => {
     const begin = end
     end += data.byteLength
     return [name, { dtype: 'F32', shape, data_offsets: [begin, end] }] as const
@@ -35,15 +55,26 @@ function safetensorsHeader(parameters: readonly Parameter[]): Uint8Array {
   return header
 }
 
-type Handle = Awaited<ReturnType<typeof open>>
-
 /** Writes all bytes at `position`; returns where they end. */
-async function writeFully(handle: Handle, bytes: Uint8Array, position: number): Promise<number> {
-  for (let done = 0; done < bytes.length; ) {
-    // Linux moves at most 2 GiB in one write.
-    const length = Math.min(bytes.length - done, 1 << 30)
-    const { bytesWritten } = await handle.write(bytes, done, length, position + done)
-    done += bytesWritten
+async function writeFully(
+  handle: FileHandle,
+  bytes: Uint8Array,
+  position: number,
+  onBytes: ((bytes: Uint8Array) => void) | undefined,
+): Promise<number> {
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
+    const chunk = bytes.subarray(at, at + CHUNK_BYTES)
+    const writing = writeChunk(handle, chunk, position + at)
+    onBytes?.(chunk)
+    await writing
   }
   return position + bytes.length
+}
+
+/** A file system may take fewer bytes than it was given. */
+async function writeChunk(handle: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < chunk.length; ) {
+    const { bytesWritten } = await handle.write(chunk, done, chunk.length - done, position + done)
+    done += bytesWritten
+  }
 }

@@ -1,0 +1,5 @@
+export type { Checkpoint, CheckpointToSave } from './parts/checkpoint.ts'
+export type { JsonValue } from './parts/json-value.ts'
+export type { RunConfig } from './parts/run-config.ts'
+export { type OpenRunOptions, openRunFolder, type RunFolder } from './parts/run-folder.ts'
+export type { SampleRow } from './parts/run-logs.ts'

@@ -1,0 +1,246 @@
+/**
+ * The folder that a training run writes: `--output`.
+ *
+ *     run.json  config.yaml  metrics.jsonl  samples.jsonl  tensorboard/  checkpoints/step-00000010/  model/
+ *
+ * A run that ends anywhere, also by kill -9, a power cut or a full disk, resumes from its newest whole checkpoint, and
+ * its logs then hold what they would have held without the end.
+ */
+import { readdir, rm } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import { PlumblineError } from '@plumbline/contracts'
+import type { Lock } from '@plumbline/models'
+import { type Checkpoint, type CheckpointToSave, tidyCheckpoints } from './checkpoint.ts'
+import { openCheckpoints } from './run-checkpoints.ts'
+import { checkConfig, goesFurther, type RunConfig } from './run-config.ts'
+import { runWriteError } from './run-files.ts'
+import { lockRunFolder } from './run-lock.ts'
+import { openRunLogs, type RunLogs, type SampleRow } from './run-logs.ts'
+import { type RunRecord, type RunStatus, readRunRecord, writeRunRecord } from './run-record.ts'
+
+export interface OpenRunOptions {
+  /** Such as "ppo". */
+  command: string
+  /** The resolved values by outward name. A run is resumed with the same ones alone, but for those that do no harm. */
+  config: RunConfig
+  resume?: boolean
+  /** Milliseconds since 1970. */
+  now: () => number
+  /** Plumbline's. */
+  version: string
+  /** Writes config.yaml into the folder. */
+  writeConfig?: (folder: string) => Promise<void>
+  /** How many of the newest checkpoints stay; all when not given. The best one stays beside them. */
+  keep?: number | undefined
+  /** Which `metric` of a checkpoint is the best. */
+  best?: 'lowest' | 'highest' | undefined
+  /** Keys of `config` that may differ on resume, beside those that are known to do no harm. */
+  mayDiffer?: readonly string[]
+  /** Hears what a person should know: a damaged checkpoint that was skipped, a run that starts from its beginning. */
+  warn?: (text: string) => void
+}
+
+export interface RunFolder {
+  readonly path: string
+  /** Where the trained model goes. */
+  readonly modelFolder: string
+  /** Of a finished run nothing but `loadCheckpoint` and `close` may be called. */
+  readonly state: 'new' | 'resumed' | 'finished'
+  /** Fires with LOCK_LOST when another process took the folder over: stop, and write no more. */
+  readonly signal: AbortSignal
+  /**
+   * The newest whole checkpoint, undefined when there is none. A resumed run calls this before it writes anything: the
+   * logs are cut back to the checkpoint here. Throws CHECKPOINT_DAMAGED when none of those that are there is whole.
+   */
+  loadCheckpoint(): Promise<Checkpoint | undefined>
+  /** The checkpoint with the best metric, undefined when none has one. Changes nothing. */
+  loadBestCheckpoint(): Promise<Checkpoint | undefined>
+  /**
+   * A line in metrics.jsonl (`global_step`, `epoch` first) and scalars for TensorBoard, on the disk within two seconds.
+   * Log a step, then save it: what is logged after a checkpoint is dropped when the run resumes from it.
+   */
+  logMetrics(step: number, record: Readonly<Record<string, number>>): void
+  /** A line in samples.jsonl for each row, and a table for TensorBoard. */
+  logSamples(step: number, rows: readonly SampleRow[]): void
+  /** On the disk when this returns; then old ones beyond `keep` go. Throws CHECKPOINT_FAILED. */
+  saveCheckpoint(checkpoint: CheckpointToSave): Promise<void>
+  /** Ends the run well. `writeModel` gets `modelFolder`, which an earlier, killed end may have filled. */
+  finish(options?: { writeModel?: (folder: string) => Promise<void> }): Promise<void>
+  /** Notes that the user stopped the run; save a checkpoint before. */
+  interrupt(): Promise<void>
+  /** Notes why the run ended; an INTERRUPTED error counts as `interrupt`. Never throws: the error is what matters. */
+  fail(error: unknown): Promise<void>
+  /** Frees the folder; a second call does nothing. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens a run folder: a new one, or with `resume` one that is there. Throws RUN_FOLDER_NOT_EMPTY, RUN_EXISTS, RUN_IN_USE,
+ * RUN_OTHER_COMMAND, CONFIG_DIFFERS, RUN_BROKEN and RUN_NOT_WRITABLE; nothing is changed then.
+ */
+export async function openRunFolder(path: string, options: OpenRunOptions): Promise<RunFolder> {
+  const folder = resolve(path)
+  const lock = await lockRunFolder(folder)
+  try {
+    const before = await readRunRecord(folder)
+    if (before !== undefined) checkResumable(folder, before, options)
+    if (before?.status === 'finished' && !goesFurther(before.config, options.config)) {
+      return await openRun({ folder, lock, options, record: before, state: 'finished' })
+    }
+    if (before === undefined && options.resume) options.warn?.(`${folder} holds no run to resume: a new one starts.`)
+    await tidy(folder)
+    const record = recordOf(options, before)
+    await writeRunRecord(folder, record)
+    await options.writeConfig?.(folder)
+    const state = before === undefined ? 'new' : 'resumed'
+    return await openRun({ folder, lock, options, record, state })
+  } catch (error) {
+    await lock.release()
+    throw runWriteError(folder, error)
+  }
+}
+
+/** Fails before anything is written when the run that is there cannot go on as `options` say. */
+function checkResumable(
+  folder: string,
+  before: RunRecord,
+  { resume, command, config, mayDiffer = [] }: OpenRunOptions,
+) {
+  if (!resume) {
+    throw new PlumblineError(
+      'RUN_EXISTS',
+      `${folder} holds a run already: plumb ${before.command}, ${describe(before)}.`,
+      {
+        hint: 'Continue it with --resume, or give another --output.',
+      },
+    )
+  }
+  if (before.command !== command) {
+    throw new PlumblineError('RUN_OTHER_COMMAND', `${folder} holds a run of plumb ${before.command}, not ${command}.`, {
+      hint: `Resume it with plumb ${before.command}, or give another --output.`,
+    })
+  }
+  checkConfig(folder, before.config, config, mayDiffer)
+}
+
+/** Nobody holds the lock, so a run that says it is running was killed. */
+function describe({ status, step }: RunRecord): string {
+  const end = status === 'running' ? 'killed' : status
+  return step === null ? `${end}, without a checkpoint` : `${end}, newest checkpoint of step ${step}`
+}
+
+/** What a killed process left half done: checkpoints, run.json, the model folder. */
+async function tidy(folder: string): Promise<void> {
+  await tidyCheckpoints(join(folder, 'checkpoints'))
+  for (const name of await readdir(folder)) {
+    if (/^\.model\.draft-|^run\.json\.draft$/.test(name)) await rm(join(folder, name), { recursive: true, force: true })
+  }
+}
+
+function recordOf({ version, command, config, now }: OpenRunOptions, before: RunRecord | undefined): RunRecord {
+  const time = new Date(now()).toISOString()
+  return {
+    plumbline: version,
+    command,
+    status: 'running',
+    started: before?.started ?? time,
+    updated: time,
+    pid: process.pid,
+    host: hostname(),
+    step: before?.step ?? null,
+    error: null,
+    config: JSON.parse(JSON.stringify(config)),
+  }
+}
+
+interface Opened {
+  folder: string
+  lock: Lock
+  options: OpenRunOptions
+  record: RunRecord
+  state: RunFolder['state']
+}
+
+async function openRun({ folder, lock, options, record: first, state }: Opened): Promise<RunFolder> {
+  const { now, warn = () => {} } = options
+  const modelFolder = join(folder, 'model')
+  const checkpoints = await openCheckpoints(folder, options)
+  let record = first
+  let logs: RunLogs | undefined = state === 'new' ? await openRunLogs(folder, undefined, now, warn) : undefined
+  const write = async (change: Partial<RunRecord>) => {
+    record = { ...record, ...change, updated: new Date(now()).toISOString() }
+    await writeRunRecord(folder, record)
+  }
+  const use = (): RunLogs => {
+    lock.signal.throwIfAborted()
+    if (logs === undefined) throw new Error(`A ${state} run was written to before its checkpoint was loaded.`)
+    return logs
+  }
+  const end = async (status: RunStatus, error: RunRecord['error'] = null) => {
+    lock.signal.throwIfAborted()
+    if (state === 'finished') throw new Error('A finished run cannot end again.')
+    try {
+      await logs?.flush({ sync: true })
+    } finally {
+      await write({ status, error })
+    }
+  }
+  const ended = (status: RunStatus) => end(status).catch((error) => Promise.reject(runWriteError(folder, error)))
+  return {
+    path: folder,
+    modelFolder,
+    state,
+    signal: lock.signal,
+    async loadCheckpoint() {
+      const found = await checkpoints.loadNewest()
+      if (state !== 'resumed') return found?.checkpoint
+      await logs?.close()
+      if (!found) warn(`The run in ${folder} wrote no checkpoint: it starts from step 0.`)
+      logs = await openRunLogs(folder, found?.record.logs, now, warn)
+      return found?.checkpoint
+    },
+    loadBestCheckpoint: checkpoints.loadBest,
+    logMetrics: (step, values) => guarded(folder, () => use().logMetrics(step, values)),
+    logSamples: (step, rows) => guarded(folder, () => use().logSamples(step, rows)),
+    async saveCheckpoint(checkpoint) {
+      await checkpoints.save(checkpoint, use())
+      await write({ step: checkpoint.step }).catch((error) => Promise.reject(runWriteError(folder, error)))
+    },
+    async finish({ writeModel } = {}) {
+      use()
+      await writeModel?.(modelFolder)
+      await ended('finished')
+    },
+    interrupt: () => ended('interrupted'),
+    async fail(error) {
+      const isStop = error instanceof PlumblineError && error.code === 'INTERRUPTED'
+      if (isStop) return end('interrupted').catch(() => {})
+      await end('failed', failureOf(error)).catch(() => {})
+    },
+    async close() {
+      const open = logs
+      logs = undefined
+      try {
+        await open?.close()
+      } catch (error) {
+        throw runWriteError(folder, error)
+      } finally {
+        await lock.release()
+      }
+    },
+  }
+}
+
+function guarded(folder: string, log: () => void): void {
+  try {
+    log()
+  } catch (error) {
+    throw runWriteError(folder, error)
+  }
+}
+
+function failureOf(error: unknown): { code: string; message: string } {
+  if (!(error instanceof Error)) return { code: 'UNKNOWN', message: String(error) }
+  return { code: error instanceof PlumblineError ? error.code : error.name, message: error.message }
+}

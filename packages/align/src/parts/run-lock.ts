@@ -1,0 +1,46 @@
+import { mkdir, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PlumblineError } from '@plumbline/contracts'
+import { acquireLock, type Lock } from '@plumbline/models'
+import { runWriteError } from './run-files.ts'
+
+const lockName = '.lock'
+
+/**
+ * Takes the folder for this process, makes it when it is missing. The lock of a dead process is taken over. Throws
+ * RUN_FOLDER_NOT_EMPTY, RUN_IN_USE and RUN_NOT_WRITABLE.
+ */
+export async function lockRunFolder(folder: string): Promise<Lock> {
+  await checkIsRun(folder)
+  try {
+    await mkdir(folder, { recursive: true })
+    return await acquireLock(join(folder, lockName), {
+      refuse: ({ pid, host }) =>
+        new PlumblineError('RUN_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
+          hint: 'Wait until that run has ended, stop it, or give another --output.',
+        }),
+    })
+  } catch (error) {
+    throw runWriteError(folder, error)
+  }
+}
+
+/** Whether the folder may be written to at all: missing, empty, or a run. */
+async function checkIsRun(folder: string): Promise<void> {
+  const stats = await stat(folder).catch(() => undefined)
+  if (stats === undefined) return
+  if (!stats.isDirectory()) {
+    throw new PlumblineError('RUN_FOLDER_NOT_EMPTY', `${folder} is a file, not a folder.`, {
+      hint: 'Give another --output.',
+    })
+  }
+  const names = await readdir(folder)
+  // A process that was killed in its first milliseconds leaves its lock and no run.json.
+  const others = names.filter((name) => !name.startsWith(lockName) && name !== 'run.json.draft')
+  if (others.length === 0 || others.includes('run.json')) return
+  throw new PlumblineError(
+    'RUN_FOLDER_NOT_EMPTY',
+    `${folder} is not empty and holds no run (there is ${others.sort().slice(0, 3).join(', ')}); nothing was written.`,
+    { hint: 'Give a new or an empty folder as --output.' },
+  )
+}
