@@ -232,7 +232,7 @@ export function isDamaged(error: unknown): error is PlumblineError {
 }
 
 /** The error for a checkpoint that is not what was written. */
-export function damaged(path: string, what: string, cause?: unknown): PlumblineError {
+function damaged(path: string, what: string, cause?: unknown): PlumblineError {
   return new PlumblineError('CHECKPOINT_DAMAGED', `The checkpoint file ${path} ${what}.`, {
     hint: 'An older checkpoint can be used; if there is none, start again with another --output.',
     cause,

@@ -31,6 +31,7 @@ test('what must not change is listed with both values', () => {
 test('a run may go further, not less far', () => {
   expect(() => checkConfig('a', before, { ...before, max_steps: 41 }, [])).not.toThrow()
   expect(() => checkConfig('a', before, { ...before, max_steps: 39 }, [])).toThrow('max_steps: 40 in the run, 39 now')
+  expect(() => checkConfig('a', { max_steps: -1 }, { max_steps: 9 }, [])).toThrow('max_steps: -1 in the run, 9 now')
   expect(goesFurther(before, { ...before, max_steps: 41 })).toBe(true)
   expect(goesFurther(before, { ...before, logging_steps: 41 })).toBe(false)
 })

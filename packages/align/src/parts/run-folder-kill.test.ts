@@ -116,6 +116,21 @@ async function reopen(folder: string): Promise<void> {
   await writeFile(path, JSON.stringify({ ...record, status: 'interrupted' }))
 }
 
+test('stopped by SIGINT, a run goes on where it was', async () => {
+  const loop = [200, 4, 40_000]
+  const folder = join(base, 'stopped')
+  const child = start([folder, ...loop])
+  await once(child.stdout!, 'data')
+  child.kill('SIGINT')
+  expect((await failureOf(child)).code).toBe('INTERRUPTED')
+  const { status, step } = JSON.parse(await readFile(join(folder, 'run.json'), 'utf8'))
+  expect(status).toBe('interrupted')
+  expect(step).toBeLessThan(200)
+  await once(start([folder, ...loop]), 'close')
+  await once(start([join(base, 'straight'), ...loop]), 'close')
+  expect(await contentOf(folder)).toEqual(await contentOf(join(base, 'straight')))
+}, 60_000)
+
 test('a process that lives keeps its folder, and one that was killed gives it up', async () => {
   const folder = join(base, 'run')
   const child = start([folder, 1e9, 1000, 10])

@@ -2,6 +2,7 @@
  * A training loop without a model, for the tests of the run folder: each step depends on the one before, so a step that
  * is lost or done twice shows. As a program: `node training-loop.test-support.ts FOLDER STEPS SAVE_STEPS VALUES`.
  */
+import { PlumblineError } from '@plumbline/contracts'
 import type { Checkpoint } from './checkpoint.ts'
 import { type OpenRunOptions, openRunFolder, type RunFolder } from './run-folder.ts'
 
@@ -50,11 +51,14 @@ export function save(run: RunFolder, { step, weights, random }: Training, metric
 async function main([folder, steps, saveSteps, values]: string[]): Promise<void> {
   const run = await openRunFolder(folder, runOptions({ keep: 2 }))
   const training = startTraining(await run.loadCheckpoint(), Number(values))
+  const stop = new AbortController()
+  process.on('SIGINT', () => stop.abort(new PlumblineError('INTERRUPTED', 'Stopped by SIGINT.')))
   process.stdout.write('started\n')
   try {
     while (training.step < Number(steps)) {
       trainStep(run, training)
-      if (training.step % Number(saveSteps) === 0) await save(run, training)
+      if (stop.signal.aborted || training.step % Number(saveSteps) === 0) await save(run, training)
+      stop.signal.throwIfAborted()
     }
     await run.finish()
   } catch (error) {
