@@ -1,4 +1,6 @@
 export { type Advantages, type GaeOptions, gae, type WhitenOptions, whiten } from './parts/advantages.ts'
+export type { Checkpoint, CheckpointToSave } from './parts/checkpoint.ts'
+export type { JsonValue } from './parts/json-value.ts'
 export {
   type AdaptiveKlOptions,
   adaptKlCoef,
@@ -30,7 +32,9 @@ export { sftLoss } from './parts/losses/sft.ts'
 export { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
 export { checkMemory, estimateMemory } from './parts/memory.ts'
 export type { Rows } from './parts/rows.ts'
-export { openRunFolder, type RunFolder } from './parts/run-folder.ts'
+export type { RunConfig } from './parts/run-config.ts'
+export { type OpenRunOptions, openRunFolder, type RunFolder } from './parts/run-folder.ts'
+export type { SampleRow } from './parts/run-logs.ts'
 export {
   type MissingEos,
   type ShapeScoresOptions,

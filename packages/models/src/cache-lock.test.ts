@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { withLock } from './cache-lock.ts'
+import { acquireLock, withLock } from './cache-lock.ts'
 
 let folder: string
 let path: string
@@ -96,4 +96,22 @@ test('waiting ends with an abort', async () => {
     const waiting = withLock(path, async () => undefined, { signal: stop.signal, onWait: () => stop.abort() })
     await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' })
   })
+})
+
+test('who does not wait is told who holds the lock, at once', async () => {
+  const refuse = ({ pid, host }: { pid: number; host: string }) => new Error(`held by ${pid} on ${host}`)
+  const lock = await acquireLock(path)
+  await expect(acquireLock(path, { refuse })).rejects.toThrow(`held by ${process.pid} on ${hostname()}`)
+  await lock.release()
+  await (await acquireLock(path, { refuse })).release()
+})
+
+test('a holder on another host is refused once it touches its lock, and taken over when it does not', async () => {
+  const far = JSON.stringify({ id: 'far', pid: 1, host: 'another-host' })
+  const refuse = () => new Error('held')
+  await writeFile(path, far)
+  const beat = setInterval(() => void utimes(path, new Date(), new Date()), 50)
+  await expect(acquireLock(path, { refuse, staleMs: 5000 })).rejects.toThrow('held')
+  clearInterval(beat)
+  await (await acquireLock(path, { refuse, staleMs: 300 })).release()
 })

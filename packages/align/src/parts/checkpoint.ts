@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import { formatBytes, writeSafetensors } from '@plumbline/models'
 import { readArrays } from './checkpoint-arrays.ts'
-import { type JsonValue, strictJson } from './json-value.ts'
+import { checkJson, type JsonValue } from './json-value.ts'
 import { syncFolder, writeDurably } from './run-files.ts'
 
 /** What a trainer hands over to be kept. */
@@ -88,7 +88,7 @@ export async function tidyCheckpoints(folder: string): Promise<void> {
 
 /**
  * Writes a checkpoint; it is on the disk when this returns. An older one of the same step is replaced. When it fails,
- * all others stay as they are. Throws CHECKPOINT_FAILED.
+ * all others stay as they are. Throws CHECKPOINT_FAILED, and a TypeError for a state that JSON cannot hold.
  */
 export async function writeCheckpoint(
   folder: string,
@@ -96,6 +96,7 @@ export async function writeCheckpoint(
   origin: CheckpointOrigin,
   logs: LogSizes,
 ): Promise<void> {
+  checkJson(state, 'state')
   const draft = join(folder, `.${checkpointName(step)}.draft`)
   try {
     await mkdir(folder, { recursive: true })
@@ -135,7 +136,7 @@ function bytesOf(arrays: ReadonlyMap<string, Float32Array>): number {
 
 /** state.json with its own checksum: a flipped digit in a random state would go unseen otherwise. */
 function sealed(record: CheckpointRecord): string {
-  const text = strictJson(record as unknown as JsonValue)
+  const text = JSON.stringify(record)
   return `{"sha256":"${hash('sha256', text)}",\n"checkpoint":${text}}\n`
 }
 
@@ -231,7 +232,7 @@ export function isDamaged(error: unknown): error is PlumblineError {
 }
 
 /** The error for a checkpoint that is not what was written. */
-export function damaged(path: string, what: string, cause?: unknown): PlumblineError {
+function damaged(path: string, what: string, cause?: unknown): PlumblineError {
   return new PlumblineError('CHECKPOINT_DAMAGED', `The checkpoint file ${path} ${what}.`, {
     hint: 'An older checkpoint can be used; if there is none, start again with another --output.',
     cause,

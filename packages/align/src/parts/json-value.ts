@@ -1,13 +1,8 @@
 /** What JSON can say. */
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue }
 
-/** The JSON text of a value. Throws a TypeError where JSON would silently say something else: NaN, infinity, undefined. */
-export function strictJson(value: JsonValue, indent?: number): string {
-  checkJson(value, '')
-  return JSON.stringify(value, null, indent)
-}
-
-function checkJson(value: unknown, path: string): void {
+/** Throws a TypeError where JSON would silently say something else: NaN, infinity, undefined. `path` names the value. */
+export function checkJson(value: unknown, path: string): void {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return
   if (typeof value === 'number' && Number.isFinite(value)) return
   if (Array.isArray(value)) {
@@ -18,5 +13,5 @@ function checkJson(value: unknown, path: string): void {
     for (const [key, item] of Object.entries(value)) checkJson(item, `${path}.${key}`)
     return
   }
-  throw new TypeError(`state${path} is ${String(value)}, which JSON cannot hold.`)
+  throw new TypeError(`${path} is ${String(value)}, which JSON cannot hold.`)
 }

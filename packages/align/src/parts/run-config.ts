@@ -13,8 +13,9 @@ export interface ConfigDifference {
 }
 
 const always = () => true
+// A negative max_steps means that the epochs decide.
 const notLess = (before: unknown, now: unknown) =>
-  typeof before === 'number' && typeof now === 'number' && now >= before
+  typeof before === 'number' && typeof now === 'number' && before >= 0 && now >= before
 
 /**
  * Keys that change neither the weights nor what is on the disk already: where and how often something is written, how

@@ -4,7 +4,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { AppendFile } from './append-file.ts'
 import type { LogSizes } from './checkpoint.ts'
-import { type JsonValue, strictJson } from './json-value.ts'
+import type { JsonValue } from './json-value.ts'
 import { syncFolder } from './run-files.ts'
 import { encodeFileVersion, encodeScalars, encodeTextTable, eventFileName } from './tensorboard.ts'
 
@@ -79,7 +79,7 @@ function createLogs({ metrics, samples, board, boardName, now }: LogFiles): RunL
     },
     logSamples(step, rows) {
       if (rows.length === 0) return
-      samples.append(rows.map((row) => `${strictJson({ global_step: step, ...row })}\n`).join(''))
+      samples.append(rows.map((row) => `${JSON.stringify({ global_step: step, ...row }, nameNonFinite)}\n`).join(''))
       board.append(encodeTextTable(now(), step, 'samples', tableOf(rows)))
     },
     get sizes() {
@@ -107,6 +107,12 @@ function nameNonFinite(_key: string, value: unknown): unknown {
 function tableOf(rows: readonly SampleRow[]): string[][] {
   const titles = [...new Set(rows.flatMap((row) => Object.keys(row)))]
   const text = (value: JsonValue | undefined) =>
-    value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value)
+    value === undefined
+      ? ''
+      : typeof value === 'string'
+        ? value
+        : typeof value === 'number'
+          ? String(value)
+          : JSON.stringify(value)
   return [titles, ...rows.map((row) => titles.map((title) => text(row[title])))]
 }
