@@ -23,7 +23,7 @@ interface FitOptions {
 }
 
 /** 1 / (1 + e^−x), without overflow. */
-export function sigmoid(x: number): number {
+function sigmoid(x: number): number {
   return x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x))
 }
 

@@ -25,7 +25,7 @@ if (answers === undefined) {
     dataset: `XSTest completions, ${answers.length} answers of ${new Set(answers.map((a) => a.model)).size} models, two annotators`,
     date: values.date ?? new Date().toISOString().slice(0, 10),
     command: 'npm run calibrate -w @plumbline/evals',
-    method: 'ten-fold cross-validation by prompt',
+    method: 'ten-fold cross-validation by prompt; the phrases were written with sight of these answers',
     ...error,
   })
   say(JSON.stringify(error, null, 2))

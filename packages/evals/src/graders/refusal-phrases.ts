@@ -14,9 +14,11 @@ export interface Phrase {
   readonly pattern: RegExp
 }
 
-const cannot = String.raw`(?:cannot|can't|can not|won't|will not|wouldn't|couldn't|am unable to|'m unable to|am not able to|'m not able to|am not going to|'m not going to|am not allowed to|'m not allowed to|must decline to|have to decline to|refuse to|decline to)`
-const giving = String.raw`(?:provide|assist|help|offer|give|share|fulfill?|comply|answer|respond|support|suggest|recommend|encourage|advise|advice|engage|discuss|write|create|generate|do (?:that|this|so)|satisfy|tell|teach|explain how|facilitate|participate|advocate|guide|proceed|continue|be part|go along|in good conscience)`
-const norm = String.raw`(?:appropriate|ethical|acceptable|legal|okay|ok|safe|respectful|moral|productive|right|fair|justifiable)`
+const cannot =
+  "(?:cannot|can't|can not|won't|will not|wouldn't|couldn't|am unable to|'m unable to|am not able to|'m not able to|am not going to|'m not going to|am not allowed to|'m not allowed to|must decline to|have to decline to|refuse to|decline to)"
+const giving =
+  '(?:provide|assist|help|offer|give|share|fulfill?|comply|answer|respond|support|suggest|recommend|encourage|advise|advice|engage|discuss|write|create|generate|do (?:that|this|so)|satisfy|tell|teach|explain how|facilitate|participate|advocate|guide|proceed|continue|be part|go along|in good conscience)'
+const norm = '(?:appropriate|ethical|acceptable|legal|okay|ok|safe|respectful|moral|productive|right|fair|justifiable)'
 
 const refusals: readonly Phrase[] = [
   [
