@@ -37,6 +37,7 @@ export { embedding, pick, scatterAddRows } from './ops/indexing.ts'
 export { concat, expand, pad, reshape, slice, sum, sumTo, transpose } from './ops/layout.ts'
 export { matmul } from './ops/matmul.ts'
 export { layerNorm, logSoftmax, rmsNorm, softmax } from './ops/normalization.ts'
+export { padRows, unpadRows } from './ops/ragged.ts'
 export { ops } from './ops/table.ts'
 export {
   type Adamw,

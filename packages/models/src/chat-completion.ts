@@ -14,7 +14,7 @@ export function encodeChatCompletion(
   tokenizer: Tokenizer,
   prompt: readonly ChatMessage[],
   completion: readonly ChatMessage[],
-  options: Omit<ChatOptions, 'addGenerationPrompt'> = {},
+  { parseSpecial = false, ...options }: Omit<ChatOptions, 'addGenerationPrompt'> & { parseSpecial?: boolean } = {},
 ): { promptIds: number[]; completionIds: number[] } {
   const before = tokenizer.renderMarkedChat(prompt, { ...options, addGenerationPrompt: true })
   const whole = tokenizer.renderMarkedChat([...prompt, ...completion], { ...options, addGenerationPrompt: false })
@@ -22,11 +22,14 @@ export function encodeChatCompletion(
   const start = before.text.replaceAll(before.mark, whole.mark)
   if (!whole.text.startsWith(start)) throw notPrefix(start, whole)
 
-  const promptIds = tokenizer.encodeMarkedText({ text: start, mark: whole.mark })
-  const allIds = tokenizer.encodeMarkedText(whole)
+  const encode = (text: string, isStart: boolean) =>
+    parseSpecial
+      ? tokenizer.encode(dropMarks(text, whole.mark), { parseSpecial, addSpecialTokens: false })
+      : tokenizer.encodeMarkedText({ text, mark: whole.mark }, { isStart })
+  const promptIds = encode(start, true)
+  const allIds = encode(whole.text, true)
   if (promptIds.every((id, i) => allIds[i] === id)) return { promptIds, completionIds: allIds.slice(promptIds.length) }
-  const rest = { text: whole.text.slice(start.length), mark: whole.mark }
-  return { promptIds, completionIds: tokenizer.encodeMarkedText(rest, { isStart: false }) }
+  return { promptIds, completionIds: encode(whole.text.slice(start.length), false) }
 }
 
 function notPrefix(start: string, { text, mark }: MarkedText): PlumblineError {

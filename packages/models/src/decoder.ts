@@ -9,7 +9,7 @@ import {
 } from '@plumbline/engine'
 import { ropeFeeds } from './batch.ts'
 import type { ModelConfig } from './config.ts'
-import { buildCachedForward, headName, UNTIED_HEAD } from './forward.ts'
+import { buildCachedForward, checkHead, headName, UNTIED_HEAD } from './forward.ts'
 import { JOIN } from './model-graph.ts'
 
 /** What the model says of the next token of each sequence, [B, vocabSize] each. */
@@ -42,12 +42,13 @@ export interface DecoderOptions extends Pick<CompileOptions, 'threads'> {
   readonly length: number
 }
 
-/** Compiles a decoder. The weights are copied: later changes of `parameters` do not reach it. */
+/** Compiles a decoder. The weights are copied: later changes of `parameters` do not reach it. Throws NOT_A_LANGUAGE_MODEL. */
 export async function createDecoder(
   config: ModelConfig,
   parameters: ParameterMap,
   { slots, length, threads }: DecoderOptions,
 ): Promise<Decoder> {
+  checkHead(config, parameters)
   const forward = buildCachedForward(config)
   const { graph } = forward
   const logits = forward.logitsAt(graph.input('rows', 'int32', ['B']))

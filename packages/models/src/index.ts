@@ -1,4 +1,11 @@
-export { completionFeeds, forwardFeeds, type PromptCompletion } from './batch.ts'
+export {
+  checkSequenceLengths,
+  completionFeeds,
+  forwardFeeds,
+  type PromptCompletion,
+  raggedCompletionFeeds,
+  raggedFeeds,
+} from './batch.ts'
 export { acquireLock, type Lock, type LockOptions, type LockOwner } from './cache-lock.ts'
 export type { MarkedText } from './chat-codec.ts'
 export { encodeChatCompletion } from './chat-completion.ts'
@@ -6,7 +13,15 @@ export type { ChatMessage, ChatOptions } from './chat-template.ts'
 export { type ModelConfig, parseModelConfig, supportedModelTypes } from './config.ts'
 export { createDecoder, type Decoder } from './decoder.ts'
 export { formatBytes } from './disk.ts'
-export { buildCachedForward, buildForward, type Forward, headName, rowsOf, targetLogprobs } from './forward.ts'
+export {
+  buildCachedForward,
+  buildForward,
+  buildRaggedForward,
+  type Forward,
+  headName,
+  rowsOf,
+  targetLogprobs,
+} from './forward.ts'
 export { type Completion, checkPromptLengths, type GenerateOptions, generate, type TokenEvent } from './generate.ts'
 export { type GgufFile, type GgufMetadata, type GgufTensor, type GgufValue, openGguf } from './gguf.ts'
 export { type TokenizerFiles, tokenizerFromGguf } from './gguf-tokenizer.ts'
@@ -31,7 +46,7 @@ export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safe
 export { type TensorToWrite, type WriteSafetensorsOptions, writeSafetensors } from './safetensors-write.ts'
 export { argmax, type SamplingOptions } from './sampling.ts'
 export { type ModelToSave, type SaveModelOptions, saveModelFolder } from './save-model-folder.ts'
-export { createScorer, lengthSortedBatches, type Scorer } from './score.ts'
+export { checkScorable, createScorer, lengthSortedBatches, type Scorer } from './score.ts'
 export {
   createTextStream,
   type DecodeOptions,

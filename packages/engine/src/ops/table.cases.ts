@@ -61,6 +61,23 @@ const awayFromZero = (count: number, random: Random) =>
 const ids = (below: number) => (count: number, random: Random) =>
   Array.from({ length: count }, () => random.integer(below))
 
+/** N rows in the first N places of a batch, and padding behind them. */
+const raggedSizes: readonly Sizes[] = [
+  { B: 2, T: 3, N: 4 },
+  { B: 1, T: 1, N: 1 },
+  { B: 3, T: 2, N: 6 },
+]
+const raggedSlots: InputSpec = {
+  shape: ['B', 'T'],
+  type: 'int32',
+  values: (count, _, { N }) => Array.from({ length: count }, (_, i) => (i < N ? i : -1)),
+}
+const raggedRows: InputSpec = {
+  shape: ['N'],
+  type: 'int32',
+  values: (count) => Array.from({ length: count }, (_, i) => i),
+}
+
 const float = (shape: Shape, values?: InputSpec['values']): InputSpec => ({ shape, ...(values && { values }) })
 const int = (shape: Shape, values: InputSpec['values']): InputSpec => ({ shape, type: 'int32', values })
 
@@ -551,6 +568,19 @@ export const cases = {
         sizes: standardSizes.slice(0, 2).concat({ B: 3, T: 1 }),
       })),
     ),
+  },
+  padRows: {
+    reference: ([x, slots]) => {
+      const width = x.shape[1]
+      return [slots.data.flatMap((slot) => (slot < 0 ? new Array<number>(width).fill(0) : rowsOf(x)[slot]))]
+    },
+    differentiable: [0],
+    cases: [{ inputs: [float(['N', 3]), raggedSlots, raggedRows], sizes: raggedSizes }],
+  },
+  unpadRows: {
+    reference: ([x, rows]) => [rows.data.flatMap((row) => rowsOf(x)[row])],
+    differentiable: [0],
+    cases: [{ inputs: [float(['B', 'T', 3]), raggedRows, raggedSlots], sizes: raggedSizes }],
   },
   updateCache: {
     reference: ([cache, at, entries]) => {
