@@ -276,13 +276,14 @@ test('who lost the folder writes no more', async () => {
   await run.close()
 })
 
-/** A crash: what is on the disk at this moment goes on in another folder, with a torn line at the end of each log. */
+/** A crash: what is on the disk at this moment goes on in another folder, with steps of a later time at the end of each log. */
 async function crash(run: RunFolder, to: string): Promise<void> {
   await cp(run.path, to, { recursive: true })
   await rm(join(to, '.lock'), { force: true })
   const [events] = await readdir(join(to, 'tensorboard'))
   for (const log of ['metrics.jsonl', 'samples.jsonl', join('tensorboard', events)]) {
-    await appendFile(join(to, log), '{"global_step":9')
+    // Longer than all that follows, so nothing writes over its end.
+    await appendFile(join(to, log), '{"global_step":99}\n'.repeat(1000))
   }
   await run.close()
 }
