@@ -1,7 +1,7 @@
 import { PlumblineError } from '@plumbline/contracts'
 
 /** What a data file is for, told by its columns. */
-export function trainerFor(columns: readonly string[]): string {
+function trainerFor(columns: readonly string[]): string {
   if (columns.includes('chosen') && columns.includes('rejected')) return 'plumb reward'
   if (columns.includes('messages') || columns.includes('completion') || columns.includes('text')) return 'plumb sft'
   return columns.includes('prompt') ? 'plumb ppo' : 'no trainer'
