@@ -6,6 +6,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 transformers.utils.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
 folder, prompt = sys.argv[1:]
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)

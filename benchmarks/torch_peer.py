@@ -15,6 +15,7 @@ import transformers
 from transformers import AutoModelForCausalLM
 
 transformers.utils.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
 state = {}
 
 
@@ -46,16 +47,14 @@ def forward_backward(ids, attention):
 
 
 def drop_gradients():
+    """Their norm is the last that is asked of them."""
+    norm = norm_of_gradients(state['model'])
     state['model'].zero_grad(set_to_none=True)
-    return release()
-
-
-def release():
     gc.collect()
-    return {}
+    return {'gradient_norm': norm}
 
 
-def gradient_norm(model):
+def norm_of_gradients(model):
     return sum(p.grad.double().square().sum().item() for p in model.parameters()) ** 0.5
 
 
@@ -78,7 +77,10 @@ def adamw_step(name):
 def adamw_weights(name, weight, count):
     """Takes the optimizer away; the first values of one weight show that both sides computed the same."""
     _, weights = state.pop(name)
-    return {'values': weights[weight].detach().flatten()[:count].tolist(), **release()}
+    values = weights[weight].detach().flatten()[:count].tolist()
+    del weights
+    gc.collect()
+    return {'values': values}
 
 
 @torch.inference_mode()
@@ -102,7 +104,7 @@ def training_memory(folder, ids, steps):
     for _ in range(steps):
         optimizer.zero_grad(set_to_none=True)
         loss_and_backward(model, torch.tensor(ids))
-        first_norm = first_norm or gradient_norm(model)
+        first_norm = first_norm or norm_of_gradients(model)
         optimizer.step()
     return {'peak_bytes': peak_bytes(), 'gradient_norm': first_norm}
 

@@ -2,19 +2,18 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { PlumblineError } from '@plumbline/contracts'
 import type { Section } from '../bench.ts'
+import { checkEqual } from '../check-equal.ts'
 import type { Figure } from '../figure.ts'
 import { interleave, type Side } from '../interleave.ts'
 import { startPeer } from '../peer.ts'
-import { MICRO_BATCH_TOKENS } from './forward-backward.ts'
+import { MICRO_BATCH_TOKENS, NORM_TOLERANCE } from './forward-backward.ts'
 import type { MemoryAnswer, MemoryRequest } from './memory-child.ts'
 import type { EngineWorld } from './world.ts'
 
 const ROWS = 8
 const TIME = 256
 const STEPS = 2
-const NORM_TOLERANCE = 1e-4
 
 const figure: Figure = {
   name: 'training_memory_8x256',
@@ -45,7 +44,13 @@ export const trainingMemory: Section<EngineWorld> = {
             return answer.peak_bytes / 1e9
           }
     const peaks = await interleave({ ours, torch }, { runs: world.runs(1), warmups: 0 })
-    if (norms.torch !== undefined) checkNorms(norms.ours!, norms.torch)
+    if (norms.torch !== undefined)
+      checkEqual(
+        'norm of the gradient, whole and in micro-batches',
+        norms.ours!,
+        norms.torch,
+        NORM_TOLERANCE * norms.torch,
+      )
     record(figure, {
       ours: peaks.ours,
       peer: peaks.torch,
@@ -68,11 +73,4 @@ async function trainInPython(python: string, threads: number, request: Readonly<
   } finally {
     peer.close()
   }
-}
-
-function checkNorms(ours: number, unsplit: number): void {
-  if (Math.abs(ours - unsplit) <= NORM_TOLERANCE * unsplit) return
-  throw new PlumblineError('BENCH_DISAGREES', `the gradient's norm is ${ours} in micro-batches, ${unsplit} unsplit.`, {
-    hint: 'Memory saved by computing something else is worth nothing: mend that first.',
-  })
 }

@@ -1,7 +1,7 @@
 /** AdamW over all weights against torch's, and what part of a training step it is. */
-import { PlumblineError } from '@plumbline/contracts'
 import { createAdamw, createComputePool, createParameter, type ParameterMap } from '@plumbline/engine'
 import type { Section } from '../bench.ts'
+import { checkEqual } from '../check-equal.ts'
 import type { Figure } from '../figure.ts'
 import { interleave, median, type Side, timed } from '../interleave.ts'
 import type { Peer } from '../peer.ts'
@@ -91,8 +91,5 @@ function syntheticGradient(name: string, shape: readonly number[]) {
 async function checkWeights(peer: Peer, name: string, ours: Float32Array): Promise<void> {
   const { values } = await peer.call<{ values: number[] }>('adamw_weights', { name, ...WITNESS })
   const largest = Math.max(...values.map((value, i) => Math.abs(value - ours[i])))
-  if (largest <= WITNESS_TOLERANCE) return
-  throw new PlumblineError('BENCH_DISAGREES', `AdamW: our weights are ${largest} from those of torch's ${name} one.`, {
-    hint: 'A time for another result is worth nothing: mend that first.',
-  })
+  checkEqual(`weights after AdamW, torch's ${name} one`, largest, 0, WITNESS_TOLERANCE)
 }
