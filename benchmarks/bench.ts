@@ -3,8 +3,15 @@ import type { Figure, Measurement } from './figure.ts'
 /** Figures that are measured together. */
 export interface Section<World> {
   readonly figures: readonly Figure[]
-  /** Hands each figure over as soon as it is known. Throws when both sides did not compute the same. */
-  run(world: World, record: (figure: Figure, measurement: Measurement) => void): Promise<void>
+  /**
+   * Hands each figure over as soon as it is known; one that is not wanted may be left out. Throws when both sides did
+   * not compute the same.
+   */
+  run(
+    world: World,
+    record: (figure: Figure, measurement: Measurement) => void,
+    isWanted: (figure: Figure) => boolean,
+  ): Promise<void>
 }
 
 /** What the command line asks of every bench. */
@@ -46,10 +53,14 @@ export function defineBench<World>(definition: {
       try {
         for (const section of sections) {
           if (!section.figures.some(isWanted)) continue
-          options.log(section.figures.map(({ title }) => title).join('; '))
-          await section.run(world, (figure, measurement) => {
-            if (isWanted(figure)) record(figure, measurement)
-          })
+          options.log(
+            section.figures
+              .filter(isWanted)
+              .map(({ title }) => title)
+              .join('; '),
+          )
+          const recordWanted: typeof record = (figure, measurement) => isWanted(figure) && record(figure, measurement)
+          await section.run(world, recordWanted, isWanted)
         }
       } finally {
         await definition.close(world)

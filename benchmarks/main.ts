@@ -30,15 +30,25 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 function readCommandLine(args: readonly string[]) {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    options: { json: { type: 'boolean' }, only: { type: 'string' }, runs: { type: 'string' } },
-    allowPositionals: true,
-  })
+  const { values, positionals } = parsed(args)
+  if (positionals.length > 1)
+    throw new PlumblineError('USAGE_BENCH', `One bench at a time, not ${positionals.join(' and ')}.`)
   const runs = values.runs === undefined ? undefined : Number(values.runs)
   if (runs !== undefined && !(Number.isInteger(runs) && runs >= 1))
     throw new PlumblineError('USAGE_RUNS', `--runs ${values.runs} is not a whole number above 0.`)
   return { name: positionals[0], json: values.json ?? false, wanted: values.only?.split(','), runs }
+}
+
+function parsed(args: readonly string[]) {
+  const options = { json: { type: 'boolean' }, only: { type: 'string' }, runs: { type: 'string' } } as const
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true })
+  } catch (cause) {
+    throw new PlumblineError('USAGE_FLAG', (cause as Error).message, {
+      hint: 'npm run bench says what there is.',
+      cause,
+    })
+  }
 }
 
 function find<T extends { readonly name: string }>(what: string, name: string, among: readonly T[]): T {

@@ -25,7 +25,12 @@ const server = fileURLToPath(new URL('./torch_peer.py', import.meta.url))
  * python3 and pip. Throws PEER_MISSING.
  */
 export async function findPeerPython(log: (text: string) => void): Promise<string> {
-  if (process.env.PLUMBLINE_BENCH_PYTHON) return process.env.PLUMBLINE_BENCH_PYTHON
+  const python = process.env.PLUMBLINE_BENCH_PYTHON || (await ownPython(log))
+  await execute(python, ['-c', 'import torch, transformers'])
+  return python
+}
+
+async function ownPython(log: (text: string) => void): Promise<string> {
   const venv = join(benchFolder, 'venv')
   const python = process.platform === 'win32' ? join(venv, 'Scripts', 'python.exe') : join(venv, 'bin', 'python')
   // Written last: an environment without it was not finished, or was made from other requirements.

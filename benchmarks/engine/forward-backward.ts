@@ -69,7 +69,12 @@ async function measure(world: EngineWorld, { rows, time }: BatchShape, runs: num
     return {
       ...times,
       peerName: `${peer?.torch}, ${attention} attention`,
-      details: { micro_batch: microBatch, product_gflop: Math.round(sgemm.flops / 1e9) },
+      details: {
+        micro_batch: microBatch,
+        loss: losses.ours,
+        gradient_norm: norm,
+        product_gflop: Math.round(sgemm.flops / 1e9),
+      },
     }
   } finally {
     await Promise.all([training.dispose(), sgemm.dispose(), pool.dispose()])

@@ -32,11 +32,12 @@ const WITNESS_TOLERANCE = 1e-6
 /** AdamW as torch has it by default (decay 0.01 on everything), its fused one, and ours. */
 export const adamw: Section<EngineWorld> = {
   figures: [overDefault, overFused, share],
-  async run(world, record) {
+  async run(world, record, isWanted) {
     const times = await adamwTimes(world, world.runs(7))
     const peerName = (kind: string) => `torch.optim.AdamW, ${kind}`
     record(overDefault, { ours: times.ours, peer: times.torch, peerName: peerName('default') })
     record(overFused, { ours: times.ours, peer: times.fused, peerName: peerName('fused=True') })
+    if (!isWanted(share)) return
     const step = await trainingTimes(world, { rows: 4, time: 128 }, 5)
     const percent = (parts: readonly number[], rest: readonly number[]) =>
       parts.map((part) => (100 * part) / (part + median(rest)))
