@@ -7,6 +7,7 @@ import { compile, gradients, mul, neg, type ParameterMap, sum, type Tensor, type
 import {
   argmax,
   buildForward,
+  buildRaggedForward,
   completionFeeds,
   createDecoder,
   createScorer,
@@ -15,6 +16,7 @@ import {
   type ModelConfig,
   type PromptCompletion,
   parseModelConfig,
+  raggedCompletionFeeds,
   targetLogprobs,
 } from '@plumbline/models'
 import { describe, expect, test } from 'vitest'
@@ -96,10 +98,13 @@ describe.each(names)('%s', (name) => {
     ).toBeLessThan(1e-6)
   })
 
-  test('loss and gradients equal those of torch', async () => {
+  test.each([
+    ['padded', buildForward, completionFeeds],
+    ['without padding', buildRaggedForward, raggedCompletionFeeds],
+  ] as const)('loss and gradients equal those of torch, %s', async (_, build, feedsOf) => {
     const golden = await loadGolden(name)
     const { config, parameters, expected, sequences } = golden
-    const forward = buildForward(config)
+    const forward = build(config)
     const weights = forward.graph.input('weights', 'float32', ['M'])
     const loss = neg(sum(mul(targetLogprobs(forward), weights)))
     const wrt = [...forward.graph.parameters.values()]
@@ -107,7 +112,7 @@ describe.each(names)('%s', (name) => {
     const outputs = { loss, ...Object.fromEntries(wrt.map(({ id }, i) => [`grad.${id}`, grads[i]!])) }
     const program = await compile<string>(forward.graph, outputs)
     const rows = sequences.map((ids) => ({ promptIds: ids.slice(0, 1), completionIds: ids.slice(1) }))
-    const feeds = completionFeeds(config, rows)
+    const feeds = feedsOf(config, rows)
     const count = feeds.targets.shape[0]
     const mean = { data: new Float32Array(count).fill(1 / count), shape: [count] }
     const values = await program.run({ ...Object.fromEntries(parameters), ...feeds, weights: mean })

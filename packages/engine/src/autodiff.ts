@@ -17,11 +17,12 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undef
   const applications = sortedApplications([loss])
   const needed = new Set<Tensor>(wrt)
   for (const { op, inputs, outputs } of applications)
-    if (op.gradient && inputs.some((input) => needed.has(input))) needed.add(outputs[0])
+    if (op.gradient && inputs.some((input) => needed.has(input))) for (const output of outputs) needed.add(output)
 
   const contributions = new Map<Tensor, Tensor[]>([[loss, [loss.graph.constant(1)]]])
   for (const application of applications.reverse()) {
-    const [value] = application.outputs
+    const [value, ...saved] = application.outputs
+    refuseSaved(application, saved, contributions)
     const parts = contributions.get(value)
     if (!parts || !needed.has(value) || !application.op.gradient) continue
     const outputGradient = total(parts)
@@ -32,6 +33,18 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): (Tensor | undef
     const parts = contributions.get(tensor)
     return parts && total(parts)
   })
+}
+
+/** What a lowering saved for the gradient has none itself: a second derivative through it would be silently wrong. */
+function refuseSaved(
+  { op }: Application,
+  saved: readonly Tensor[],
+  contributions: ReadonlyMap<Tensor, readonly Tensor[]>,
+): void {
+  if (saved.some((tensor) => contributions.has(tensor)))
+    throw new PlumblineError('GRADIENT_MISSING', `${op.name} has no second derivative.`, {
+      hint: 'Write it with elementary ops where a gradient is differentiated again.',
+    })
 }
 
 function addContributions(

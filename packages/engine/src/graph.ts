@@ -1,6 +1,7 @@
 import { PlumblineError } from '@plumbline/contracts'
 import type { Emitter } from './lower.ts'
-import type { Dim, Shape, TensorType } from './shape.ts'
+import { elementCount } from './parameter.ts'
+import { type Dim, formatShape, type Shape, type TensorType } from './shape.ts'
 
 /** A value in a graph: what it will be, not yet its numbers. */
 export interface Tensor extends TensorType {
@@ -124,6 +125,12 @@ export class Graph {
   /** A float32 constant: a scalar from a number, or values with their shape. */
   constant(values: number | Float32Array | Int32Array, shape: readonly number[] = []): Tensor {
     const data = typeof values === 'number' ? Float32Array.of(values) : values
+    if (data.length !== elementCount(shape) || (typeof values === 'number' && shape.length > 0))
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `constant: ${data.length} numbers do not make a tensor of shape ${formatShape(shape)}.`,
+        { hint: 'Use expand to repeat a number.' },
+      )
     const id = typeof values === 'number' ? `constant.${values}` : this.#nextId('constant')
     const known = this.constants.get(id)
     if (known) return known.tensor

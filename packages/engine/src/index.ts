@@ -1,5 +1,16 @@
 export { gradients } from './autodiff.ts'
+export { compileGradients, type GradientProgram, type GradientProgramOptions } from './gradient-program.ts'
 export { Graph, type Tensor } from './graph.ts'
+export {
+  createLoraParameters,
+  type LoraLinearOptions,
+  type LoraModule,
+  type LoraScale,
+  loraLinear,
+  loraNames,
+  type MergeOptions,
+  mergeLora,
+} from './lora.ts'
 export { type CachedAttentionInputs, cachedAttention, rope, updateCache } from './ops/attention.ts'
 export { type DropoutAttributes, dropout } from './ops/dropout.ts'
 export {
@@ -26,6 +37,7 @@ export { embedding, pick, scatterAddRows } from './ops/indexing.ts'
 export { concat, expand, pad, reshape, slice, sum, sumTo, transpose } from './ops/layout.ts'
 export { matmul } from './ops/matmul.ts'
 export { layerNorm, logSoftmax, rmsNorm, softmax } from './ops/normalization.ts'
+export { padRows, unpadRows } from './ops/ragged.ts'
 export { ops } from './ops/table.ts'
 export {
   type Adamw,

@@ -3,7 +3,7 @@ import { PlumblineError } from '@plumbline/contracts'
 import ort from 'onnxruntime-node'
 import type { Graph, Tensor } from './graph.ts'
 import { type LowerOptions, lowerGraph, outputName } from './lower.ts'
-import type { DataType } from './shape.ts'
+import { type DataType, type Dim, formatShape, type Shape } from './shape.ts'
 
 /** Numbers with their shape, as a program is fed and as it answers. */
 export interface Value {
@@ -40,19 +40,25 @@ export async function compile<Outputs extends string>(
     intraOpNumThreads: threads,
     logSeverityLevel: 3,
     graphOptimizationLevel: 'all',
+    // A plan of the memory is kept for each combination of sizes, and ours change with every batch.
+    enableMemPattern: false,
     ...(external.length > 0 && { externalData: external }),
   })
   const types = new Map<string, DataType>(
     [...graph.inputs, ...graph.parameters].map(([name, { type }]) => [name, type]),
   )
+  const shapes = new Map<string, Shape>(
+    [...graph.inputs, ...graph.parameters].map(([name, { shape }]) => [name, shape]),
+  )
   const keys = Object.keys(outputs) as Outputs[]
   return {
     inputNames,
     async run(feeds, into = {}) {
+      checkSizes(inputNames.map((name) => [name, shapes.get(name)!, feeds[name]?.shape]))
       const inputs: Record<string, ort.Tensor> = {}
-      for (const name of inputNames) inputs[name] = toOrt(types.get(name)!, name, feeds[name])
+      for (const name of inputNames) inputs[name] = toOrt(types.get(name)!, feeds[name])
       const fetches: Record<string, ort.Tensor | null> = {}
-      for (const key of keys) fetches[outputName(key)] = into[key] ? toOrt(outputs[key].type, key, into[key]) : null
+      for (const key of keys) fetches[outputName(key)] = into[key] ? toOrt(outputs[key].type, into[key]) : null
       const results = await session.run(inputs, fetches as ort.InferenceSession.FetchesType)
       return Object.fromEntries(keys.map((key) => [key, into[key] ?? fromOrt(results[outputName(key)])])) as Record<
         Outputs,
@@ -63,8 +69,34 @@ export async function compile<Outputs extends string>(
   }
 }
 
-function toOrt(type: DataType, name: string, value: Value | undefined): ort.Tensor {
-  if (!value) throw new PlumblineError('FEED_MISSING', `the program needs a value for ${name}.`)
+/** Each named size is one number in a run: ONNX Runtime would stop deep inside the graph, or broadcast. */
+function checkSizes(
+  inputs: readonly (readonly [name: string, shape: Shape, given: readonly number[] | undefined])[],
+): void {
+  const sizes = new Map<Dim, readonly [size: number, name: string]>()
+  for (const [name, shape, given] of inputs) {
+    if (!given) throw new PlumblineError('FEED_MISSING', `the program needs a value for ${name}.`)
+    const fits =
+      given.length === shape.length && shape.every((dim, axis) => typeof dim === 'string' || dim === given[axis])
+    if (!fits)
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `${name} is ${formatShape(given)}; the program takes ${formatShape(shape)}.`,
+      )
+    for (const [axis, dim] of shape.entries()) {
+      if (typeof dim === 'number') continue
+      const known = sizes.get(dim)
+      if (known && known[0] !== given[axis])
+        throw new PlumblineError(
+          'SHAPE_MISMATCH',
+          `size ${dim} is ${known[0]} in ${known[1]} and ${given[axis]} in ${name}.`,
+        )
+      sizes.set(dim, [given[axis], name])
+    }
+  }
+}
+
+function toOrt(type: DataType, value: Value): ort.Tensor {
   return new ort.Tensor(type as 'float32', value.data as Float32Array, value.shape)
 }
 

@@ -10,7 +10,7 @@ export interface AddedToken {
 }
 
 /** A stretch of text, or the added token found there. */
-export type Segment = { text: string; start: number } | { id: number }
+type Segment = { text: string; start: number } | { id: number }
 
 export type AddedTokenSplitter = (text: string, isParsed: (token: AddedToken, start: number) => boolean) => Segment[]
 

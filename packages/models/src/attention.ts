@@ -4,6 +4,7 @@ import {
   greater,
   matmul,
   multiplyDims,
+  padRows,
   reshape,
   rmsNorm,
   rope,
@@ -12,6 +13,7 @@ import {
   softmax,
   type Tensor,
   transpose,
+  unpadRows,
   updateCache,
 } from '@plumbline/engine'
 import type { ModelGraph } from './model-graph.ts'
@@ -44,24 +46,35 @@ export const MASKED = -1e9
 
 const swapTimeAndHeads = { permutation: [0, 2, 1, 3] }
 
+/** Where the tokens of sequences without padding stand in a padded batch; see the engine's `padRows`. */
+export interface RaggedInputs {
+  /** [B, T] */
+  readonly slots: Tensor
+  /** [N] */
+  readonly rows: Tensor
+}
+
 export interface FullAttentionInputs {
   /** [B, T] */
   readonly positions: Tensor
   /** [B, 1, T, T]: 0 where a token may look, a large negative number where it may not. */
   readonly attentionBias: Tensor
   readonly tables?: RopeInputs
+  /** Given, x is [N, hiddenSize] and so is the answer: only attention itself sees padding. */
+  readonly ragged?: RaggedInputs
 }
 
 /**
  * Attention over whole sequences, differentiable and with every activation named. Since the mask is fed, causal,
  * padded, packed and prefix-sharing batches are all one program.
  */
-export function fullAttention({ positions, attentionBias, tables }: FullAttentionInputs): Attend {
+export function fullAttention({ positions, attentionBias, tables, ragged }: FullAttentionInputs): Attend {
   return (model, x, layer) => {
     const { heads, keyValueHeads, headSize } = layer
+    const [batch, time] = positions.shape
     const hook = (name: string, tensor: Tensor) => model.hook(`blocks.${layer.index}.attn.${name}`, tensor)
-    const [batch, time] = x.shape
-    const [query, key, value] = projectHeads(model, x, layer, hook)
+    const padded = (rows: Tensor) => (ragged ? padRows(rows, ragged.slots, ragged.rows) : rows)
+    const [query, key, value] = projectHeads(model, x, layer, hook, padded)
     const rotate = (head: Tensor, name: string) => {
       const ordered = transpose(head, swapTimeAndHeads)
       if (!tables) return ordered
@@ -80,7 +93,8 @@ export function fullAttention({ positions, attentionBias, tables }: FullAttentio
     const pattern = hook('hook_pattern', softmax(scores)) // [B, H, T, T]
     const mixed = matmul(reshape(pattern, { shape: [batch, keyValueHeads, tall, time] }), values)
     const z = transpose(reshape(mixed, { shape: [batch, heads, time, headSize] }), swapTimeAndHeads)
-    return reshape(hook('hook_z', z), { shape: [batch, time, heads * headSize] })
+    const joined = reshape(hook('hook_z', z), { shape: [batch, time, heads * headSize] })
+    return ragged ? unpadRows(joined, ragged.rows, ragged.slots) : joined
   }
 }
 
@@ -89,11 +103,14 @@ function projectHeads(
   model: ModelGraph,
   x: Tensor,
   layer: AttentionLayer,
-  hook: (name: string, tensor: Tensor) => Tensor,
+  hook: (name: string, tensor: Tensor) => Tensor = (_name, tensor) => tensor,
+  padded: (rows: Tensor) => Tensor = (rows) => rows,
 ): [Tensor, Tensor, Tensor] {
   const { heads, keyValueHeads, headSize, headNorms } = layer
-  const [batch, time] = x.shape
-  const byHead = (tensor: Tensor, count: number) => reshape(tensor, { shape: [batch, time, count, headSize] })
+  const byHead = (tensor: Tensor, count: number) => {
+    const batch = padded(tensor)
+    return reshape(batch, { shape: [...batch.shape.slice(0, 2), count, headSize] })
+  }
   const [q, k, v] = project(model, x, layer)
   const query = hook('hook_q', byHead(q, heads))
   const key = hook('hook_k', byHead(k, keyValueHeads))
@@ -115,7 +132,7 @@ function project(model: ModelGraph, x: Tensor, layer: AttentionLayer): [Tensor, 
   }
   const outFeatures = widths[0] + widths[1] + widths[2]
   const packed = model.linear(x, projections[0], { inFeatures, outFeatures, hasBias, isTransposed: true })
-  const part = (start: number, width: number) => slice(packed, { axis: 2, start, end: start + width })
+  const part = (start: number, width: number) => slice(packed, { axis: -1, start, end: start + width })
   return [part(0, widths[0]), part(widths[0], widths[1]), part(widths[0] + widths[1], widths[2])]
 }
 
@@ -181,7 +198,7 @@ function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, sta
   const { heads, keyValueHeads, headSize } = layer
   const { positions, cacheIndices, tables } = state
   const [batch, time] = x.shape
-  const [query, key, value] = projectHeads(model, x, layer, (_name, tensor) => tensor)
+  const [query, key, value] = projectHeads(model, x, layer)
   const byHead = (tensor: Tensor) => transpose(tensor, swapTimeAndHeads)
   const rotate = (tensor: Tensor) => (tables ? rope(byHead(tensor), tables.cos, tables.sin, positions) : byHead(tensor))
   const keys = updateCache(past.keys, positions, rotate(key))
@@ -206,7 +223,7 @@ function packedOrSeparate(model: ModelGraph, x: Tensor, layer: AttentionLayer) {
   }
   if (!headNorms) return { query: model.joinedLinear(x, projections, { inFeatures, outFeatures: widths, hasBias }) }
   const [batch, time] = x.shape
-  const [query, key, value] = projectHeads(model, x, layer, (_name, tensor) => tensor)
+  const [query, key, value] = projectHeads(model, x, layer)
   const flat = (tensor: Tensor, width: number) => reshape(tensor, { shape: [batch, time, width] })
   return { query: flat(query, widths[0]), key: flat(key, widths[1]), value: flat(value, widths[2]) }
 }

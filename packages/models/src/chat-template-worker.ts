@@ -1,4 +1,5 @@
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
+import { type MessagePort, workerData } from 'node:worker_threads'
+import { boundBuiltins, checkList, checkText, TemplateLimit } from './bounded-builtins.ts'
 import { Environment, Interpreter, type JinjaEnvironment, Template } from './hf-libraries.ts'
 import { strftime } from './strftime.ts'
 
@@ -18,25 +19,17 @@ export interface RenderRequest {
 
 export type RenderReply = { text: string } | { kind: 'syntax' | 'raised' | 'limit' | 'failed'; message: string }
 
-/** Longest rendering, in UTF-16 units; a context of a million tokens is a quarter of it. */
-const MAX_OUTPUT_LENGTH = 1 << 24
-/** Longest list a template may make. */
-const MAX_LIST_LENGTH = 1 << 20
-
 class TemplateRaised extends Error {}
-class TemplateLimit extends Error {}
 
 /** Bounds every value as it is made: a list that doubles in a loop would end the process, not only this thread. */
 class BoundedInterpreter extends Interpreter {
   override evaluate(node: unknown, env: JinjaEnvironment) {
     const result = super.evaluate(node, env)
     const value: unknown = result?.value // `first` of an empty list gives nothing at all
-    if (typeof value === 'string' && value.length > MAX_OUTPUT_LENGTH) {
-      throw new TemplateLimit(`it makes a text of more than ${MAX_OUTPUT_LENGTH} characters`)
-    }
-    if (Array.isArray(value) && value.length > MAX_LIST_LENGTH) {
-      throw new TemplateLimit(`it makes a list of more than ${MAX_LIST_LENGTH} items`)
-    }
+    if (typeof value === 'string') checkText(value.length)
+    if (Array.isArray(value)) checkList(value.length)
+    // The library prints truth values as JavaScript does.
+    if (result && typeof value === 'boolean') result.toString = () => (value ? 'True' : 'False')
     return result
   }
 }
@@ -85,7 +78,7 @@ function environment(variables: Record<string, unknown>, nowMs: number): JinjaEn
 function range(first: number, second?: number, step = 1): number[] {
   const [start, stop] = second === undefined ? [0, first] : [first, second]
   const length = Math.max(0, Math.ceil((stop - start) / step))
-  if (!(length <= MAX_LIST_LENGTH)) throw new TemplateLimit(`range() makes more than ${MAX_LIST_LENGTH} items`)
+  checkList(length)
   return Array.from({ length }, (_, i) => start + i * step)
 }
 
@@ -93,8 +86,9 @@ function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).slice(0, 2000)
 }
 
-const control = workerData as Int32Array
-parentPort?.on('message', ({ request, port }: { request: RenderRequest; port: MessagePort }) => {
+boundBuiltins()
+const { control, port } = workerData as { control: Int32Array; port: MessagePort }
+port.on('message', (request: RenderRequest) => {
   port.postMessage(render(request))
   Atomics.store(control, 0, 1)
   Atomics.notify(control, 0)

@@ -73,51 +73,53 @@ type ChatInputs = Pick<ChatOptions, 'tools' | 'documents' | 'variables'> & { mes
 /**
  * Special tokens in contents must stay text, while those of the template are parsed, and both come out of one
  * rendering. So each special token in a content gets `mark` behind its first character (any case: templates may
- * change it), and a content that begins or ends like part of a special token gets it there, lest the template's own text
+ * change it), and a content that is, begins or ends like part of a special token gets it there, lest the template's own text
  * completes it. White space at the ends is left outside, where `trim` finds it. After the rendering was split at special
  * tokens, the marks are dropped. A template that deletes characters inside a content may still glue a token together.
  *
- * @param mark one private-use character, from `chooseMark`
+ * `mark` is one private-use character, from `chooseMark`.
  */
-export function createMarker(specialTokens: readonly string[], mark: string): (inputs: ChatInputs) => ChatInputs {
+export function createMarker(specialTokens: readonly string[]): (inputs: ChatInputs, mark: string) => ChatInputs {
   const tokens = specialTokens.filter((token) => token !== '')
   if (tokens.length === 0) return (inputs) => inputs
   const whole = new RegExp(longestFirst(tokens).join('|'), 'giu')
-  const starts = new Set<string>()
-  const ends = new Set<string>()
-  for (const token of tokens.map((token) => token.toLowerCase())) {
-    for (let i = 1; i < token.length; i++) {
-      starts.add(token.slice(0, i))
-      ends.add(token.slice(i))
-    }
-  }
+  const lower = tokens.map((token) => token.toLowerCase())
+  const starts = new Set(lower.flatMap((token) => Array.from(token, (_, i) => token.slice(0, i))))
+  const ends = new Set(lower.flatMap((token) => Array.from(token, (_, i) => token.slice(i + 1))))
   const longest = Math.max(...tokens.map((token) => token.length))
 
-  const markInside: TextMap = (text) =>
+  const insert = (text: string, mark: string) =>
     text.replace(whole, (token) => (token.length === 1 ? mark + token : token[0] + mark + token.slice(1)))
-  const markText: TextMap = (text) => {
+  const insertWithEnds = (text: string, mark: string) => {
     const core = text.trim()
     if (core === '') return text
     const at = text.indexOf(core)
     const head = core.slice(0, longest).toLowerCase()
     const tail = core.slice(-longest).toLowerCase()
-    let beginsInside = false
+    let beginsInside = core.length < longest && lower.some((token) => token.includes(head))
     let endsInside = false
     for (let n = 1; n <= longest; n++) {
       beginsInside ||= ends.has(head.slice(0, n))
       endsInside ||= starts.has(tail.slice(-n))
     }
-    const marked = (beginsInside ? mark : '') + markInside(core) + (endsInside ? mark : '')
+    const marked = (beginsInside ? mark : '') + insert(core, mark) + (endsInside ? mark : '')
     return text.slice(0, at) + marked + text.slice(at + core.length)
   }
-  // A role was checked, and chooses the template's branches; keys are looked up by name unless a token is in them.
-  return ({ messages, ...rest }) => ({
-    messages: messages.map((message) => ({
-      ...(mapStrings(message, markText, markInside) as ChatMessage),
-      role: message.role,
-    })),
-    ...(mapStrings(rest, markText, markInside) as typeof rest),
-  })
+
+  return ({ messages, documents, ...rest }, mark) => {
+    const written: TextMap = (text) => insertWithEnds(text, mark)
+    const named: TextMap = (text) => insert(text, mark)
+    return {
+      // A role was checked, and chooses the template's branches; keys are looked up by name unless a token is in them.
+      messages: messages.map((message) => ({
+        ...(mapStrings(message, written, named) as ChatMessage),
+        role: message.role,
+      })),
+      documents: mapStrings(documents, written, named) as typeof documents,
+      // Tools are the program's own, and their types are compared with words: there, only whole tokens are marked.
+      ...(mapStrings(rest, named, named) as typeof rest),
+    }
+  }
 }
 
 /** A private-use character that occurs nowhere in the inputs, neither as itself nor as the JSON escape a template may write. */

@@ -94,41 +94,42 @@ export type ModelConfig = LlamaConfig | Gpt2Config
 export const supportedModelTypes: readonly string[] = ['llama', 'mistral', 'qwen2', 'qwen3', 'gpt2']
 
 /**
- * The model's shape from a Hugging Face config.json.
+ * The model's shape from a Hugging Face config.json; `where` is the file that errors name.
  * Throws UNSUPPORTED_ARCHITECTURE for an unknown model_type, BAD_MODEL_CONFIG for values that cannot be.
  */
-export function parseModelConfig(raw: Record<string, unknown>): ModelConfig {
+export function parseModelConfig(raw: Record<string, unknown>, where = 'config.json'): ModelConfig {
   const type = String(raw.model_type)
   if (!supportedModelTypes.includes(type)) {
     const guess = nearest(type, supportedModelTypes)
-    throw new PlumblineError('UNSUPPORTED_ARCHITECTURE', `config.json: model_type "${type}" is not supported.`, {
+    throw new PlumblineError('UNSUPPORTED_ARCHITECTURE', `${where}: model_type "${type}" is not supported.`, {
       hint: `Supported: ${supportedModelTypes.join(', ')}.${guess ? ` Did you mean ${guess}?` : ''}`,
     })
   }
-  return type === 'gpt2' ? gpt2Config(parse(gpt2Schema, raw)) : llamaConfig(parse(llamaSchema, raw))
+  const bad: Refuse = (message) =>
+    new PlumblineError('BAD_MODEL_CONFIG', `${where}: ${message}`, {
+      hint: 'The file is damaged or describes a variant that Plumbline does not know. Pull the model again.',
+    })
+  return type === 'gpt2' ? gpt2Config(parse(gpt2Schema, raw, bad), bad) : llamaConfig(parse(llamaSchema, raw, bad), bad)
 }
 
-function parse<T extends z.ZodType>(schema: T, raw: unknown): z.infer<T> {
+type Refuse = (message: string) => PlumblineError
+
+function parse<T extends z.ZodType>(schema: T, raw: unknown, bad: Refuse): z.infer<T> {
   const result = schema.safeParse(raw)
   if (result.success) return result.data
   const [issue] = result.error.issues
   throw bad(`${issue.path.join('.')}: ${issue.message}.`)
 }
 
-function bad(message: string): PlumblineError {
-  return new PlumblineError('BAD_MODEL_CONFIG', `config.json: ${message}`, {
-    hint: 'The file is damaged or describes a variant that Plumbline does not know. Pull the model again.',
-  })
-}
-
-function llamaConfig(raw: z.infer<typeof llamaSchema>): LlamaConfig {
+function llamaConfig(raw: z.infer<typeof llamaSchema>, bad: Refuse): LlamaConfig {
   const heads = raw.num_attention_heads
   const keyValueHeads = raw.num_key_value_heads ?? heads
   const headSize = raw.head_dim ?? raw.hidden_size / heads
   if (!Number.isInteger(headSize) || headSize % 2 !== 0) throw bad(`head size ${headSize} is not an even integer.`)
   if (heads % keyValueHeads !== 0) throw bad(`${heads} heads do not share ${keyValueHeads} key-value heads evenly.`)
-  const hasWindow = raw.sliding_window && raw.use_sliding_window !== false && raw.model_type !== 'llama'
-  if (hasWindow && raw.sliding_window! < raw.max_position_embeddings)
+  // Mistral's window is on where it has a size, Qwen's only where a switch says so, and Llama has none.
+  const hasWindow = raw.model_type === 'mistral' || (raw.model_type !== 'llama' && raw.use_sliding_window === true)
+  if (hasWindow && raw.sliding_window && raw.sliding_window < raw.max_position_embeddings)
     throw bad(`sliding_window ${raw.sliding_window}: windowed attention is not supported.`)
   return {
     family: 'llama',
@@ -143,7 +144,7 @@ function llamaConfig(raw: z.infer<typeof llamaSchema>): LlamaConfig {
     epsilon: raw.rms_norm_eps,
     hasTiedHead: raw.tie_word_embeddings,
     ropeTheta: raw.rope_parameters?.rope_theta ?? raw.rope_theta ?? 10_000,
-    ropeScaling: ropeScaling(raw),
+    ropeScaling: ropeScaling(raw, bad),
     hasQueryKeyValueBias: raw.attention_bias ?? raw.model_type === 'qwen2',
     hasOutputBias: raw.model_type !== 'qwen2' && (raw.attention_bias ?? false),
     hasMlpBias: raw.mlp_bias ?? false,
@@ -151,7 +152,7 @@ function llamaConfig(raw: z.infer<typeof llamaSchema>): LlamaConfig {
   }
 }
 
-function ropeScaling(raw: z.infer<typeof llamaSchema>): RopeScaling {
+function ropeScaling(raw: z.infer<typeof llamaSchema>, bad: Refuse): RopeScaling {
   const scaling = raw.rope_parameters ?? raw.rope_scaling ?? {}
   const type = scaling.rope_type ?? scaling.type ?? 'default'
   if (type !== 'default' && type !== 'linear' && type !== 'llama3')
@@ -166,7 +167,7 @@ function ropeScaling(raw: z.infer<typeof llamaSchema>): RopeScaling {
   }
 }
 
-function gpt2Config(raw: z.infer<typeof gpt2Schema>): Gpt2Config {
+function gpt2Config(raw: z.infer<typeof gpt2Schema>, bad: Refuse): Gpt2Config {
   const headSize = raw.n_embd / raw.n_head
   if (!Number.isInteger(headSize)) throw bad(`n_embd ${raw.n_embd} is not divisible by n_head ${raw.n_head}.`)
   return {

@@ -9,7 +9,7 @@ import {
 } from '@plumbline/engine'
 import { ropeFeeds } from './batch.ts'
 import type { ModelConfig } from './config.ts'
-import { buildCachedForward } from './forward.ts'
+import { buildCachedForward, checkHead, headName, UNTIED_HEAD } from './forward.ts'
 import { JOIN } from './model-graph.ts'
 
 /** What the model says of the next token of each sequence, [B, vocabSize] each. */
@@ -42,18 +42,19 @@ export interface DecoderOptions extends Pick<CompileOptions, 'threads'> {
   readonly length: number
 }
 
-/** Compiles a decoder. The weights are copied: later changes of `parameters` do not reach it. */
+/** Compiles a decoder. The weights are copied: later changes of `parameters` do not reach it. Throws NOT_A_LANGUAGE_MODEL. */
 export async function createDecoder(
   config: ModelConfig,
   parameters: ParameterMap,
   { slots, length, threads }: DecoderOptions,
 ): Promise<Decoder> {
+  checkHead(config, parameters)
   const forward = buildCachedForward(config)
   const { graph } = forward
   const logits = forward.logitsAt(graph.input('rows', 'int32', ['B']))
   const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['B', 1])))
   const outputs = { logits, logprobs: logSoftmax(logits), probabilities, ...prefixed(forward.caches) }
-  const baked = bakedParameters(graph.parameters.keys(), parameters)
+  const baked = bakedParameters(config, graph.parameters.keys(), parameters)
   const program = await compile(graph, outputs, { baked, threads })
 
   const { keyValueHeads, headSize, vocabSize } = config
@@ -145,10 +146,15 @@ function prefixed<T>(record: Readonly<Record<string, T>>): Record<string, T> {
 }
 
 /** Values of the graph's parameters; joined ones are put together. */
-function bakedParameters(names: Iterable<string>, parameters: ParameterMap): Map<string, Float32Array> {
+function bakedParameters(
+  config: ModelConfig,
+  names: Iterable<string>,
+  parameters: ParameterMap,
+): Map<string, Float32Array> {
+  const valuesOf = (name: string) => parameters.get(name === UNTIED_HEAD ? headName(config) : name)!.data
   const baked = new Map<string, Float32Array>()
   for (const name of names) {
-    const parts = name.split(JOIN).map((part) => parameters.get(part)!.data)
+    const parts = name.split(JOIN).map(valuesOf)
     baked.set(name, parts.length === 1 ? parts[0] : concatenate(parts))
   }
   return baked

@@ -1,4 +1,15 @@
-import { embedding, type Graph, logSoftmax, matmul, multiplyDims, pick, reshape, type Tensor } from '@plumbline/engine'
+import { PlumblineError } from '@plumbline/contracts'
+import {
+  embedding,
+  type Graph,
+  logSoftmax,
+  matmul,
+  multiplyDims,
+  type ParameterMap,
+  pick,
+  reshape,
+  type Tensor,
+} from '@plumbline/engine'
 import {
   type Attend,
   attentionWithCache,
@@ -12,9 +23,14 @@ import { gpt2 } from './gpt2.ts'
 import { llama } from './llama.ts'
 import { type Adapt, createModelGraph, type ModelGraph } from './model-graph.ts'
 
+export interface BuildOptions {
+  readonly graph?: Graph
+  readonly adapt?: Adapt
+}
+
 export interface Forward {
   readonly graph: Graph
-  /** After the last norm, [B, T, hiddenSize]. */
+  /** After the last norm, [B, T, hiddenSize], or [N, hiddenSize] without padding. */
   readonly hidden: Tensor
   /** Scores over the vocabulary at some positions: rows [M] of the flattened batch → [M, vocabSize]. */
   logitsAt(rows: Tensor): Tensor
@@ -27,13 +43,17 @@ export interface Forward {
  * A model over whole sequences: for losses, scores and explanations. Inputs: `ids` and `positions` [B, T] int32,
  * `attentionBias` [B, 1, T, T], and for rotary models `ropeCos`, `ropeSin` [P, headSize / 2].
  */
-export function buildForward(config: ModelConfig, { graph, adapt }: { graph?: Graph; adapt?: Adapt } = {}): Forward {
+export function buildForward(config: ModelConfig, { graph, adapt }: BuildOptions = {}): Forward {
   const model = createModelGraph({ graph, adapt })
   const ids = model.graph.input('ids', 'int32', ['B', 'T'])
   const positions = model.graph.input('positions', 'int32', ['B', 'T'])
   const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])
   const attend = fullAttention({ positions, attentionBias, tables: ropeInputs(model, config) })
-  return withHead(model, config, trunk(model, config, ids, positions, attend))
+  return withHead(
+    model,
+    config,
+    trunk(model, config, ids, () => positions, attend),
+  )
 }
 
 export interface CachedForward extends Forward {
@@ -42,9 +62,28 @@ export interface CachedForward extends Forward {
 }
 
 /**
+ * The same over sequences side by side without padding: nothing but attention is computed for padding. For training,
+ * where batches are ragged. `ids` and `tokenPositions` are [N] and hidden states [N, hiddenSize]; `slots` [B, T] and
+ * `tokenRows` [N] say where the tokens stand in the padded batch that attention sees.
+ */
+export function buildRaggedForward(config: ModelConfig, { graph, adapt }: BuildOptions = {}): Forward {
+  const model = createModelGraph({ graph, adapt })
+  const ids = model.graph.input('ids', 'int32', ['N'])
+  const ragged = {
+    slots: model.graph.input('slots', 'int32', ['B', 'T']),
+    rows: model.graph.input('tokenRows', 'int32', ['N']),
+  }
+  const positions = model.graph.input('positions', 'int32', ['B', 'T'])
+  const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])
+  const attend = fullAttention({ positions, attentionBias, tables: ropeInputs(model, config), ragged })
+  const tokenPositions = () => model.graph.input('tokenPositions', 'int32', ['N'])
+  return withHead(model, config, trunk(model, config, ids, tokenPositions, attend))
+}
+
+/**
  * A model that continues sequences from a key-value cache. Inputs: `ids` and `positions` [B, T] int32 (right-padded),
  * `lastPositions` [B] int32, `totalLength` [1] int32, `cacheIndices` [S] int32, the caches [B, K, S, D], and the rotation
- * tables.
+ * tables. The head is the parameter `lm_head.weight`, also where it is tied.
  */
 export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fused' = 'fused'): CachedForward {
   const model = createModelGraph()
@@ -63,24 +102,25 @@ export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fus
       caches[names.values] = values
     },
   }
-  const hidden = trunk(model, config, ids, positions, attentionWithCache(state, lowering))
-  return { ...withHead(model, config, hidden), caches }
+  const hidden = trunk(model, config, ids, () => positions, attentionWithCache(state, lowering))
+  // A tied head gets a name of its own: ONNX Runtime packs weights for its kernels only where nothing else reads them.
+  return { ...withHead(model, config, hidden, UNTIED_HEAD), caches }
 }
 
-function trunk(model: ModelGraph, config: ModelConfig, ids: Tensor, positions: Tensor, attend: Attend): Tensor {
+function trunk(model: ModelGraph, config: ModelConfig, ids: Tensor, positions: () => Tensor, attend: Attend): Tensor {
   if (config.family === 'llama') return llama(model, config, ids, attend)
-  return gpt2(model, config, ids, positions, attend)
+  return gpt2(model, config, ids, positions(), attend)
 }
 
 function ropeInputs({ graph }: ModelGraph, config: ModelConfig): RopeInputs | undefined {
   if (config.family !== 'llama') return undefined
-  const shape = ['P', config.headSize / 2]
+  const shape = ['ropeLength', config.headSize / 2]
   return { cos: graph.input('ropeCos', 'float32', shape), sin: graph.input('ropeSin', 'float32', shape) }
 }
 
-function withHead(model: ModelGraph, config: ModelConfig, hidden: Tensor): Forward {
+function withHead(model: ModelGraph, config: ModelConfig, hidden: Tensor, headWeight = headName(config)): Forward {
   const head = (x: Tensor) =>
-    matmul(x, model.parameter(headName(config), [config.vocabSize, config.hiddenSize]), { transposeB: true })
+    matmul(x, model.parameter(headWeight, [config.vocabSize, config.hiddenSize]), { transposeB: true })
   return {
     model,
     graph: model.graph,
@@ -100,14 +140,26 @@ export function targetLogprobs(forward: Forward): Tensor {
   return pick(logSoftmax(forward.logitsAt(rows)), targets)
 }
 
-/** Rows [M] of hidden states [B, T, D] flattened to [B·T, D] → [M, D]. */
+/** Rows [M] of hidden states [B, T, D], flattened, or [N, D] → [M, D]. */
 export function rowsOf(hidden: Tensor, rows: Tensor): Tensor {
-  const [batch, time, width] = hidden.shape
-  return embedding(reshape(hidden, { shape: [multiplyDims([batch, time]), width] }), rows)
+  const width = hidden.shape.at(-1)!
+  return embedding(reshape(hidden, { shape: [multiplyDims(hidden.shape.slice(0, -1)), width] }), rows)
 }
+
+export const UNTIED_HEAD = 'lm_head.weight'
 
 /** Name of the matrix that turns hidden states into scores: the embedding when the head is tied to it. */
 export function headName({ family, hasTiedHead }: ModelConfig): string {
-  if (!hasTiedHead) return 'lm_head.weight'
+  if (!hasTiedHead) return UNTIED_HEAD
   return family === 'gpt2' ? 'transformer.wte.weight' : 'model.embed_tokens.weight'
+}
+
+/** Throws NOT_A_LANGUAGE_MODEL when the scores over the vocabulary are missing, as in a reward model. */
+export function checkHead(config: ModelConfig, parameters: ParameterMap): void {
+  if (parameters.has(headName(config))) return
+  throw new PlumblineError(
+    'NOT_A_LANGUAGE_MODEL',
+    `the model has no ${headName(config)}, so it cannot say what comes next.`,
+    { hint: 'It seems to be a reward model. Give it as --reward-model, and a …ForCausalLM as --model.' },
+  )
 }

@@ -1,7 +1,7 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { createRandom, type Random } from '@plumbline/engine'
 import type { Decoder, NextTokens } from './decoder.ts'
-import { type SamplingOptions, sampleToken } from './sampling.ts'
+import { notFinite, type SamplingOptions, sampleToken } from './sampling.ts'
 import type { createTextStream } from './tokenizer.ts'
 
 type TextStream = ReturnType<typeof createTextStream>
@@ -100,14 +100,15 @@ export function checkPromptLengths(
   prompts: readonly (readonly number[])[],
   maxNewTokens: number,
   length: number,
+  nameOf = (index: number) => `prompt ${index + 1}`,
 ): void {
   prompts.forEach((prompt, index) => {
     if (prompt.length === 0)
-      throw new PlumblineError('EMPTY_PROMPT', `prompt ${index + 1} has no tokens.`, { hint: 'Give it some text.' })
+      throw new PlumblineError('EMPTY_PROMPT', `${nameOf(index)} has no tokens.`, { hint: 'Give it some text.' })
     if (prompt.length + maxNewTokens > length)
       throw new PlumblineError(
         'PROMPT_TOO_LONG',
-        `prompt ${index + 1} has ${prompt.length} tokens; with ${maxNewTokens} new ones it exceeds the ${length} that fit.`,
+        `${nameOf(index)} has ${prompt.length} tokens; with ${maxNewTokens} new ones it exceeds the ${length} that fit.`,
         { hint: 'Shorten the prompt or lower --max-new-tokens.' },
       )
   })
@@ -184,6 +185,7 @@ function extend(sequence: Sequence, scores: NextTokens, row: number, options: Ge
   const rowScores = { logits: part(scores.logits), probabilities: part(scores.probabilities) }
   const token = sampleToken(rowScores, options, seen, random.uniform)
   const logprob = scores.logprobs[row * vocabSize + token]
+  if (!Number.isFinite(logprob)) throw notFinite()
   tokenIds.push(token)
   logprobs.push(logprob)
   seen.add(token)

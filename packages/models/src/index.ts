@@ -1,13 +1,31 @@
-export { completionFeeds, forwardFeeds, type PromptCompletion } from './batch.ts'
+export {
+  checkSequenceLengths,
+  completionFeeds,
+  forwardFeeds,
+  type PromptCompletion,
+  raggedCompletionFeeds,
+  raggedFeeds,
+} from './batch.ts'
+export type { MarkedText } from './chat-codec.ts'
+export { encodeChatCompletion } from './chat-completion.ts'
 export type { ChatMessage, ChatOptions } from './chat-template.ts'
 export { type ModelConfig, parseModelConfig, supportedModelTypes } from './config.ts'
 export { createDecoder, type Decoder } from './decoder.ts'
-export { buildCachedForward, buildForward, type Forward, headName, rowsOf, targetLogprobs } from './forward.ts'
+export {
+  buildCachedForward,
+  buildForward,
+  buildRaggedForward,
+  type Forward,
+  headName,
+  rowsOf,
+  targetLogprobs,
+} from './forward.ts'
 export { type Completion, checkPromptLengths, type GenerateOptions, generate, type TokenEvent } from './generate.ts'
 export { type GgufFile, type GgufMetadata, type GgufTensor, type GgufValue, openGguf } from './gguf.ts'
 export { type TokenizerFiles, tokenizerFromGguf } from './gguf-tokenizer.ts'
 export { type KnownModel, knownModels } from './known-models.ts'
 export { type LanguageModel, type LoadLanguageModelOptions, loadLanguageModel } from './language-model.ts'
+export { adaptWithLora, type CreateAdapterOptions, createAdapter, linearModules, mergeAdapter } from './lora.ts'
 export {
   type CachedModel,
   listModels,
@@ -25,12 +43,11 @@ export { createRewardScorer, type RewardScorer } from './reward.ts'
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
 export { argmax, type SamplingOptions } from './sampling.ts'
 export { type ModelToSave, type SaveModelOptions, saveModelFolder } from './save-model-folder.ts'
-export { createScorer, lengthSortedBatches, type Scorer } from './score.ts'
+export { checkScorable, createScorer, lengthSortedBatches, type Scorer } from './score.ts'
 export {
   createTextStream,
   type DecodeOptions,
   type EncodeOptions,
-  encodeChatCompletion,
   type LoadTokenizerOptions,
   loadTokenizer,
   type Tokenizer,

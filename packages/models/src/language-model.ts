@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import type { ParameterMap } from '@plumbline/engine'
 import { type ModelConfig, parseModelConfig } from './config.ts'
@@ -32,7 +33,7 @@ export interface LoadLanguageModelOptions {
  */
 export async function loadLanguageModel(path: string, options: LoadLanguageModelOptions = {}): Promise<LanguageModel> {
   const loaded = await loadModelFolder(path)
-  const config = parseModelConfig(loaded.config)
+  const config = parseModelConfig(loaded.config, loaded.tokenizer.gguf ? path : join(path, 'config.json'))
   checkParameters(path, config, loaded.parameters)
   const tokenizer = loadTokenizer({ ...tokenizerFiles(path, loaded), ...options })
   if (tokenizer.vocabSize > config.vocabSize)

@@ -202,15 +202,17 @@ function normaliseNames(tensors: readonly StoredTensor[], modelType: unknown): M
 }
 
 /**
- * Whether the head is the embedding; undefined when the model has another head than a vocabulary's. A head that the
- * config calls tied, but that differs in the file, is kept untied, as transformers 5 does.
+ * Whether the head is the embedding; undefined leaves what the config says, for a model with another head or with none
+ * where there should be one. A head that the config calls tied, but that differs in the file, is kept untied, as
+ * transformers 5 does.
  */
 async function hasTiedHead(
   tensors: ReadonlyMap<string, StoredTensor>,
   config: JsonObject,
 ): Promise<boolean | undefined> {
   const head = tensors.get('lm_head.weight')
-  if (!head) return tensors.has('score.weight') ? undefined : true
+  // Said to be untied and not there: a piece of the model is missing, which only its user can judge.
+  if (!head) return tensors.has('score.weight') || config.tie_word_embeddings === false ? undefined : true
   // transformers ties GPT-2 and nothing else where the config is silent.
   if ((config.tie_word_embeddings ?? config.model_type === 'gpt2') !== true) return false
   const embedding = tensors.get('transformer.wte.weight') ?? tensors.get('model.embed_tokens.weight')

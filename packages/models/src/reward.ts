@@ -1,6 +1,6 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { type CompileOptions, compile, matmul, type ParameterMap, reshape, type Value } from '@plumbline/engine'
-import { forwardFeeds } from './batch.ts'
+import { checkSequenceLengths, forwardFeeds } from './batch.ts'
 import type { ModelConfig } from './config.ts'
 import { buildForward, rowsOf } from './forward.ts'
 import { SCORE_HEAD } from './language-model.ts'
@@ -23,10 +23,12 @@ export async function createRewardScorer(
   { threads }: Pick<CompileOptions, 'threads'> = {},
 ): Promise<RewardScorer> {
   const shape = parameters.get(SCORE_HEAD)?.shape
-  if (shape?.[0] !== 1)
+  if (shape?.join() !== [1, config.hiddenSize].join())
     throw new PlumblineError(
       'NOT_A_REWARD_MODEL',
-      shape ? `the reward model has ${shape[0]} labels, not one.` : `the reward model has no ${SCORE_HEAD}.`,
+      shape
+        ? `the reward model's ${SCORE_HEAD} is [${shape.join(', ')}], not [1, ${config.hiddenSize}].`
+        : `the reward model has no ${SCORE_HEAD}.`,
       { hint: 'Give a …ForSequenceClassification model with one label, such as plumb reward trains.' },
     )
   const { graph, hidden, model } = buildForward(config)
@@ -39,8 +41,9 @@ export async function createRewardScorer(
     async rewards(sequences) {
       const empty = sequences.findIndex(({ length }) => length === 0)
       if (empty >= 0) throw new PlumblineError('EMPTY_PROMPT', `row ${empty + 1} has no tokens to score.`)
-      const rewards = new Array<number>(sequences.length)
       const lengths = sequences.map(({ length }) => length)
+      checkSequenceLengths(config, lengths)
+      const rewards = new Array<number>(sequences.length)
       for (const indices of lengthSortedBatches(lengths, BATCH_TOKENS)) {
         const batch = indices.map((index) => sequences[index])
         const feeds = forwardFeeds(config, batch)

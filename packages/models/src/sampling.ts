@@ -1,7 +1,11 @@
-/** Choosing the next token, in the order of Hugging Face: repetition penalty, temperature, top-k, top-p. */
+/**
+ * Choosing the next token, in the order of Hugging Face: repetition penalty, temperature, top-k, top-p. Of equal tokens
+ * the first counts as the likelier one, so top-k keeps exactly k; transformers keeps all that tie with the k-th.
+ */
+import { PlumblineError } from '@plumbline/contracts'
 
 export interface SamplingOptions {
-  /** 0 takes the likeliest token. */
+  /** 0 takes the likeliest token; so does anything below 1e-5, as in vLLM, since dividing by it overflows. */
   readonly temperature: number
   /** Keeps the likeliest tokens whose probabilities sum to at least this; 1 keeps all. */
   readonly topP: number
@@ -25,41 +29,72 @@ export function argmax(values: Float32Array): number {
   return best
 }
 
-/** One token. `uniform` gives numbers in [0, 1); `seen` are the tokens of prompt and completion so far. */
+const GREEDY_BELOW = 1e-5
+
+/**
+ * One token. `uniform` gives numbers in [0, 1); `seen` are the tokens of prompt and completion so far. Throws
+ * LOGITS_NOT_FINITE when the scores are no numbers to choose by.
+ */
 export function sampleToken(
   { logits, probabilities }: NextTokenScores,
   { temperature, topP, topK, repetitionPenalty }: SamplingOptions,
   seen: ReadonlySet<number>,
   uniform: () => number,
 ): number {
-  if (temperature === 0)
-    return argmax(repetitionPenalty === 1 ? logits : penalizedLogits(logits, seen, repetitionPenalty))
-  const weights =
-    repetitionPenalty === 1 ? probabilities : reweighted(logits, probabilities, seen, repetitionPenalty, temperature)
-  if (topK === 0 && topP >= 1) return drawFromAll(weights, uniform())
-  return drawFrom(nucleus(weights, topK, topP), weights, uniform())
+  const isPenalized = repetitionPenalty !== 1
+  const scores = isPenalized ? penalizedLogits(logits, seen, repetitionPenalty) : logits
+  if (temperature < GREEDY_BELOW) {
+    const best = argmax(scores)
+    if (!Number.isFinite(scores[best])) throw notFinite()
+    return best
+  }
+  let weights = isPenalized ? reweighted(logits, probabilities, scores, seen, temperature) : probabilities
+  let sum = total(weights)
+  if (isPenalized && !(sum > 1e-20 && sum < 1e100)) {
+    weights = exponentials(scores, temperature)
+    sum = total(weights)
+  }
+  if (!(sum > 0 && sum < Number.POSITIVE_INFINITY)) throw notFinite()
+  if (topK === 0 && topP >= 1) return drawFromAll(weights, sum, uniform())
+  return drawFrom(nucleus(weights, topK, topP, sum), weights, uniform())
 }
 
-function penalize(logit: number, penalty: number): number {
-  return logit > 0 ? logit / penalty : logit * penalty
+/** The error for scores that are NaN or infinite. */
+export function notFinite(): PlumblineError {
+  return new PlumblineError('LOGITS_NOT_FINITE', 'the model gives scores that are not finite numbers.', {
+    hint: 'Its weights are damaged, or its training diverged: pull it again, or go back to an earlier checkpoint.',
+  })
 }
 
 function penalizedLogits(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): Float32Array {
   const penalized = logits.slice()
-  for (const token of seen) penalized[token] = penalize(logits[token], penalty)
+  for (const token of seen) penalized[token] = logits[token] > 0 ? logits[token] / penalty : logits[token] * penalty
   return penalized
 }
 
-/** Weights after the penalty, not summing to one: only the tokens seen change. */
+/**
+ * The probabilities with those of seen tokens computed anew, not summing to one: cheap, and good unless the penalty
+ * takes nearly all of the weight away. Then tokens matter whose probability was 0 in float32.
+ */
 function reweighted(
   logits: Float32Array,
   probabilities: Float32Array,
+  penalized: Float32Array,
   seen: ReadonlySet<number>,
-  penalty: number,
   temperature: number,
 ): Float64Array {
-  const weights = Float64Array.from(probabilities)
-  for (const token of seen) weights[token] *= Math.exp((penalize(logits[token], penalty) - logits[token]) / temperature)
+  const best = argmax(logits)
+  const weights = new Float64Array(probabilities)
+  for (const token of seen)
+    weights[token] = probabilities[best] * Math.exp((penalized[token] - logits[best]) / temperature)
+  return weights
+}
+
+/** Weights that belong to logits, the largest 1. */
+function exponentials(logits: Float32Array, temperature: number): Float64Array {
+  const largest = logits[argmax(logits)]
+  const weights = new Float64Array(logits.length)
+  for (let i = 0; i < weights.length; i++) weights[i] = Math.exp((logits[i] - largest) / temperature)
   return weights
 }
 
@@ -69,8 +104,8 @@ function total(weights: Float32Array | Float64Array): number {
   return sum
 }
 
-function drawFromAll(weights: Float32Array | Float64Array, uniform: number): number {
-  let left = uniform * total(weights)
+function drawFromAll(weights: Float32Array | Float64Array, sum: number, uniform: number): number {
+  let left = uniform * sum
   let last = 0
   for (let i = 0; i < weights.length; i++) {
     if (weights[i] <= 0) continue
@@ -90,15 +125,20 @@ function drawFrom(tokens: readonly number[], weights: Float32Array | Float64Arra
   return tokens[tokens.length - 1]
 }
 
-/** The tokens that top-k, then top-p, keep: likeliest first, of equals the first. Never empty. */
-export function nucleus(weights: Float32Array | Float64Array, topK: number, topP: number): number[] {
-  const sum = total(weights)
-  // All tokens below this together hold less than 1 − topP, so none of them can be kept: they need no sorting.
-  const floor = topK === 0 ? ((1 - topP) * sum) / weights.length : 0
-  const candidates: number[] = []
-  for (let i = 0; i < weights.length; i++) if (weights[i] > 0 && weights[i] >= floor) candidates.push(i)
-  candidates.sort((a, b) => weights[b] - weights[a] || a - b)
-  const kept = topK === 0 ? candidates : candidates.slice(0, topK)
+/**
+ * The tokens that top-k, then top-p, keep: likeliest first, of equals the first. Never empty where `sum`, the weights'
+ * total, is above 0.
+ */
+export function nucleus(
+  weights: Float32Array | Float64Array,
+  topK: number,
+  topP: number,
+  sum = total(weights),
+): number[] {
+  // All tokens below this together hold less than 1 − topP, so none of them can be kept: they need no sorting. The last
+  // factor is for rounding: the largest weight is never below the mean.
+  const floor = topK === 0 ? (((1 - topP) * sum) / weights.length) * (1 - 1e-9) : 0
+  const kept = heaviest(weights, topK || weights.length, floor)
   if (topP >= 1) return kept
   const mass = topK === 0 ? sum : kept.reduce((mass, token) => mass + weights[token], 0)
   let before = 0
@@ -108,4 +148,20 @@ export function nucleus(weights: Float32Array | Float64Array, topK: number, topP
     return false
   })
   return end < 0 ? kept : kept.slice(0, Math.max(1, end))
+}
+
+/** The `count` heaviest tokens of those above 0 and not below `floor`, heaviest first, of equals the first. */
+function heaviest(weights: Float32Array | Float64Array, count: number, floor: number): number[] {
+  const byWeight = (a: number, b: number) => weights[b] - weights[a] || a - b
+  let kept: number[] = []
+  let beaten = 0
+  for (let i = 0; i < weights.length; i++) {
+    if (!(weights[i] > beaten && weights[i] >= floor)) continue
+    kept.push(i)
+    // Cut now and then instead of sorting the whole vocabulary for a few.
+    if (kept.length < 2 * count + 64) continue
+    kept = kept.sort(byWeight).slice(0, count)
+    beaten = weights[kept[count - 1]]
+  }
+  return kept.sort(byWeight).slice(0, count)
 }

@@ -1,8 +1,8 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { type CompileOptions, compile, type ParameterMap, type Value } from '@plumbline/engine'
-import { completionFeeds, type PromptCompletion } from './batch.ts'
+import { checkSequenceLengths, completionFeeds, type PromptCompletion } from './batch.ts'
 import type { ModelConfig } from './config.ts'
-import { buildForward, targetLogprobs } from './forward.ts'
+import { buildForward, checkHead, targetLogprobs } from './forward.ts'
 
 /** Log-probabilities of given tokens. It reads the parameters anew at each call, so it sees a model in training. */
 export interface Scorer {
@@ -17,12 +17,13 @@ export interface Scorer {
 /** Most tokens, padding included, in one forward pass. */
 const BATCH_TOKENS = 1024
 
-/** Compiles a scorer. */
+/** Compiles a scorer. Throws NOT_A_LANGUAGE_MODEL. */
 export async function createScorer(
   config: ModelConfig,
   parameters: ParameterMap,
   { threads }: Pick<CompileOptions, 'threads'> = {},
 ): Promise<Scorer> {
+  checkHead(config, parameters)
   const forward = buildForward(config)
   const program = await compile(forward.graph, { logprobs: targetLogprobs(forward) }, { threads })
   const weights: Record<string, Value> = Object.fromEntries(parameters)
@@ -40,16 +41,7 @@ export async function createScorer(
 
   return {
     async logprobs(rows) {
-      rows.forEach(({ promptIds, completionIds }, index) => {
-        if (promptIds.length === 0 && completionIds.length > 0)
-          throw new PlumblineError(
-            'EMPTY_PROMPT',
-            `row ${index + 1}: nothing stands before the completion's first token.`,
-            {
-              hint: 'Give it a prompt of at least one token.',
-            },
-          )
-      })
+      checkScorable(config, rows)
       const results: Float32Array[] = Array.from({ length: rows.length })
       for (const indices of lengthSortedBatches(rows.map(lengthOf), BATCH_TOKENS)) {
         const scored = await scoreBatch(indices.map((index) => rows[index]))
@@ -61,6 +53,20 @@ export async function createScorer(
     },
     dispose: () => program.dispose(),
   }
+}
+
+/** Throws EMPTY_PROMPT or SEQUENCE_TOO_LONG, naming the row. */
+export function checkScorable(
+  config: ModelConfig,
+  rows: readonly PromptCompletion[],
+  nameOf = (index: number) => `row ${index + 1}`,
+): void {
+  const empty = rows.findIndex(({ promptIds, completionIds }) => promptIds.length === 0 && completionIds.length > 0)
+  if (empty >= 0)
+    throw new PlumblineError('EMPTY_PROMPT', `${nameOf(empty)}: nothing stands before the completion's first token.`, {
+      hint: 'Give it a prompt of at least one token.',
+    })
+  checkSequenceLengths(config, rows.map(lengthOf), nameOf)
 }
 
 const lengthOf = ({ promptIds, completionIds }: PromptCompletion) => promptIds.length + completionIds.length

@@ -1,4 +1,4 @@
-import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { PlumblineError } from '@plumbline/contracts'
 import type { RenderReply, RenderRequest } from './chat-template-worker.ts'
 
@@ -7,11 +7,13 @@ export type RenderTemplate = (variables: Record<string, unknown>, now: Date) => 
 
 const MAX_TEMPLATE_LENGTH = 256 * 1024
 const TIME_LIMIT_MS = 2000
+const MEMORY_LIMIT_MB = 512
 /** The thread starts in some 50 ms; a machine under load may take long, and a template is not to blame for it. */
 const START_LIMIT_MS = 20_000
 
 interface Sandbox {
   worker: Worker
+  port: MessagePort
   control: Int32Array<SharedArrayBuffer>
   known: Set<number>
 }
@@ -22,7 +24,7 @@ let nextTemplateId = 0
 
 /**
  * A chat template, which is a program by a stranger. It is interpreted in a thread of its own that is killed when it
- * takes longer than 2 s or 256 MB, and sees nothing but `variables`. Rendering is synchronous.
+ * takes longer than 2 s or 512 MB, and sees nothing but `variables`. Rendering is synchronous.
  *
  * Errors: `BAD_CHAT_TEMPLATE` (syntax, failure while rendering), `CHAT_TEMPLATE_REFUSED` (its own `raise_exception`),
  * `CHAT_TEMPLATE_LIMIT` (size, time).
@@ -53,19 +55,22 @@ export function compileTemplate(template: string): RenderTemplate {
 
 function start(): Sandbox {
   const control = new Int32Array(new SharedArrayBuffer(4))
+  const { port1: port, port2: theirs } = new MessageChannel()
   // Run from source the worker is TypeScript, published it is JavaScript.
   const worker = new Worker(
     new URL(`./chat-template-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
     {
-      workerData: control,
+      workerData: { control, port: theirs },
+      transferList: [theirs],
       execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 },
+      resourceLimits: { maxOldGenerationSizeMb: MEMORY_LIMIT_MB, maxYoungGenerationSizeMb: 32 },
     },
   )
   worker.unref()
   // A thread that ran out of memory is noticed by its silence; without a listener its error would end the process.
   worker.on('error', () => {})
-  sandbox = { worker, control, known: new Set() }
+  port.unref()
+  sandbox = { worker, port, control, known: new Set() }
   const reply = request({ templateId: -1, template: 'ready', variables: {}, nowMs: 0 }, START_LIMIT_MS)
   if (!('text' in reply)) throw new Error(`The thread for chat templates did not start: ${reply.message}`)
   return sandbox
@@ -73,17 +78,15 @@ function start(): Sandbox {
 
 /** Sends one request and sleeps until its answer is there; kills the thread when it is not. */
 function request(message: RenderRequest, limitMs: number): RenderReply {
-  const { worker, control } = sandbox!
-  const { port1, port2 } = new MessageChannel()
+  const { worker, port, control } = sandbox!
   Atomics.store(control, 0, 0)
-  worker.postMessage({ request: message, port: port2 }, [port2])
+  port.postMessage(message)
   Atomics.wait(control, 0, 0, limitMs)
-  const received = receiveMessageOnPort(port1) as { message: RenderReply } | undefined
-  port1.close()
+  const received = receiveMessageOnPort(port) as { message: RenderReply } | undefined
   if (received) return received.message
   sandbox = undefined
   void worker.terminate()
-  return { kind: 'limit', message: `it took longer than ${limitMs / 1000} s or more than 256 MB` }
+  return { kind: 'limit', message: `it took longer than ${limitMs / 1000} s or more than ${MEMORY_LIMIT_MB} MB` }
 }
 
 function failure({ kind, message }: Exclude<RenderReply, { text: string }>): PlumblineError {

@@ -1,19 +1,8 @@
-import { PlumblineError } from '@plumbline/contracts'
-import { addedTokenSplitter } from './added-tokens.ts'
-import {
-  type ChatMessage,
-  type ChatOptions,
-  checkMessages,
-  chooseMark,
-  createMarker,
-  dropMarks,
-  templateOf,
-} from './chat-template.ts'
-import { BPE, SequenceNormalizer } from './hf-libraries.ts'
-import { createPreTokenizer } from './pre-tokenizer.ts'
-import { compileTemplate, type RenderTemplate } from './template-sandbox.ts'
+import { createChatCodec, type MarkedText } from './chat-codec.ts'
+import { type ChatMessage, type ChatOptions, templateOf } from './chat-template.ts'
+import { createTextEncoder } from './text-encoder.ts'
 import type { DecodeStream } from './token-decoder.ts'
-import { brokenTokenizer, parseTokenizerJson, type TokenizerJson, tokenString } from './tokenizer-json.ts'
+import { parseTokenizerJson, type TokenizerJson, tokenString } from './tokenizer-json.ts'
 
 export interface EncodeOptions {
   /** Parse special tokens written in the text, as transformers does. Default false: they are plain text. */
@@ -24,12 +13,6 @@ export interface EncodeOptions {
 
 export interface DecodeOptions {
   skipSpecialTokens?: boolean
-}
-
-/** A rendered conversation in which special tokens from contents are broken by `mark`. */
-export interface MarkedText {
-  text: string
-  mark: string
 }
 
 export interface Tokenizer {
@@ -49,8 +32,9 @@ export interface Tokenizer {
   encode(text: string, options?: EncodeOptions): number[]
   /** Text as transformers' `decode(ids, clean_up_tokenization_spaces=False)`; unknown ids are left out. */
   decode(ids: ArrayLike<number>, options?: DecodeOptions): string
-  /** Decodes ids as they come; see `createTextStream`. */
+  /** The token as the vocabulary writes it (`Ġthe`), undefined for an unknown id. */
   idToToken(id: number): string | undefined
+  /** Turns such tokens into text; `createTextStream` is the same for ids. */
   decodeStream(): DecodeStream
 
   /** Text for a person to read. Errors: those of `checkMessages` and `compileTemplate`, `NO_CHAT_TEMPLATE`. */
@@ -73,10 +57,6 @@ export interface LoadTokenizerOptions {
   now?: () => Date
 }
 
-/** Words that were seen keep their ids; the table is emptied when it is full. Long words are seldom seen twice. */
-const MAX_CACHED_WORDS = 1 << 16
-const MAX_CACHED_LENGTH = 64
-
 /**
  * A tokenizer from tokenizer.json. BPE only (byte-level or SentencePiece).
  *
@@ -89,7 +69,7 @@ export function loadTokenizer(options: LoadTokenizerOptions): Tokenizer {
   const { tokens, idOf } = vocabulary(parts)
   const special = parts.added_tokens.filter((token) => token.special)
   const specialIds = new Set(special.map(({ id }) => id))
-  const encodeText = checkedTextEncoder(parts)
+  const encodeText = createTextEncoder(parts)
   const { prefixIds, suffixIds } = parts
   const decodeStream = parts.decodeStream
 
@@ -118,59 +98,7 @@ export function loadTokenizer(options: LoadTokenizerOptions): Tokenizer {
   )
   const idOfNamed = (name: string) => (name in namedTokens ? idOf.get(namedTokens[name]) : undefined)
 
-  let template: RenderTemplate | undefined
-  const render = (
-    messages: readonly ChatMessage[],
-    { addGenerationPrompt = false, tools, documents, variables }: ChatOptions,
-  ): string => {
-    if (chatTemplate === undefined) {
-      throw new PlumblineError(
-        'NO_CHAT_TEMPLATE',
-        'The tokenizer has no chat template, so messages cannot be turned into text.',
-        {
-          hint: 'Pass one with --chat-template, or give "prompt" as text.',
-        },
-      )
-    }
-    template ??= compileTemplate(chatTemplate)
-    const given = {
-      messages,
-      tools: tools ?? null,
-      documents: documents ?? null,
-      add_generation_prompt: addGenerationPrompt,
-    }
-    return template({ ...variables, ...namedTokens, ...given }, now())
-  }
-
-  const splitSpecial = addedTokenSplitter(special)
-  const renderMarkedChat = (messages: readonly ChatMessage[], chat: ChatOptions = {}): MarkedText => {
-    checkMessages(messages)
-    const { addGenerationPrompt, ...rest } = chat
-    const inputs = { messages, ...rest }
-    const mark = chooseMark([inputs, chatTemplate, namedTokens])
-    const { messages: marked, ...others } = createMarker(
-      special.map(({ content }) => content),
-      mark,
-    )(inputs)
-    return { text: render(marked, { addGenerationPrompt, ...others }), mark }
-  }
-  const encodeMarkedText = ({ text, mark }: MarkedText, { isStart = true } = {}): number[] => {
-    const ids: number[] = []
-    const fromTemplate = splitSpecial(
-      text.toWellFormed(),
-      (token, start) => token.content.length > 1 || text[start - 1] !== mark,
-    )
-    for (const segment of fromTemplate) {
-      if ('id' in segment) ids.push(segment.id)
-      else
-        encodeText(dropMarks(segment.text, mark), { parseSpecial: false, isStart: isStart && segment.start === 0 }, ids)
-    }
-    return ids
-  }
-  const renderChat = (messages: readonly ChatMessage[], chat: ChatOptions = {}): string => {
-    checkMessages(messages)
-    return render(messages, chat)
-  }
+  const chat = createChatCodec({ special, chatTemplate, namedTokens, now, encodeText })
 
   return {
     vocabSize: tokens.length,
@@ -185,13 +113,11 @@ export function loadTokenizer(options: LoadTokenizerOptions): Tokenizer {
     decode,
     idToToken: (id) => tokens[id],
     decodeStream,
-    renderChat,
-    encodeChat: (messages, { parseSpecial = false, ...chat } = {}) =>
+    ...chat,
+    encodeChat: (messages, { parseSpecial = false, ...options } = {}) =>
       parseSpecial
-        ? encode(renderChat(messages, chat), { parseSpecial: true, addSpecialTokens: false })
-        : encodeMarkedText(renderMarkedChat(messages, chat)),
-    renderMarkedChat,
-    encodeMarkedText,
+        ? encode(chat.renderChat(messages, options), { parseSpecial: true, addSpecialTokens: false })
+        : chat.encodeMarkedText(chat.renderMarkedChat(messages, options)),
   }
 }
 
@@ -210,43 +136,6 @@ export function createTextStream(tokenizer: Tokenizer, { skipSpecialTokens = fal
   }
 }
 
-/**
- * Ids of a completion given as messages: what the chat template adds behind the prompt with its generation prompt.
- * The completion is tokenized on its own where BPE would merge across the border, because a model that generates starts
- * from exactly `promptIds`.
- *
- * Errors: `CHAT_TEMPLATE_NOT_PREFIX` when the template writes the prompt differently once a completion follows.
- */
-export function encodeChatCompletion(
-  tokenizer: Tokenizer,
-  prompt: readonly ChatMessage[],
-  completion: readonly ChatMessage[],
-  options: Omit<ChatOptions, 'addGenerationPrompt'> = {},
-): { promptIds: number[]; completionIds: number[] } {
-  const before = tokenizer.renderMarkedChat(prompt, { ...options, addGenerationPrompt: true })
-  const whole = tokenizer.renderMarkedChat([...prompt, ...completion], { ...options, addGenerationPrompt: false })
-  // The mark of the longer conversation is free in the shorter one too, but not the other way round.
-  const start = before.text.replaceAll(before.mark, whole.mark)
-  if (!whole.text.startsWith(start)) throw notPrefix(start, whole)
-
-  const promptIds = tokenizer.encodeMarkedText({ text: start, mark: whole.mark })
-  const allIds = tokenizer.encodeMarkedText(whole)
-  if (promptIds.every((id, i) => allIds[i] === id)) return { promptIds, completionIds: allIds.slice(promptIds.length) }
-  const rest = { text: whole.text.slice(start.length), mark: whole.mark }
-  return { promptIds, completionIds: tokenizer.encodeMarkedText(rest, { isStart: false }) }
-}
-
-function notPrefix(start: string, { text, mark }: MarkedText): PlumblineError {
-  let at = 0
-  while (at < start.length && start[at] === text[at]) at++
-  const around = (rendering: string) => JSON.stringify(dropMarks(rendering.slice(Math.max(0, at - 20), at + 20), mark))
-  return new PlumblineError(
-    'CHAT_TEMPLATE_NOT_PREFIX',
-    `The chat template writes the prompt differently once a completion follows: at character ${at}, ${around(start)} becomes ${around(text)}.`,
-    { hint: 'Pass a --chat-template that only appends, or give "prompt" and "completion" as text.' },
-  )
-}
-
 /** Tokens by id and ids by token. Added tokens win over the model's vocabulary, as in `tokenizers`. */
 function vocabulary({ model, added_tokens }: TokenizerJson) {
   const idOf = new Map(Object.entries(model.vocab))
@@ -255,67 +144,4 @@ function vocabulary({ model, added_tokens }: TokenizerJson) {
   for (const [token, id] of Object.entries(model.vocab)) tokens[id] = token
   for (const { content, id } of added_tokens) tokens[id] = content
   return { tokens, idOf }
-}
-
-function checkedTextEncoder(parts: TokenizerJson) {
-  try {
-    return textEncoder(parts)
-  } catch (cause) {
-    throw brokenTokenizer(cause)
-  }
-}
-
-/** Appends the ids of a text to `ids`, without what the post-processor adds. */
-function textEncoder({ model, added_tokens, normalizer, pre_tokenizer }: TokenizerJson) {
-  const bpe = new BPE({ ...model, type: 'BPE' })
-  bpe.max_length_to_cache = 0 // words are cached here, as ids
-  const normalize = new SequenceNormalizer({ type: 'Sequence', normalizers: normalizer ? [normalizer] : [] })
-  const { split, toModelInput } = createPreTokenizer(pre_tokenizer)
-  // Added tokens are looked for in the raw text, then those that say so in the normalized text.
-  const splitRaw = addedTokenSplitter(added_tokens.filter(({ normalized }) => !normalized))
-  const splitNormalized = addedTokenSplitter(
-    added_tokens
-      .filter(({ normalized }) => normalized)
-      .map((token) => ({ ...token, content: normalize.normalize(token.content) })),
-  )
-
-  let cache = new Map<string, number[]>()
-  const encodeWord = (word: string): number[] => {
-    const known = cache.get(word)
-    if (known) return known
-    const wordIds: number[] = []
-    for (const token of bpe._call([toModelInput(word)])) {
-      const id = bpe.tokens_to_ids.get(token) ?? bpe.unk_token_id
-      if (id !== undefined) wordIds.push(id)
-    }
-    if (word.length <= MAX_CACHED_LENGTH) {
-      if (cache.size >= MAX_CACHED_WORDS) cache = new Map()
-      cache.set(word, wordIds)
-    }
-    return wordIds
-  }
-
-  return (
-    text: string,
-    { parseSpecial, isStart }: { parseSpecial: boolean; isStart: boolean },
-    ids: number[],
-  ): void => {
-    const isParsed = ({ special }: { special: boolean }) => parseSpecial || !special
-    for (const raw of splitRaw(text, isParsed)) {
-      if ('id' in raw) {
-        ids.push(raw.id)
-        continue
-      }
-      for (const segment of splitNormalized(normalize.normalize(raw.text), isParsed)) {
-        if ('id' in segment) {
-          ids.push(segment.id)
-          continue
-        }
-        for (const word of split(segment.text, isStart && raw.start + segment.start === 0)) {
-          const wordIds = encodeWord(word)
-          for (let i = 0; i < wordIds.length; i++) ids.push(wordIds[i])
-        }
-      }
-    }
-  }
 }

@@ -51,7 +51,9 @@ if (!isOldNode) {
 } else {
   const node = process.env.PLUMBLINE_NODE === undefined ? findInstalledNode() : undefined
   if (node === undefined) {
-    fail(`Plumbline needs Node ${oldestNode} or later, this is ${process.versions.node}. Run npm ci, which brings one.`)
+    fail(
+      `Plumbline needs Node ${oldestNode} or later, this is ${process.versions.node}. Run npm ci, which brings one on most platforms, or install it.`,
+    )
   } else {
     runWith(node)
   }

@@ -45,13 +45,16 @@ async function dispatch(args: readonly string[], globals: Globals, registry: Reg
 }
 
 /** The longest command name at the start of the words; --config may stand before it. */
-export function findCommand(args: readonly string[], registry: Registry): { name?: string; rest: readonly string[] } {
+export function findCommand<Name extends string>(
+  args: readonly string[],
+  registry: Readonly<Record<Name, () => Promise<Command>>>,
+): { name?: Name; rest: readonly string[] } {
   const before = args[0] === '--config' ? 2 : args[0]?.startsWith('--config=') ? 1 : 0
   const words = args.slice(before)
   for (const length of [3, 2, 1]) {
     const name = words.slice(0, length).join(' ')
     if (words.length >= length && Object.hasOwn(registry, name)) {
-      return { name, rest: [...args.slice(0, before), ...words.slice(length)] }
+      return { name: name as Name, rest: [...args.slice(0, before), ...words.slice(length)] }
     }
   }
   return { rest: words }
@@ -61,7 +64,7 @@ function isGroup(word: string | undefined, registry: Registry): boolean {
   return word !== undefined && Object.keys(registry).some((name) => name.startsWith(`${word} `))
 }
 
-function unknownCommand(words: readonly string[], group: string, registry: Registry): PlumblineError {
+export function unknownCommand(words: readonly string[], group: string, registry: Registry): PlumblineError {
   const names = Object.keys(registry)
   if (words[0]?.startsWith('-')) {
     return new PlumblineError('USAGE_UNKNOWN_FLAG', `${words[0]}: a command comes first.`, {

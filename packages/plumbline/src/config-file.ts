@@ -72,7 +72,12 @@ function unknownKey(key: string, place: string, fields: readonly Field[]): Plumb
   const names = fields.map(({ name }) => name)
   const meant = nearest(key.replaceAll('-', '_'), names)
   return new PlumblineError('USAGE_UNKNOWN_KEY', `${place}: there is no key "${key}".`, {
-    hint: meant === undefined ? `Known keys: ${names.join(', ')}.` : `Did you mean ${meant}?`,
+    hint:
+      meant !== undefined
+        ? `Did you mean ${meant}?`
+        : names.length === 0
+          ? 'This command has no keys.'
+          : `Known keys: ${names.join(', ')}.`,
   })
 }
 

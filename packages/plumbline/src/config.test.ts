@@ -184,11 +184,11 @@ test('help is made from the schema', () => {
       --learning-rate N  size of a step (> 0, ≤ 1; default 0.001)
       --top-p N          nucleus (≥ 0, ≤ 1)
       --schedule CHOICE  shape of the learning rate (one of constant, linear, cosine; default linear)
-      --no-shuffle       shuffle the rows (default true)
+      --[no-]shuffle     shuffle the rows (default true)
       --dry-run          stop before the first step (default false)
       --seeds N…         seeds to run
       --stop TEXT…       texts that end a completion
-      --batch N          rows in a batch (one of auto; default auto)
+      --batch N          rows in a batch ("auto" or an integer, at least 1; default auto)
 
     On every command
       --config FILE  YAML file with the same keys as the flags (max_steps: 5); flags win over it
@@ -201,7 +201,6 @@ test('help is made from the schema', () => {
     Examples
       # run it
       plumb sample DATA --model tiny
-
     "
   `)
 })

@@ -12,6 +12,8 @@ export const chatTemplateField = z
   .optional()
   .describe("a Jinja file to use instead of the model's chat template")
 
+export const adapterField = z.string().optional().describe('a PEFT LoRA folder to add to the model')
+
 export const samplingFields = {
   max_new_tokens: z.number().int().min(1).max(1_000_000).default(128).describe('longest answer, in tokens'),
   temperature: z.number().min(0).max(100).default(0.7).describe('0 takes the likeliest token each time'),

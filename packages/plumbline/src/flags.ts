@@ -29,7 +29,9 @@ export function takeGlobals(args: readonly string[]): { globals: Globals; rest: 
   for (let i = 0; i < end; i++) {
     const token = args[i] === '-h' ? '--help' : args[i]
     const [key, attached] = splitFlag(token)
-    const name = globalNames.find((candidate) => candidate === key || `no_${candidate}` === key)
+    const name = token.startsWith('--')
+      ? globalNames.find((candidate) => candidate === key || `no_${candidate}` === key)
+      : undefined
     const said = attached ?? (i + 1 < end && isBooleanWord(args[i + 1]) ? args[i + 1] : undefined)
     if (name === undefined || (attached !== undefined && !isBooleanWord(attached))) {
       rest.push(args[i])

@@ -1,5 +1,14 @@
 import type { Command } from './command.ts'
-import { alternatives, type Field, fieldsOf, isBoolean, isList, isNumeric, type Shape } from './fields.ts'
+import {
+  alternatives,
+  describeAllowed,
+  type Field,
+  fieldsOf,
+  isBoolean,
+  isList,
+  isNumeric,
+  type Shape,
+} from './fields.ts'
 import { flagName } from './flags.ts'
 
 /** Switches of every command, as help lists them. */
@@ -22,8 +31,7 @@ export function overview(commands: readonly Pick<Command, 'name' | 'summary'>[],
     title,
     section('Commands', rows),
     section('On every command', globalFlags),
-    `plumb ${prefix === '' ? '' : `${prefix} `}COMMAND --help shows the flags of one command.`,
-    '',
+    `plumb ${prefix === '' ? '' : `${prefix} `}COMMAND --help shows the flags of one command.\n`,
   ].join('\n\n')
 }
 
@@ -41,8 +49,7 @@ export function commandHelp(command: Command): string {
     ...(command.description === undefined ? [] : [command.description]),
     ...(fields.length === 0 ? [] : [section('Flags', fields.map(flagRow))]),
     section('On every command', globalFlags),
-    ['Examples', ...command.examples.flatMap(({ line, does }) => [`  # ${does}`, `  ${line}`])].join('\n'),
-    '',
+    ['Examples', ...command.examples.flatMap(({ line, does }) => [`  # ${does}`, `  ${line}`]), ''].join('\n'),
   ].join('\n\n')
 }
 
@@ -65,7 +72,7 @@ function flagRow({ name, shape, isRequired }: Field): [string, string] {
   const notes = [choices(shape), bounds(shape), isRequired ? 'required' : defaultNote(shape)].filter(
     (note) => note !== '',
   )
-  const flag = isBoolean(shape) && shape.default === true ? `--no-${flagName(name).slice(2)}` : flagName(name)
+  const flag = isBoolean(shape) && shape.default === true ? `--[no-]${flagName(name).slice(2)}` : flagName(name)
   const value = isBoolean(shape) ? '' : ` ${placeholder(shape)}`
   return [flag + value, `${shape.description ?? ''}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`]
 }
@@ -76,9 +83,12 @@ function placeholder(shape: Shape): string {
   return isNumeric(shape) ? 'N' : 'TEXT'
 }
 
+/** A closed list of values; for a field of several types, all that it takes. */
 function choices(shape: Shape): string {
-  const all = alternatives(shape).flatMap((option) => option.enum ?? (option.const === undefined ? [] : [option.const]))
-  return all.length === 0 ? '' : `one of ${all.join(', ')}`
+  const options = alternatives(shape).filter(({ type }) => type !== 'null')
+  if (options.length > 1) return describeAllowed(shape)
+  const values = options.flatMap((option) => option.enum ?? (option.const === undefined ? [] : [option.const]))
+  return values.length === 0 ? '' : `one of ${values.join(', ')}`
 }
 
 function bounds(shape: Shape): string {

@@ -1,1 +1,1 @@
-export {}
+export { checkCommandLine } from './check-command-line.ts'

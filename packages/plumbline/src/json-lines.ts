@@ -34,7 +34,7 @@ export async function* readJsonLines<Schema extends z.ZodObject>(
   world: Pick<World, 'stdin' | 'cwd' | 'signal'>,
   { maxLineBytes = 16 << 20 }: JsonLinesOptions = {},
 ): AsyncGenerator<JsonLine<z.output<Schema>>> {
-  const name = path === '-' ? 'stdin' : path
+  const name = dataName(path)
   let line = 0
   let rows = 0
   for await (const bytes of splitLines(await openBytes(path, world), name, maxLineBytes)) {
@@ -50,6 +50,11 @@ export async function* readJsonLines<Schema extends z.ZodObject>(
       hint: `One JSON object a line is expected, with the columns ${columnsOf(rowSchema)}.`,
     })
   }
+}
+
+/** How messages call a data file. */
+export function dataName(path: string): string {
+  return path === '-' ? 'stdin' : path
 }
 
 async function openBytes(path: string, world: Pick<World, 'stdin' | 'cwd'>): Promise<AsyncIterable<Uint8Array>> {

@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises'
 import { setGlobalProxyFromEnv } from 'node:http'
+import { resolve } from 'node:path'
 import type { LanguageModel, PullEvent } from '@plumbline/models'
+import { missingFile } from './missing-file.ts'
 import type { Progress } from './progress.ts'
 import type { World } from './world.ts'
 
@@ -24,29 +27,34 @@ export async function pullShown(name: string, world: World) {
 export interface OpenModelOptions {
   /** Path of a Jinja file that replaces the model's chat template. */
   readonly chatTemplate?: string
+  /** A PEFT LoRA folder to add to the weights. */
+  readonly adapter?: string
+}
+
+/** The options that the fields of a command's config name. */
+export function modelOptions(config: { chat_template?: string; adapter?: string }): OpenModelOptions {
+  return { chatTemplate: config.chat_template, adapter: config.adapter }
 }
 
 /** Loads a model by path or name; a known name or `org/name` that is not in the cache is pulled first. */
 export async function openModel(
   name: string,
   world: World,
-  { chatTemplate }: OpenModelOptions = {},
+  { chatTemplate, adapter }: OpenModelOptions = {},
 ): Promise<LanguageModel> {
-  const { loadLanguageModel } = await import('@plumbline/models')
+  const { loadAdapter, loadLanguageModel, mergeAdapter } = await import('@plumbline/models')
   const template = chatTemplate === undefined ? undefined : await readTextFile(chatTemplate, world)
   const { path } = await pullShown(name, world)
-  return loadLanguageModel(path, {
+  const model = await loadLanguageModel(path, {
     now: () => new Date(world.now()),
     ...(template !== undefined && { chatTemplate: template }),
   })
+  if (adapter === undefined) return model
+  const lora = await loadAdapter(resolve(world.cwd, adapter))
+  return { ...model, parameters: mergeAdapter(model.config, model.parameters, lora) }
 }
 
 async function readTextFile(path: string, { cwd }: World): Promise<string> {
-  const [{ readFile }, { resolve }, { missingFile }] = await Promise.all([
-    import('node:fs/promises'),
-    import('node:path'),
-    import('./missing-file.ts'),
-  ])
   const text = await readFile(resolve(cwd, path), 'utf8').catch(() => undefined)
   if (text === undefined) throw await missingFile('CHAT_TEMPLATE_MISSING', path, cwd)
   return text

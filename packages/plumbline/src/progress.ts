@@ -38,7 +38,7 @@ export function createProgress(
   const start = target.now()
   let done = 0
   let drawnAt = start
-  let drawnDone = 0
+  let drawnDone: number | undefined
   let hasEnded = false
   const draw = () => {
     drawnAt = target.now()
@@ -50,7 +50,7 @@ export function createProgress(
   const isDue = () => {
     const elapsed = target.now() - drawnAt
     if (target.isTerminal) return elapsed >= redrawMs
-    const grown = total === undefined ? 0 : (done - drawnDone) / total
+    const grown = total === undefined ? 0 : (done - (drawnDone ?? 0)) / total
     return elapsed >= lineMs || (elapsed >= calmMs && grown >= 0.1)
   }
   const set = (next: number) => {
@@ -63,7 +63,8 @@ export function createProgress(
     end: () => {
       if (hasEnded) return
       hasEnded = true
-      draw()
+      // Off a terminal the last state may have its line already.
+      if (target.isTerminal || drawnDone !== done) draw()
       if (target.isTerminal) target.write('\n')
     },
   }

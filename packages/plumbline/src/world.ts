@@ -92,7 +92,7 @@ export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroun
     stdout,
     stderr,
     stdin: around.stdin,
-    emit: (value) => around.stdout.write(`${JSON.stringify(value)}\n`),
+    emit: (value) => around.stdout.write(`${jsonLine(value)}\n`),
     log: {
       info: (text) => quiet || line(text),
       warn: (text) => stderr.write(`${errorColor.yellow('warning:')} ${printable(text)}\n`),
@@ -110,6 +110,17 @@ export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroun
     quiet,
     verbose,
   }
+}
+
+/**
+ * JSON in one line for every reader: JSON itself allows control characters past ASCII, which steer terminals, and
+ * Unicode's line ends, at which some readers cut.
+ */
+function jsonLine(value: unknown): string {
+  return JSON.stringify(value)?.replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 const silent: Output = { isTerminal: false, columns: 80, write: () => {} }

@@ -1,19 +1,25 @@
 /** Rotary positions and attention. */
 import { PlumblineError } from '@plumbline/contracts'
 import { apply, defineOp, type Op, type OpDefinition, type Tensor } from '../graph.ts'
-import { formatShape } from '../shape.ts'
+import { formatShape, sameShape } from '../shape.ts'
 import { neg } from './elementwise.ts'
 
 /**
  * Rotary position embedding (Su et al. 2021), in the halves convention of Hugging Face.
- * x [B, H, T, D], cos and sin [S, D/2], positions [B, T] → [B, H, T, D].
+ * x [B, H, T, D], cos and sin [S, D/2], positions [B, T] → [B, H, T, D]. Gradients by x alone.
  */
 export const rope: Op<[x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor]> = defineOp({
   name: 'rope',
   infer: ([x, cos, sin, positions]) => {
-    const half = (x.shape.at(-1) as number) / 2
-    if (x.shape.length !== 4 || cos.shape[1] !== half || sin.shape[1] !== half || positions.shape.length !== 2)
-      throw new PlumblineError('SHAPE_MISMATCH', `rope: ${formatShape(x.shape)} with tables ${formatShape(cos.shape)}.`)
+    const [batch, , time, size] = x.shape
+    const hasTables = sameShape(cos.shape, [cos.shape[0], (size as number) / 2]) && sameShape(sin.shape, cos.shape)
+    if (x.shape.length !== 4 || !hasTables || !sameShape(positions.shape, [batch, time])) {
+      const given = [cos, sin, positions].map(({ shape }) => formatShape(shape)).join(', ')
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `rope: ${formatShape(x.shape)} with cos, sin and positions ${given}; wanted [B, H, T, D] with [S, D/2] twice and [B, T].`,
+      )
+    }
     return { type: x.type, shape: x.shape }
   },
   lower: (emit, [x, cos, sin, positions], { inputs }) => {
@@ -82,7 +88,10 @@ const cachedAttentionDefinition: OpDefinition<CachedAttentionAttributes> = {
     const size = pastKeys.shape[3] as number
     const expected = (isPacked ? heads + 2 * keyValueHeads : heads) * size
     if (query.shape[2] !== expected)
-      throw new PlumblineError('SHAPE_MISMATCH', `cachedAttention: width ${query.shape[2]}, expected ${expected}.`)
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `cachedAttention: ${formatShape(query.shape)} with a cache ${formatShape(pastKeys.shape)}: the width should be ${expected}.`,
+      )
     const output = { type: query.type, shape: [...query.shape.slice(0, 2), heads * size] }
     return [output, { type: pastKeys.type, shape: pastKeys.shape }, { type: pastValues.type, shape: pastValues.shape }]
   },
@@ -113,5 +122,8 @@ function callCachedAttention(
   return { output, presentKeys, presentValues }
 }
 
-/** Causal attention with grouped queries over a key-value cache; inference only: gradients stop here. */
+/**
+ * Causal attention with grouped queries over a key-value cache; inference only: gradients stop here. T > 1 goes with an empty
+ * cache (lastPositions = T − 1) or a batch of one: ONNX Runtime has no more. Rotation wants head sizes that 16 divides.
+ */
 export const cachedAttention = Object.assign(callCachedAttention, { definition: cachedAttentionDefinition })

@@ -29,9 +29,9 @@ const definition: OpDefinition<DropoutAttributes> = {
     const range = emit.node('Range', [emit.int(0), count, emit.int(1)])
     const words = randomWords(emit, emit.node('Cast', [range], { to: 12 }), seed, salt)
     const isDropped = emit.node('Less', [words, emit.uint32(Math.round(rate * 2 ** 32))])
-    const isKept = emit.node('Cast', [emit.node('Not', [isDropped])], { to: 1 })
-    const mask = emit.node('Reshape', [isKept, emit.node('Shape', [x])], { allowzero: 1 })
-    return emit.node('Mul', [x, emit.node('Mul', [mask, emit.float(1 / (1 - rate))])])
+    const mask = emit.node('Reshape', [isDropped, emit.node('Shape', [x])], { allowzero: 1 })
+    // The mask that waits for the backward pass is of bytes: a float mask would take four times the memory.
+    return emit.node('Where', [mask, emit.float(0), emit.node('Mul', [x, emit.float(1 / (1 - rate))])])
   },
   gradient: ({ inputs: [, seed], attributes, outputGradient }) => [dropoutBy(outputGradient, seed, attributes)],
 }

@@ -10,7 +10,10 @@ export const embedding: Op<[table: Tensor, ids: Tensor]> = defineOp({
   name: 'embedding',
   infer: ([table, ids]) => {
     if (table.shape.length !== 2)
-      throw new PlumblineError('SHAPE_MISMATCH', `embedding: the table is ${formatShape(table.shape)}, not a matrix.`)
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `embedding: the table of ids ${formatShape(ids.shape)} is ${formatShape(table.shape)}, not a matrix.`,
+      )
     return { type: table.type, shape: [...ids.shape, table.shape[1]] }
   },
   lower: (emit, names) => emit.node('Gather', names, { axis: 0 }),
@@ -26,11 +29,26 @@ export const embedding: Op<[table: Tensor, ids: Tensor]> = defineOp({
 /** Adds row i of updates [N, D] to row ids[i] of a matrix [rows, D]: of `base` if given, else of zeros. */
 export const scatterAddRows: Op<[ids: Tensor, updates: Tensor, base?: Tensor], { rows: number | string }> = defineOp({
   name: 'scatterAddRows',
-  infer: ([, updates], { rows }) => ({ type: updates.type, shape: [rows, updates.shape[1]] }),
+  infer: ([ids, updates, base], { rows }) => {
+    if (updates.shape.length !== 2 || !sameShape(ids.shape, [updates.shape[0]]))
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `scatterAddRows: ids ${formatShape(ids.shape)} do not number the rows of ${formatShape(updates.shape)}.`,
+      )
+    const shape = [rows, updates.shape[1]]
+    if (base && !sameShape(base.shape, shape))
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `scatterAddRows: the base is ${formatShape(base.shape)}, the sum ${formatShape(shape)}.`,
+      )
+    return { type: updates.type, shape }
+  },
   lower: (emit, [ids, updates, base], { outputs }) => {
     const onto = base ?? emit.node('ConstantOfShape', [emit.shape(outputs[0].shape)])
-    const indices = emit.node('Unsqueeze', [emit.node('Cast', [ids], { to: 7 }), emit.ints([1])])
-    return emit.node('ScatterND', [onto, indices, updates], { reduction: 'add' })
+    // Not ScatterND: on several threads ONNX Runtime's loses updates of a repeated id (see microsoft/onnxruntime#18048).
+    const column = emit.node('Unsqueeze', [ids, emit.ints([1])])
+    const indices = emit.node('Expand', [column, emit.node('Shape', [updates])])
+    return emit.node('ScatterElements', [onto, indices, updates], { axis: 0, reduction: 'add' })
   },
   gradient: ({ inputs: [ids], outputGradient, needs }) => [
     undefined,
@@ -57,10 +75,18 @@ export const pick: Op<[x: Tensor, ids: Tensor]> = defineOp({
   gradient: ({ inputs: [x, ids], outputGradient }) => [placeLast(x, ids, outputGradient)],
 })
 
-/** Zeros like x [..., V] with values [...] at ids [...]; x gives the shape alone. */
+/** Zeros like x [..., V] with values [...] at ids [...]; x gives the shape alone and has no gradient. */
 export const placeLast: Op<[like: Tensor, ids: Tensor, values: Tensor]> = defineOp({
   name: 'placeLast',
-  infer: ([like]) => ({ type: like.type, shape: like.shape }),
+  infer: ([like, ids, values]) => {
+    for (const { shape } of [ids, values])
+      if (!sameShape(like.shape.slice(0, -1), shape))
+        throw new PlumblineError(
+          'SHAPE_MISMATCH',
+          `placeLast: ${formatShape(shape)} does not index ${formatShape(like.shape)}.`,
+        )
+    return { type: like.type, shape: like.shape }
+  },
   lower: (emit, [, ids, values], { inputs: [like] }) => {
     const zeros = emit.node('ConstantOfShape', [emit.shape(like.shape)])
     const attributes = { axis: like.shape.length - 1, reduction: 'add' }

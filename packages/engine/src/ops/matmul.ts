@@ -35,7 +35,11 @@ export const matmul: Op<[a: Tensor, b: Tensor], MatmulAttributes> = defineOp({
         `matmul: ${formatShape(a.shape)} × ${formatShape(b.shape)}: leading axes differ.`,
       )
     if (isShared && a.shape.length > 2 && transposeA)
-      throw new PlumblineError('SHAPE_MISMATCH', 'matmul: a shared matrix does not go with a transposed stack.')
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `matmul: ${formatShape(a.shape)} × ${formatShape(b.shape)}: a transposed stack does not go with a shared matrix.`,
+        { hint: 'Transpose the stack first.' },
+      )
     const [m, inner] = matrix(a.shape, transposeA)
     const [innerB, n] = matrix(b.shape, transposeB)
     if (inner !== innerB)

@@ -7,7 +7,7 @@ import type { Random } from '../random.ts'
 import { type DataType, normalizeAxis, type Shape } from '../shape.ts'
 import type { ops } from './table.ts'
 
-export interface NdArray {
+interface NdArray {
   readonly data: readonly number[]
   readonly shape: readonly number[]
 }
@@ -60,6 +60,23 @@ const awayFromZero = (count: number, random: Random) =>
   Array.from({ length: count }, () => (random.uniform() < 0.5 ? -1 : 1) * (0.5 + random.uniform()))
 const ids = (below: number) => (count: number, random: Random) =>
   Array.from({ length: count }, () => random.integer(below))
+
+/** N rows in the first N places of a batch, and padding behind them. */
+const raggedSizes: readonly Sizes[] = [
+  { B: 2, T: 3, N: 4 },
+  { B: 1, T: 1, N: 1 },
+  { B: 3, T: 2, N: 6 },
+]
+const raggedSlots: InputSpec = {
+  shape: ['B', 'T'],
+  type: 'int32',
+  values: (count, _, { N }) => Array.from({ length: count }, (_, i) => (i < N ? i : -1)),
+}
+const raggedRows: InputSpec = {
+  shape: ['N'],
+  type: 'int32',
+  values: (count) => Array.from({ length: count }, (_, i) => i),
+}
 
 const float = (shape: Shape, values?: InputSpec['values']): InputSpec => ({ shape, ...(values && { values }) })
 const int = (shape: Shape, values: InputSpec['values']): InputSpec => ({ shape, type: 'int32', values })
@@ -224,14 +241,14 @@ const matmulCases = matmulShapes.flatMap(([name, a, b]) =>
 )
 
 const CAPACITY = 8
-const cachedInputs = (rotary: boolean): InputSpec[] => [
-  float(['B', 'T', (2 + 2) * 16]),
+const cachedInputs = (isPacked: boolean, isRotary: boolean): InputSpec[] => [
+  ...(isPacked ? [(2 + 2) * 16] : [2 * 16, 16, 16]).map((width) => float(['B', 'T', width])),
   float(['B', 1, CAPACITY, 16]),
   float(['B', 1, CAPACITY, 16]),
   // A prompt starts from an empty cache; single tokens follow as many as their sequence has.
   int(['B'], (amount, _, { T }) => Array.from({ length: amount }, (_, i) => (T > 1 ? T - 1 : CAPACITY - 3 - 2 * i))),
   int([1], (_count, _random, { T }) => [T > 1 ? T : CAPACITY - 2]),
-  ...(rotary
+  ...(isRotary
     ? [Math.cos, Math.sin].map((f) => float([CAPACITY, 8], (n) => Array.from({ length: n }, (_, i) => f(i / 5))))
     : []),
 ]
@@ -543,12 +560,27 @@ export const cases = {
   cachedAttention: {
     reference: cachedAttentionReference,
     differentiable: [],
-    cases: [false, true].map((rotary) => ({
-      name: rotary ? 'rotary' : 'no positions',
-      inputs: cachedInputs(rotary),
-      attributes: { heads: 2, keyValueHeads: 1, scale: 0.25, isPacked: true, isRotary: rotary },
-      sizes: standardSizes.slice(0, 2).concat({ B: 3, T: 1 }),
-    })),
+    cases: [false, true].flatMap((isRotary) =>
+      [false, true].map((isPacked) => ({
+        name: `${isRotary ? 'rotary' : 'no positions'}, q, k and v ${isPacked ? 'side by side' : 'apart'}`,
+        inputs: cachedInputs(isPacked, isRotary),
+        attributes: { heads: 2, keyValueHeads: 1, scale: 0.25, isPacked, isRotary },
+        sizes: standardSizes.slice(0, 2).concat({ B: 3, T: 1 }),
+      })),
+    ),
+  },
+  padRows: {
+    reference: ([x, slots]) => {
+      const width = x.shape[1]
+      return [slots.data.flatMap((slot) => (slot < 0 ? new Array<number>(width).fill(0) : rowsOf(x)[slot]))]
+    },
+    differentiable: [0],
+    cases: [{ inputs: [float(['N', 3]), raggedSlots, raggedRows], sizes: raggedSizes }],
+  },
+  unpadRows: {
+    reference: ([x, rows]) => [rows.data.flatMap((row) => rowsOf(x)[row])],
+    differentiable: [0],
+    cases: [{ inputs: [float(['B', 'T', 3]), raggedRows, raggedSlots], sizes: raggedSizes }],
   },
   updateCache: {
     reference: ([cache, at, entries]) => {
@@ -599,10 +631,12 @@ function countTo(amount: number, size: number): number[] {
  * What the cache holds past the last position is of no use and left open.
  */
 function cachedAttentionReference(
-  [queryKeyValue, pastKeys, pastValues, lastPositions, , cos, sin]: readonly NdArray[],
-  { heads, scale, isRotary }: { heads: number; scale: number; isRotary: boolean },
+  inputs: readonly NdArray[],
+  { heads, scale, isPacked, isRotary }: { heads: number; scale: number; isPacked: boolean; isRotary: boolean },
 ): number[][] {
-  const [batch, time] = queryKeyValue.shape
+  const [pastKeys, pastValues, lastPositions, , cos, sin] = inputs.slice(isPacked ? 1 : 3)
+  const projections = inputs.slice(0, isPacked ? 1 : 3).map(rowsOf)
+  const [batch, time] = inputs[0].shape
   const [capacity, size] = pastKeys.shape.slice(2)
   const keys = rowsOf(pastKeys)
   const values = rowsOf(pastValues)
@@ -612,7 +646,7 @@ function cachedAttentionReference(
   const output = Array.from({ length: batch * time }, (_, i) => {
     const [b, t] = [Math.floor(i / time), i % time]
     const position = lastPositions.data[b] + 1 - time + t
-    const row = rowsOf(queryKeyValue)[i]
+    const row = projections.flatMap((rows) => rows[i]) // q, k, v
     const part = (index: number) => row.slice(index * size, (index + 1) * size)
     keys[b * capacity + position] = turn(part(heads), position)
     values[b * capacity + position] = part(heads + 1)

@@ -50,10 +50,10 @@ const named = <T>(list: readonly T[], prefix: string): Record<string, T> =>
 const numbersOf = (value: Value) => Array.from(value.data as Float32Array)
 const largest = (numbers: readonly number[]) => numbers.reduce((top, x) => Math.max(top, Math.abs(x)), 0)
 
-/** Fails when two lists differ by more than tolerance × the largest number (1 at least). */
+/** Fails when two lists differ by more than tolerance × the largest number (0.05 at least). */
 function expectClose(actual: readonly number[], expected: readonly number[], tolerance: number, what: string) {
   expect(actual.length, what).toBe(expected.length)
-  const allowed = tolerance * Math.max(1, largest(expected.filter((x) => !Number.isNaN(x))))
+  const allowed = tolerance * Math.max(0.05, largest(expected.filter((x) => !Number.isNaN(x))))
   const error = (x: number, i: number) => (Number.isFinite(x) ? Math.abs(x - expected[i]) : Number.POSITIVE_INFINITY)
   const worst = actual.reduce((top, x, i) => (Number.isNaN(expected[i]) ? top : Math.max(top, error(x, i))), 0)
   expect(worst, `${what}: ${actual} for ${expected}`).toBeLessThanOrEqual(allowed)

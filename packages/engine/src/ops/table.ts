@@ -25,6 +25,7 @@ import { embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
 import { concat, expand, pad, reshape, slice, sum, transpose } from './layout.ts'
 import { matmul } from './matmul.ts'
 import { layerNorm, logSoftmax, rmsNorm, softmax } from './normalization.ts'
+import { padRows, unpadRows } from './ragged.ts'
 
 export const ops = {
   add,
@@ -34,6 +35,8 @@ export const ops = {
   div,
   dropout,
   embedding,
+  padRows,
+  unpadRows,
   exp,
   expand,
   geluTanh,

@@ -3,8 +3,8 @@ import { PlumblineError } from '@plumbline/contracts'
 import type { ChatMessage, Completion, LanguageModel } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
-import { chatTemplateField, modelField, samplingFields } from '../fields-of-models.ts'
-import { openModel } from '../open-model.ts'
+import { adapterField, chatTemplateField, modelField, samplingFields } from '../fields-of-models.ts'
+import { modelOptions, openModel } from '../open-model.ts'
 import { printable } from '../terminal-text.ts'
 import type { World } from '../world.ts'
 import { completions } from './generate.ts'
@@ -13,6 +13,7 @@ const config = z.object({
   model: modelField,
   system: z.string().optional().describe('a system message to start with'),
   ...samplingFields,
+  adapter: adapterField,
   chat_template: chatTemplateField,
 })
 
@@ -31,7 +32,7 @@ export const chat = defineCommand({
   ],
   config,
   async run(config, world) {
-    const model = await openModel(config.model, world, { chatTemplate: config.chat_template })
+    const model = await openModel(config.model, world, modelOptions(config))
     if (model.tokenizer.chatTemplate === undefined)
       throw new PlumblineError('NO_CHAT_TEMPLATE', `${config.model} has no chat template.`, {
         hint: 'Pass one with --chat-template, or use plumb generate.',

@@ -33,7 +33,7 @@ export const env = defineCommand({
 
 /** ONNX Runtime as the engine finds it. Loads the native library: whether that works is what a bug report must say. */
 function runtimeFacts() {
-  const engineRequire = createRequire(createRequire(import.meta.url).resolve('@plumbline/engine'))
+  const engineRequire = createRequire(import.meta.resolve('@plumbline/engine'))
   try {
     const { version: onnxruntime } = engineRequire('onnxruntime-node/package.json') as { version: string }
     const runtime = engineRequire('onnxruntime-node') as { listSupportedBackends(): { name: string }[] }

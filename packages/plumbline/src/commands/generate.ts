@@ -3,14 +3,15 @@ import type { Completion, LanguageModel, TokenEvent } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import {
+  adapterField,
   chatTemplateField,
   modelField,
   samplingFields,
   type TextOrMessages,
   textOrMessages,
 } from '../fields-of-models.ts'
-import { readJsonLines } from '../json-lines.ts'
-import { openModel } from '../open-model.ts'
+import { dataName, readJsonLines } from '../json-lines.ts'
+import { modelOptions, openModel } from '../open-model.ts'
 import { printable } from '../terminal-text.ts'
 import type { World } from '../world.ts'
 
@@ -22,6 +23,7 @@ const config = z.object({
   num_generations: z.number().int().min(1).max(1000).default(1).describe('answers for each prompt'),
   batch_size: z.number().int().min(1).max(1024).default(16).describe('answers written at the same time, at most'),
   parse_special: z.boolean().default(false).describe('read special tokens in prompts as such, as transformers does'),
+  adapter: adapterField,
   chat_template: chatTemplateField,
 })
 
@@ -44,9 +46,12 @@ export const generate = defineCommand({
   ],
   config,
   async run(config, world) {
-    const prompts = await readPrompts(config, world)
-    const model = await openModel(config.model, world, { chatTemplate: config.chat_template })
+    const { prompts, lines } = await readPrompts(config, world)
+    const model = await openModel(config.model, world, modelOptions(config))
     const promptIds = prompts.map((prompt) => encodePrompt(model, prompt, config.parse_special))
+    const nameOf = (index: number) => (lines ? `${dataName(config.data!)}:${lines[index]}: the prompt` : 'the prompt')
+    const { checkPromptLengths } = await import('@plumbline/models')
+    checkPromptLengths(promptIds, config.max_new_tokens, model.config.maxPositions, nameOf)
     const total = prompts.length * config.num_generations
     const isStreamed = total === 1 && !world.json
     const progress = isStreamed ? undefined : world.progress('generate', total, { unit: 'rows' })
@@ -62,7 +67,11 @@ export const generate = defineCommand({
   },
 })
 
-async function readPrompts({ prompt, data }: Config, world: World): Promise<TextOrMessages[]> {
+/** The prompts, and the lines of the file that they stand in. */
+async function readPrompts(
+  { prompt, data }: Config,
+  world: World,
+): Promise<{ prompts: TextOrMessages[]; lines?: number[] }> {
   if ((prompt === undefined) === (data === undefined))
     throw new PlumblineError(
       'PROMPT_MISSING',
@@ -71,10 +80,14 @@ async function readPrompts({ prompt, data }: Config, world: World): Promise<Text
         hint: 'Give either --prompt "some text" or --data prompts.jsonl.',
       },
     )
-  if (prompt !== undefined) return [prompt]
-  const rows: TextOrMessages[] = []
-  for await (const { row } of readJsonLines(data!, z.object({ prompt: textOrMessages }), world)) rows.push(row.prompt)
-  return rows
+  if (prompt !== undefined) return { prompts: [prompt] }
+  const prompts: TextOrMessages[] = []
+  const lines: number[] = []
+  for await (const { line, row } of readJsonLines(data!, z.object({ prompt: textOrMessages }), world)) {
+    prompts.push(row.prompt)
+    lines.push(line)
+  }
+  return { prompts, lines }
 }
 
 export function encodePrompt({ tokenizer }: LanguageModel, prompt: TextOrMessages, parseSpecial: boolean): number[] {
@@ -95,7 +108,7 @@ export async function* completions(
 ): AsyncGenerator<Completion> {
   const { createDecoder, createTextStream, generate, checkPromptLengths } = await import('@plumbline/models')
   checkPromptLengths(promptIds, config.max_new_tokens, model.maxPositions)
-  const longest = Math.max(...promptIds.map(({ length }) => length))
+  const longest = promptIds.reduce((most, { length }) => Math.max(most, length), 0)
   const length = Math.min(model.maxPositions, longest + config.max_new_tokens)
   const slotBytes = model.layers * 2 * model.keyValueHeads * model.headSize * length * 4
   const slots = Math.min(

@@ -2,14 +2,29 @@ import { PlumblineError } from '@plumbline/contracts'
 import type { LanguageModel, PromptCompletion } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
-import { chatTemplateField, modelField, type TextOrMessages, textOrMessages } from '../fields-of-models.ts'
-import { readJsonLines } from '../json-lines.ts'
-import { openModel } from '../open-model.ts'
+import {
+  adapterField,
+  chatTemplateField,
+  modelField,
+  type TextOrMessages,
+  textOrMessages,
+} from '../fields-of-models.ts'
+import { dataName, readJsonLines } from '../json-lines.ts'
+import { modelOptions, openModel } from '../open-model.ts'
 import type { World } from '../world.ts'
 import { encodePrompt } from './generate.ts'
 
 const row = z.object({ prompt: textOrMessages, completion: textOrMessages })
 type Row = z.infer<typeof row>
+
+const config = z.object({
+  model: modelField,
+  data: z.string().describe('JSON lines with the columns "prompt" and "completion": text or messages; - for stdin'),
+  reward_model: z.string().optional().describe('a sequence-classification model with one label'),
+  parse_special: z.boolean().default(false).describe('read special tokens in texts as such, as transformers does'),
+  adapter: adapterField,
+  chat_template: chatTemplateField,
+})
 
 export const score = defineCommand({
   name: 'score',
@@ -23,28 +38,24 @@ export const score = defineCommand({
       does: 'with the score of a reward model',
     },
   ],
-  config: z.object({
-    model: modelField,
-    data: z.string().describe('JSON lines with the columns "prompt" and "completion": text or messages; - for stdin'),
-    reward_model: z.string().optional().describe('a sequence-classification model with one label'),
-    parse_special: z.boolean().default(false).describe('read special tokens in texts as such, as transformers does'),
-    chat_template: chatTemplateField,
-  }),
+  config,
   async run(config, world) {
     const rows: Row[] = []
     const lines: number[] = []
     for await (const { line, row: value } of readJsonLines(config.data, row, world)) {
-      checkKinds(value, `${config.data}:${line}`)
+      checkKinds(value, `${dataName(config.data)}:${line}`)
       rows.push(value)
       lines.push(line)
     }
-    const model = await openModel(config.model, world, { chatTemplate: config.chat_template })
-    const encoded = await encodeRows(model, rows, config.parse_special)
-    const logprobs = await scoreRows(model, encoded, world)
-    const rewards =
+    const nameOf = (index: number) => `${dataName(config.data)}:${lines[index]}`
+    // Everything that can be wrong is looked at before the long part.
+    const scoreRows = await openScorer(config, rows, nameOf, world)
+    const rewardRows =
       config.reward_model === undefined
         ? undefined
-        : await rewardRows(config.reward_model, rows, config.parse_special, world)
+        : await openRewardScorer(config.reward_model, config, rows, nameOf, world)
+    const { encoded, logprobs } = await scoreRows()
+    const rewards = await rewardRows?.()
     encoded.forEach(({ promptIds, completionIds }, i) => {
       const sum = logprobs[i].reduce((total, logprob) => total + logprob, 0)
       const reward = rewards && { reward: rewards[i] }
@@ -82,37 +93,55 @@ async function encodeRows(
   const { encodeChatCompletion } = await import('@plumbline/models')
   return rows.map(({ prompt, completion }) => {
     if (typeof prompt !== 'string' && typeof completion !== 'string')
-      return encodeChatCompletion(model.tokenizer, prompt, completion)
+      return encodeChatCompletion(model.tokenizer, prompt, completion, { parseSpecial })
     const completionIds = model.tokenizer.encode(completion as string, { parseSpecial, addSpecialTokens: false })
     return { promptIds: encodePrompt(model, prompt as TextOrMessages, parseSpecial), completionIds }
   })
 }
 
+type ScoreConfig = z.output<typeof config>
+type NameOf = (index: number) => string
+
+/** Opens the model and checks the rows; what comes back does the work. */
+async function openScorer(config: ScoreConfig, rows: readonly Row[], nameOf: NameOf, world: World) {
+  const { checkScorable, createScorer } = await import('@plumbline/models')
+  const model = await openModel(config.model, world, modelOptions(config))
+  const encoded = await encodeRows(model, rows, config.parse_special)
+  checkScorable(model.config, encoded, nameOf)
+  const scorer = await createScorer(model.config, model.parameters)
+  return async () => {
+    const logprobs = await inChunks('score', encoded, world, (chunk) => scorer.logprobs(chunk))
+    await scorer.dispose()
+    return { encoded, logprobs }
+  }
+}
+
+async function openRewardScorer(
+  name: string,
+  config: ScoreConfig,
+  rows: readonly Row[],
+  nameOf: NameOf,
+  world: World,
+): Promise<() => Promise<number[]>> {
+  const { checkSequenceLengths, createRewardScorer } = await import('@plumbline/models')
+  const model = await openModel(name, world)
+  const encoded = await encodeRows(model, rows, config.parse_special)
+  const sequences = encoded.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds])
+  checkSequenceLengths(
+    model.config,
+    sequences.map(({ length }) => length),
+    nameOf,
+  )
+  const scorer = await createRewardScorer(model.config, model.parameters)
+  return async () => {
+    const rewards = await inChunks('reward', sequences, world, (chunk) => scorer.rewards(chunk))
+    await scorer.dispose()
+    return rewards
+  }
+}
+
 /** Rows whose scores are asked for at once: often enough to show progress and to be stopped. */
 const CHUNK_ROWS = 64
-
-async function scoreRows(
-  { config, parameters }: LanguageModel,
-  rows: readonly PromptCompletion[],
-  world: World,
-): Promise<Float32Array[]> {
-  const { createScorer } = await import('@plumbline/models')
-  const scorer = await createScorer(config, parameters)
-  const scored = await inChunks('score', rows, world, (chunk) => scorer.logprobs(chunk))
-  await scorer.dispose()
-  return scored
-}
-
-async function rewardRows(name: string, rows: readonly Row[], parseSpecial: boolean, world: World): Promise<number[]> {
-  const { createRewardScorer } = await import('@plumbline/models')
-  const model = await openModel(name, world)
-  const encoded = await encodeRows(model, rows, parseSpecial)
-  const scorer = await createRewardScorer(model.config, model.parameters)
-  const sequences = encoded.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds])
-  const rewards = await inChunks('reward', sequences, world, (chunk) => scorer.rewards(chunk))
-  await scorer.dispose()
-  return rewards
-}
 
 async function inChunks<In, Out>(
   title: string,

@@ -1,0 +1,114 @@
+/**
+ * LoRA: low-rank adapters beside frozen weights (Hu et al. 2021, arXiv 2106.09685). Names, shapes and initial values are
+ * those of PEFT, so that its adapters fit.
+ */
+import { PlumblineError } from '@plumbline/contracts'
+import type { Tensor } from './graph.ts'
+import { dropout } from './ops/dropout.ts'
+import { add } from './ops/elementwise.ts'
+import { matmul } from './ops/matmul.ts'
+import { createParameter, elementCount, type Parameter, type ParameterMap } from './parameter.ts'
+import type { Random } from './random.ts'
+import { formatShape } from './shape.ts'
+
+/** A linear layer that gets an adapter. */
+export interface LoraModule {
+  readonly name: string
+  readonly inFeatures: number
+  readonly outFeatures: number
+}
+
+/** Strength of the adapter: its product counts alpha / rank. */
+export interface LoraScale {
+  readonly alpha: number
+  readonly rank: number
+}
+
+/** Names of a module's two adapter matrices. */
+export function loraNames(module: string): { a: string; b: string } {
+  return { a: `${module}.lora_A.weight`, b: `${module}.lora_B.weight` }
+}
+
+/**
+ * Adapters for the modules: A [rank, in] uniform in ±1/√in (Kaiming with a = √5), B [out, rank] zeros, so that training
+ * starts at the base model. Each module has its own random stream: another module more changes none of the others.
+ */
+export function createLoraParameters(
+  modules: readonly LoraModule[],
+  { rank, random }: { rank: number; random: Random },
+): ParameterMap {
+  if (!Number.isInteger(rank) || rank < 1)
+    throw new PlumblineError('INVALID_VALUE', `LoRA: the rank is ${rank}, not a positive integer.`)
+  const parameters = modules.flatMap(({ name, inFeatures, outFeatures }) => {
+    const names = loraNames(name)
+    const a = createParameter(names.a, [rank, inFeatures])
+    const stream = random.fork(names.a)
+    const bound = 1 / Math.sqrt(inFeatures)
+    for (let i = 0; i < a.data.length; i++) a.data[i] = (2 * stream.uniform() - 1) * bound
+    return [a, createParameter(names.b, [outFeatures, rank])]
+  })
+  return new Map(parameters.map((parameter) => [parameter.name, parameter]))
+}
+
+export interface LoraLinearOptions extends LoraScale {
+  /** Dropout of the adapter's input, for training: seed is a uint32 scalar, salt another number for each module. */
+  readonly dropout?: { readonly rate: number; readonly seed: Tensor; readonly salt: number }
+}
+
+/** base + (alpha / rank) · dropout(x)·Aᵀ·Bᵀ: x [..., in], base [..., out], A [rank, in], B [out, rank] → [..., out]. */
+export function loraLinear(
+  x: Tensor,
+  base: Tensor,
+  a: Tensor,
+  b: Tensor,
+  { alpha, rank, dropout: drop }: LoraLinearOptions,
+): Tensor {
+  if (a.shape[0] !== rank || b.shape[1] !== rank)
+    throw new PlumblineError(
+      'SHAPE_MISMATCH',
+      `LoRA: A ${formatShape(a.shape)} and B ${formatShape(b.shape)} are not of rank ${rank}.`,
+    )
+  const input = drop ? dropout(x, drop.seed, { rate: drop.rate, salt: drop.salt }) : x
+  const low = matmul(input, a, { transposeB: true }) // [..., rank]
+  return add(base, matmul(low, b, { transposeB: true, alpha: alpha / rank }))
+}
+
+type Matrix = Pick<Parameter, 'shape'> & { readonly data: Float32Array }
+
+export interface MergeOptions extends LoraScale {
+  /** The weight is [in, out], as GPT-2's Conv1D has it; else [out, in]. */
+  readonly isTransposed?: boolean
+}
+
+/** Adds (alpha / rank) · B·A to a base weight in place, after which the adapter is not needed. */
+export function mergeLora(weight: Matrix, a: Matrix, b: Matrix, options: MergeOptions): void {
+  const { alpha, rank, isTransposed = false } = options
+  const [outFeatures, inFeatures] = isTransposed ? weight.shape.toReversed() : weight.shape
+  checkMatrices(weight, [
+    [weight, isTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures]],
+    [a, [rank, inFeatures]],
+    [b, [outFeatures, rank]],
+  ])
+  const row = new Float64Array(inFeatures)
+  for (let o = 0; o < outFeatures; o++) {
+    row.fill(0)
+    for (let r = 0; r < rank; r++) {
+      const factor = (alpha / rank) * b.data[o * rank + r]
+      for (let i = 0; i < inFeatures; i++) row[i] += factor * a.data[r * inFeatures + i]
+    }
+    for (let i = 0; i < inFeatures; i++) weight.data[isTransposed ? i * outFeatures + o : o * inFeatures + i] += row[i]
+  }
+}
+
+function checkMatrices(weight: Matrix, wanted: readonly [Matrix, readonly number[]][]): void {
+  for (const [{ shape, data }, expected] of wanted)
+    if (
+      shape.length !== 2 ||
+      shape.some((size, axis) => size !== expected[axis]) ||
+      data.length !== elementCount(expected)
+    )
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `LoRA: a matrix of ${formatShape(shape)} where ${formatShape(weight.shape)} wants ${formatShape(expected)}.`,
+      )
+}
