@@ -1,16 +1,5 @@
 /** Our side of training: the mean next-token cross entropy over all positions and the gradients of all weights. */
-import {
-  addGradients,
-  type ComputePool,
-  compile,
-  createParameter,
-  type GradientMap,
-  gradients,
-  mul,
-  neg,
-  sum,
-  zeroGradients,
-} from '@plumbline/engine'
+import { type ComputePool, compileGradients, type GradientMap, mul, neg, sum } from '@plumbline/engine'
 import { buildForward, completionFeeds, type LanguageModel, targetLogprobs } from '@plumbline/models'
 
 export interface Training {
@@ -36,42 +25,28 @@ export async function createTraining(
   const forward = buildForward(config)
   const weights = forward.graph.input('weights', 'float32', ['M'])
   const loss = neg(sum(mul(targetLogprobs(forward), weights)))
-  const wrt = [...forward.graph.parameters.values()]
-  const wrtGradients = gradients(loss, wrt)
-  const outputs = Object.fromEntries(wrt.map(({ id }, i) => [id, wrtGradients[i]!]))
-  const program = await compile<string>(forward.graph, { loss, ...outputs })
-  const buffers = () => Object.fromEntries(wrt.map(({ id, shape }) => [id, createParameter(id, shape as number[])]))
-  const into = buffers()
-  const part = asMap(into)
-  const total = microBatch < batch ? asMap(buffers()) : part
+  const program = await compileGradients(loss, parameters, { pool, accumulates: microBatch < batch })
   const fixed = Object.fromEntries(parameters)
 
-  async function run(ids: readonly (readonly number[])[], targets: number): Promise<number> {
-    const rows = ids.map((row) => ({ promptIds: row.slice(0, 1), completionIds: row.slice(1) }))
-    const feeds = completionFeeds(config, rows)
-    const shape = feeds.targets.shape
-    const mean = { data: new Float32Array(shape[0]).fill(1 / targets), shape }
-    const values = await program.run({ ...fixed, ...feeds, weights: mean }, into)
-    return values.loss.data[0] as number
-  }
-
   return {
-    gradients: total,
+    gradients: program.gradients,
     async forwardBackward(ids) {
       const targets = ids.reduce((count, row) => count + row.length - 1, 0)
-      if (total === part) return run(ids, targets)
-      zeroGradients(total, pool)
-      let loss = 0
-      for (let row = 0; row < ids.length; row += microBatch) {
-        loss += await run(ids.slice(row, row + microBatch), targets)
-        addGradients(total, part, pool)
+      let total = 0
+      for (let start = 0; start < ids.length; start += microBatch) {
+        const rows = ids.slice(start, start + microBatch)
+        const feeds = completionFeeds(
+          config,
+          rows.map((row) => ({ promptIds: row.slice(0, 1), completionIds: row.slice(1) })),
+        )
+        const [count] = feeds.targets.shape
+        const mean = { data: new Float32Array(count).fill(1 / targets), shape: [count] }
+        const all = { ...fixed, ...feeds, weights: mean }
+        const { loss } = await (start === 0 ? program.run(all) : program.accumulate(all))
+        total += loss.data[0] as number
       }
-      return loss
+      return total
     },
     dispose: () => program.dispose(),
   }
-}
-
-function asMap(parameters: Readonly<Record<string, ReturnType<typeof createParameter>>>): GradientMap {
-  return new Map(Object.entries(parameters).map(([name, { data }]) => [name, data]))
 }
