@@ -2,6 +2,8 @@ import { PlumblineError } from '@plumbline/contracts'
 import { gradients } from './autodiff.ts'
 import type { Tensor } from './graph.ts'
 import { add } from './ops/elementwise.ts'
+import { scatterAddRows } from './ops/indexing.ts'
+import { type MatmulAttributes, matmul, matmulAdd } from './ops/matmul.ts'
 import type { ComputePool } from './optim/compute-pool.ts'
 import { zeroGradients } from './optim/gradients.ts'
 import { createParameter, type ParameterMap } from './parameter.ts'
@@ -60,7 +62,7 @@ export async function compileGradients<Outputs extends string = never>(
     const buffer = createParameter(name, shape)
     // The sum so far is read and written in one buffer: no second set of gradients in memory.
     const before = `accumulated.${name}`
-    all[`gradient.${name}`] = accumulates ? add(gradient, graph.input(before, 'float32', shape)) : gradient
+    all[`gradient.${name}`] = accumulates ? addTo(gradient, graph.input(before, 'float32', shape)) : gradient
     buffers[`gradient.${name}`] = buffer
     if (accumulates) soFar[before] = buffer
     sums.set(name, buffer.data)
@@ -84,4 +86,20 @@ export async function compileGradients<Outputs extends string = never>(
     },
     dispose: () => program.dispose(),
   }
+}
+
+/**
+ * before + gradient. Where the gradient is a product of matrices, it is added in the product itself; where rows are
+ * scattered into such a product (a tied embedding), they are scattered into the sum.
+ */
+function addTo(gradient: Tensor, before: Tensor): Tensor {
+  if (!gradient.producer) return add(gradient, before)
+  const { op, inputs, attributes } = gradient.producer
+  if (op === scatterAddRows.definition && inputs.length === 3) {
+    const [ids, updates, base] = inputs
+    return scatterAddRows(ids, updates, addTo(base, before), attributes as { rows: number })
+  }
+  if (op !== matmul.definition || inputs.some(({ shape }) => shape.length !== 2)) return add(gradient, before)
+  const [a, b] = inputs
+  return matmulAdd(a, b, before, attributes as MatmulAttributes)
 }
