@@ -59,9 +59,11 @@ function batchFeeds(
 
 test('gradients over micro-batches are those of the whole batch', async () => {
   const { config, parameters } = await loadTiny()
-  const program = await compileGradients(meanLoss(buildForward(config)), parameters, { pool })
-  const { loss: wholeLoss } = await program.run(batchFeeds(config, parameters, rows))
-  const whole = new Map([...program.gradients].map(([name, data]) => [name, data.slice()]))
+  const single = await compileGradients(meanLoss(buildForward(config)), parameters, { pool })
+  const { loss: wholeLoss } = await single.run(batchFeeds(config, parameters, rows))
+  await expect(single.accumulate(batchFeeds(config, parameters, rows))).rejects.toThrow(/one batch a step/)
+  const whole = single.gradients
+  const program = await compileGradients(meanLoss(buildForward(config)), parameters, { pool, accumulates: true })
   const first = await program.run(batchFeeds(config, parameters, rows.slice(0, 1)))
   const second = await program.accumulate(batchFeeds(config, parameters, rows.slice(1, 3)))
   const third = await program.accumulate(batchFeeds(config, parameters, rows.slice(3)))

@@ -39,6 +39,7 @@ export { matmul } from './ops/matmul.ts'
 export { layerNorm, logSoftmax, rmsNorm, softmax } from './ops/normalization.ts'
 export { padRows, unpadRows } from './ops/ragged.ts'
 export { ops } from './ops/table.ts'
+export { tokenLogprobs } from './ops/token-logprobs.ts'
 export {
   type Adamw,
   type AdamwOptions,

@@ -2,13 +2,12 @@ import { PlumblineError } from '@plumbline/contracts'
 import {
   embedding,
   type Graph,
-  logSoftmax,
   matmul,
   multiplyDims,
   type ParameterMap,
-  pick,
   reshape,
   type Tensor,
+  tokenLogprobs,
 } from '@plumbline/engine'
 import {
   type Attend,
@@ -137,7 +136,7 @@ function withHead(model: ModelGraph, config: ModelConfig, hidden: Tensor, headWe
 export function targetLogprobs(forward: Forward): Tensor {
   const rows = forward.graph.input('rows', 'int32', ['M'])
   const targets = forward.graph.input('targets', 'int32', ['M'])
-  return pick(logSoftmax(forward.logitsAt(rows)), targets)
+  return tokenLogprobs(forward.logitsAt(rows), targets)
 }
 
 /** Rows [M] of hidden states [B, T, D], flattened, or [N, D] → [M, D]. */

@@ -110,6 +110,29 @@ export const placeLast: Op<[like: Tensor, ids: Tensor, values: Tensor]> = define
   gradient: ({ inputs: [, ids], outputGradient }) => [undefined, undefined, pick(outputGradient, ids)],
 })
 
-function lastAxis(emit: Emitter, name: string): string {
+/** base [..., V] with values [...] added at ids [...]. */
+export const addLast: Op<[base: Tensor, ids: Tensor, values: Tensor]> = defineOp({
+  name: 'addLast',
+  infer: ([base, ids, values]) => {
+    for (const { shape } of [ids, values])
+      if (!sameShape(base.shape.slice(0, -1), shape))
+        throw new PlumblineError(
+          'SHAPE_MISMATCH',
+          `addLast: ${formatShape(shape)} does not index ${formatShape(base.shape)}.`,
+        )
+    return { type: base.type, shape: base.shape }
+  },
+  lower: (emit, [base, ids, values], { inputs }) => {
+    const attributes = { axis: inputs[0].shape.length - 1, reduction: 'add' }
+    return emit.node('ScatterElements', [base, lastAxis(emit, ids), lastAxis(emit, values)], attributes)
+  },
+  gradient: ({ inputs: [, ids], outputGradient, needs }) => [
+    needs(0) ? outputGradient : undefined,
+    undefined,
+    needs(2) ? pick(outputGradient, ids) : undefined,
+  ],
+})
+
+export function lastAxis(emit: Emitter, name: string): string {
   return emit.node('Unsqueeze', [name, emit.ints([-1])])
 }

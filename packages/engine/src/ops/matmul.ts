@@ -1,7 +1,7 @@
 /** Matrix products: nearly all of the arithmetic of a language model. */
 import { PlumblineError } from '@plumbline/contracts'
 import { defineOp, type Op, type Tensor } from '../graph.ts'
-import { type Dim, formatShape, multiplyDims, type Shape, sameShape } from '../shape.ts'
+import { type Dim, formatShape, multiplyDims, type Shape, sameShape, type TensorType } from '../shape.ts'
 import { reshape } from './layout.ts'
 
 export interface MatmulAttributes {
@@ -67,6 +67,25 @@ export const matmul: Op<[a: Tensor, b: Tensor], MatmulAttributes> = defineOp({
       needs(1) ? gradientOfB(isShared ? rows(dy) : dy, isShared ? rows(a) : a, attributes) : undefined,
     ]
   },
+})
+
+/**
+ * alpha · A·B + C for matrices, where C may be the buffer that the result goes to: a weight's gradient is added to
+ * those before it while it is computed. Gradients stop here.
+ */
+export const matmulAdd: Op<[a: Tensor, b: Tensor, c: Tensor], MatmulAttributes> = defineOp({
+  name: 'matmulAdd',
+  infer: ([a, b, c], attributes) => {
+    const product = matmul.definition.infer([a, b], attributes) as TensorType
+    if (a.shape.length !== 2 || b.shape.length !== 2 || !sameShape(product.shape, c.shape))
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `matmulAdd: ${formatShape(a.shape)} × ${formatShape(b.shape)} + ${formatShape(c.shape)}: not matrices that fit.`,
+      )
+    return product
+  },
+  lower: (emit, names, { attributes: { transposeA = false, transposeB = false, alpha = 1 } }) =>
+    emit.node('Gemm', names, { transA: transposeA ? 1 : 0, transB: transposeB ? 1 : 0, alpha: { float: alpha } }),
 })
 
 function gradientOfA(

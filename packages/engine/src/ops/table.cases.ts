@@ -405,6 +405,29 @@ export const cases = {
     differentiable: [0, 1],
     cases: matmulCases,
   },
+  matmulAdd: {
+    reference: ([a, b, c], { transposeA, transposeB, alpha = 1 }, shape) => {
+      const inner = a.shape[transposeA ? 0 : 1]
+      const product = build(shape, ([row, column]) => {
+        const products = Array.from({ length: inner }, (_, k) => {
+          const x = at(a, transposeA ? [k, row] : [row, k])
+          return x * at(b, transposeB ? [column, k] : [k, column])
+        })
+        return alpha * total(products)
+      })
+      return [product[0].map((value, i) => value + c.data[i])]
+    },
+    differentiable: [],
+    cases: [
+      { name: 'a weight', inputs: [float(['T', 3]), float(['T', 4]), float([3, 4])], attributes: { transposeA: true } },
+      { name: 'as it is', inputs: [float(['T', 3]), float([3, 4]), float(['T', 4])] },
+      {
+        name: 'transposed and scaled',
+        inputs: [float(['T', 3]), float([4, 3]), float(['T', 4])],
+        attributes: { transposeB: true, alpha: 0.5 },
+      },
+    ],
+  },
 
   softmax: {
     reference: ([x]) => [rowsOf(x).flatMap(softmaxOf)],
@@ -581,6 +604,28 @@ export const cases = {
         sizes: standardSizes.slice(0, 2).concat({ B: 3, T: 1 }),
       })),
     ),
+  },
+  addLast: {
+    reference: ([base, chosen, values]) => {
+      const rows = rowsOf(base)
+      chosen.data.forEach((id, i) => {
+        rows[i][id] += values.data[i]
+      })
+      return [rows.flat()]
+    },
+    differentiable: [0, 2],
+    cases: [{ name: 'logits', inputs: [float(['B', 'T', 5]), int(['B', 'T'], ids(5)), float(['B', 'T'])] }],
+  },
+  tokenLogprobs: {
+    reference: ([logits, chosen]) => {
+      const all = rowsOf(logits).map((row) => softmaxOf(row).map(Math.log))
+      return [all.map((row, i) => row[chosen.data[i]]), all.flat()]
+    },
+    differentiable: [0],
+    cases: [
+      { name: 'a batch', inputs: [float(['B', 'T', 5]), int(['B', 'T'], ids(5))] },
+      { name: 'one token known', inputs: [float(['B', 1]), int(['B'], ids(1))] },
+    ],
   },
   padRows: {
     reference: ([x, slots]) => {

@@ -21,11 +21,12 @@ import {
   sub,
   tanh,
 } from './elementwise.ts'
-import { argmax, embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
+import { addLast, argmax, embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
 import { concat, expand, pad, reshape, slice, sum, transpose } from './layout.ts'
-import { matmul } from './matmul.ts'
+import { matmul, matmulAdd } from './matmul.ts'
 import { layerNorm, logSoftmax, rmsNorm, softmax } from './normalization.ts'
 import { padRows, unpadRows } from './ragged.ts'
+import { tokenLogprobs } from './token-logprobs.ts'
 
 export const ops = {
   add,
@@ -46,6 +47,7 @@ export const ops = {
   log,
   logSoftmax,
   matmul,
+  matmulAdd,
   maximum,
   minimum,
   mul,
@@ -53,6 +55,8 @@ export const ops = {
   pad,
   pick,
   placeLast,
+  addLast,
+  tokenLogprobs,
   reshape,
   rmsNorm,
   rope,

@@ -1,0 +1,78 @@
+/** npm run bench -- <bench> [--json] [--only figure,figure] [--runs N] */
+import { parseArgs } from 'node:util'
+import { nearest, PlumblineError } from '@plumbline/contracts'
+import type { Bench } from './bench.ts'
+import { engine } from './engine.ts'
+import { type Figure, type FigureLine, figureLine } from './figure.ts'
+import { formatTable } from './report.ts'
+
+const benches: readonly Bench[] = [engine]
+
+const log = (text: string) => process.stderr.write(`${text}\n`)
+
+async function main(args: readonly string[]): Promise<void> {
+  const { name, json, wanted, runs } = readCommandLine(args)
+  if (name === undefined) {
+    process.stdout.write(listBenches())
+    return
+  }
+  const bench = find('bench', name, benches)
+  for (const figure of wanted ?? []) find('figure', figure, bench.figures)
+  const rows: [Figure, FigureLine][] = []
+  const record: Parameters<Bench['run']>[1] = (figure, measurement) => {
+    const line = figureLine(figure, measurement)
+    rows.push([figure, line])
+    if (json) process.stdout.write(`${JSON.stringify(line)}\n`)
+    else log(`  ${figure.title}: ${line.ours} ${line.unit}${line.ratio === null ? '' : `, ratio ${line.ratio}`}`)
+  }
+  await bench.run(wanted && new Set(wanted), record, { runs, log })
+  if (!json) process.stdout.write(`${formatTable(rows)}\n`)
+}
+
+function readCommandLine(args: readonly string[]) {
+  const { values, positionals } = parsed(args)
+  if (positionals.length > 1)
+    throw new PlumblineError('USAGE_BENCH', `One bench at a time, not ${positionals.join(' and ')}.`)
+  const runs = values.runs === undefined ? undefined : Number(values.runs)
+  if (runs !== undefined && !(Number.isInteger(runs) && runs >= 1))
+    throw new PlumblineError('USAGE_RUNS', `--runs ${values.runs} is not a whole number above 0.`)
+  return { name: positionals[0], json: values.json ?? false, wanted: values.only?.split(','), runs }
+}
+
+function parsed(args: readonly string[]) {
+  const options = { json: { type: 'boolean' }, only: { type: 'string' }, runs: { type: 'string' } } as const
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true })
+  } catch (cause) {
+    throw new PlumblineError('USAGE_FLAG', (cause as Error).message, {
+      hint: 'npm run bench says what there is.',
+      cause,
+    })
+  }
+}
+
+function find<T extends { readonly name: string }>(what: string, name: string, among: readonly T[]): T {
+  const names = among.map((one) => one.name)
+  const found = among.find((one) => one.name === name)
+  if (found) return found
+  const meant = nearest(name, names)
+  throw new PlumblineError('USAGE_UNKNOWN', `There is no ${what} ${name}.`, {
+    hint: meant ? `Did you mean ${meant}?` : `There are: ${names.join(', ')}.`,
+  })
+}
+
+function listBenches(): string {
+  const lines = benches.flatMap(({ name, summary, figures }) => [
+    `${name}: ${summary}`,
+    ...figures.map((figure) => `  ${figure.name.padEnd(32)}${figure.title}, ${figure.unit}`),
+  ])
+  return `npm run bench -- <bench> [--json] [--only figure,figure] [--runs N]\n\n${lines.join('\n')}\n`
+}
+
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  if (!(error instanceof PlumblineError)) throw error
+  log(`error[${error.code}]: ${error.message}${error.hint ? `\nhint: ${error.hint}` : ''}`)
+  process.exitCode = 1
+}
