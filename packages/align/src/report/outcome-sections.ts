@@ -114,7 +114,7 @@ function changeChart(changes: readonly Change[], kind: PromptKind): Markup {
       html`<tr><th scope="row">${stageFacts[from].short} → ${stageFacts[to].short}</th><td class="num">${n}</td><td class="num">${only_from}</td><td class="num">${only_to}</td><td class="num">${pValue(p_value)}</td></tr>`,
   )
   const word = kindFacts[kind].unwanted
-  return html`<figure class="card"><figcaption><h3>${kindFacts[kind].claim}</h3></figcaption>${chart}<table class="small"><caption class="hidden">Paired counts</caption><thead><tr><th scope="col">Stages</th><th scope="col" class="num">n</th><th scope="col" class="num">${word}<br>before only</th><th scope="col" class="num">${word}<br>after only</th><th scope="col" class="num">McNemar’s<br>p</th></tr></thead><tbody>${tests}</tbody></table></figure>`
+  return html`<figure class="card"><figcaption><h3>${kindFacts[kind].claim}</h3></figcaption>${chart}<table class="small"><caption>Prompts ${word} at one of the two stages only</caption><thead><tr><th scope="col">Stages</th><th scope="col" class="num">n</th><th scope="col" class="num">before</th><th scope="col" class="num">after</th><th scope="col" class="num">McNemar’s p</th></tr></thead><tbody>${tests}</tbody></table></figure>`
 }
 
 /** What changed between stages on the same prompts; nothing where nothing was compared. */
