@@ -49,7 +49,7 @@ section{margin-top:44px;scroll-margin-top:12px}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px 18px;min-width:0}
 figcaption p,.about,.note,.card>p.about{color:var(--muted);font-size:14px}
 figcaption{margin-bottom:10px}
-.about{max-width:75ch;margin-bottom:14px}
+.about{max-width:90ch;margin-bottom:14px}
 .note{margin-top:8px;font-size:13px}
 .lead{max-width:85ch;margin-top:14px}
 small{color:var(--muted);font-size:12.5px;font-weight:400}
