@@ -105,7 +105,7 @@ th:last-child,td:last-child{padding-right:0}
 .rate{font-weight:600}
 .mini{display:block;width:100%;height:8px;margin-top:4px}
 .mini .track{fill:var(--grid)}.mini .bar{fill:var(--c)}.mini .faint{opacity:.35}
-.pairs th{width:36%;color:var(--muted);padding-right:14px}
+.pairs th{width:41%;color:var(--muted);padding-right:10px}
 .pairs th small{display:block}
 .pairs tr:first-child>*{border-top:0}
 .hash{color:var(--muted);font-size:12px}
