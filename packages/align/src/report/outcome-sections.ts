@@ -114,7 +114,7 @@ function changeChart(changes: readonly Change[], kind: PromptKind): Markup {
       html`<tr><th scope="row">${stageFacts[from].short} → ${stageFacts[to].short}</th><td class="num">${n}</td><td class="num">${only_from}</td><td class="num">${only_to}</td><td class="num">${pValue(p_value)}</td></tr>`,
   )
   const word = kindFacts[kind].unwanted
-  return html`<figure class="card"><figcaption><h3>${kindFacts[kind].claim}</h3></figcaption>${chart}<table class="small"><caption class="hidden">Paired counts</caption><thead><tr><th scope="col">Stages</th><th scope="col" class="num">n</th><th scope="col" class="num">${word}<br>before only</th><th scope="col" class="num">${word}<br>after only</th><th scope="col" class="num">McNemar’s<br>p</th></tr></thead><tbody>${tests}</tbody></table></figure>`
+  return html`<figure class="card"><figcaption><h3>${kindFacts[kind].claim}</h3></figcaption>${chart}<table class="small"><caption>Prompts ${word === 'complied' ? 'complied with' : word} at one of the two stages only</caption><thead><tr><th scope="col">Stages</th><th scope="col" class="num">n</th><th scope="col" class="num">before</th><th scope="col" class="num">after</th><th scope="col" class="num">McNemar’s p</th></tr></thead><tbody>${tests}</tbody></table></figure>`
 }
 
 /** What changed between stages on the same prompts; nothing where nothing was compared. */
@@ -126,5 +126,5 @@ export function changesSection(report: AlignReport): Markup | undefined {
     }))
     .filter(({ changes }) => changes.length > 0)
   if (groups.length === 0) return undefined
-  return html`<section id="changes" aria-labelledby="changes-h"><h2 id="changes-h">What changed, prompt by prompt</h2><p class="about">The same prompts before and after. An interval that reaches “no change” shows nothing.</p><div class="hero">${groups.map(({ kind, changes }) => changeChart(changes, kind))}</div></section>`
+  return html`<section id="changes" aria-labelledby="changes-h"><h2 id="changes-h">What changed, prompt by prompt</h2><p class="about">The same prompts before and after. An interval that reaches “no change” shows nothing. Hollow: corrected for the error of the grader.</p><div class="hero">${groups.map(({ kind, changes }) => changeChart(changes, kind))}</div></section>`
 }

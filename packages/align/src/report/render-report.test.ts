@@ -13,7 +13,7 @@ function withText(text: string): AlignReport {
     if (value === null || typeof value !== 'object') return value
     return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, replace(inner, name)]))
   }
-  return alignReportSchema.parse({ ...(replace(exampleReport) as object), environment: { [text]: text } })
+  return alignReportSchema.parse({ ...(replace(exampleReport) as object), environment: { [`name ${text}`]: text } })
 }
 const fixed = new Set(['format', 'created_at', 'stage', 'kind', 'measure', 'from', 'to', 'positive', 'label'])
 

@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { AlignReport } from '@plumbline/contracts'
+import axe from 'axe-core'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { renderReport } from './render-report.ts'
@@ -13,7 +13,6 @@ const found = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/googl
   existsSync(path),
 )
 const why = found === undefined ? ' (skipped: no chromium is installed)' : ''
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
 interface Violation {
   readonly id: string
@@ -89,7 +88,7 @@ describe.skipIf(found === undefined)(`the report in a browser${why}`, () => {
           await openAll(page)
           expect(complaints).toEqual([])
           expect(await tooWide(page)).toBe(0)
-          await page.evaluate(axe)
+          await page.evaluate(axe.source)
           const violations: Violation[] = await page.evaluate('axe.run().then((result) => result.violations)')
           expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`)).toEqual([])
           await page.close()

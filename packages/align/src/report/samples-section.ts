@@ -15,7 +15,7 @@ const longestText = 20_000
 const labelsOf = ({ answers }: Sample) => stages.flatMap((stage) => answers[stage]?.label ?? [])
 
 /** Whether the stages were graded differently. */
-export const isChanged = (sample: Sample): boolean => new Set(labelsOf(sample)).size > 1
+const isChanged = (sample: Sample): boolean => new Set(labelsOf(sample)).size > 1
 
 function text(value: string): Markup {
   // By code points, so that no character is cut in two.

@@ -49,7 +49,7 @@ section{margin-top:44px;scroll-margin-top:12px}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px 18px;min-width:0}
 figcaption p,.about,.note,.card>p.about{color:var(--muted);font-size:14px}
 figcaption{margin-bottom:10px}
-.about{max-width:75ch;margin-bottom:14px}
+.about{max-width:90ch;margin-bottom:14px}
 .note{margin-top:8px;font-size:13px}
 .lead{max-width:85ch;margin-top:14px}
 small{color:var(--muted);font-size:12.5px;font-weight:400}
@@ -68,7 +68,7 @@ small{color:var(--muted);font-size:12.5px;font-weight:400}
 .warnings h2{font-size:16px;color:var(--warn);margin:0 0 4px}
 .warnings ul{padding-left:20px;font-size:15px;display:grid;gap:3px;overflow-wrap:anywhere}
 .hero{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:16px;margin-top:22px}
-.hero .card{display:grid;grid-template-rows:subgrid;grid-row:span 3;row-gap:0}
+.hero .card{display:grid;grid-template-columns:minmax(0,1fr);grid-template-rows:subgrid;grid-row:span 3;row-gap:0}
 .hero .chart{max-width:440px}
 .goal-state{font-size:13.5px;margin-top:8px;padding-top:8px;border-top:1px solid var(--line);color:var(--muted);min-height:50px}
 .goal-state.met{color:var(--good)}.goal-state.missed{color:var(--bad)}
@@ -95,16 +95,17 @@ tbody th{font-weight:500}
 th:last-child,td:last-child{padding-right:0}
 .num{overflow-wrap:normal;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .small{font-size:13px;margin-top:8px}
+.small caption{font-weight:400;color:var(--muted);padding-bottom:2px}
 .small th{white-space:nowrap}
 .small th,.small td{padding-top:4px;padding-bottom:4px}
 .categories{table-layout:fixed}
-.categories th:first-child{width:28%}
+.categories th:first-child{width:31%;font-size:13.5px}
 .categories caption{font-size:16px}
 .categories td small,.categories th small{display:block}
 .rate{font-weight:600}
 .mini{display:block;width:100%;height:8px;margin-top:4px}
 .mini .track{fill:var(--grid)}.mini .bar{fill:var(--c)}.mini .faint{opacity:.35}
-.pairs th{width:36%;color:var(--muted);padding-right:14px}
+.pairs th{width:41%;color:var(--muted);padding-right:10px}
 .pairs th small{display:block}
 .pairs tr:first-child>*{border-top:0}
 .hash{color:var(--muted);font-size:12px}

@@ -290,7 +290,7 @@ export const exampleReport: AlignReport = {
     change('harmful', 'base', 'ppo', [-0.817, -0.9, -0.7], [60, 49, 0], 1e-10),
     change('sensitive', 'base', 'sft', [0.133, 0.045, 0.22], [60, 1, 9], 0.021),
     change('sensitive', 'sft', 'ppo', [-0.033, -0.1, 0.034], [60, 4, 2], 0.69),
-    change('sensitive', 'base', 'ppo', [0.1, 0.02, 0.19], [60, 1, 7], 0.07),
+    change('sensitive', 'base', 'ppo', [0.1, 0.02, 0.19], [60, 0, 6], 0.031),
     change('plain', 'base', 'sft', [0, -0.03, 0.03], [60, 0, 0], 1),
     change('plain', 'sft', 'ppo', [0.017, -0.02, 0.06], [60, 0, 1], 1),
     change('plain', 'base', 'ppo', [0.017, -0.02, 0.06], [60, 0, 1], 1),
