@@ -19,12 +19,11 @@ import {
   createRandom,
   div,
   type Feeds,
-  logSoftmax,
   matmul,
   type ParameterMap,
-  pick,
   reshape,
   scale,
+  tokenLogprobs,
   type Value,
 } from '@plumbline/engine'
 import {
@@ -204,7 +203,7 @@ function policyOutputs(forward: Forward, { temperature }: PpoConfig, { config }:
   const { graph, model } = forward
   const rows = graph.input('rows', 'int32', ['M'])
   const logits = div(forward.logitsAt(rows), graph.constant(temperature))
-  const logprobs = pick(logSoftmax(logits), graph.input('targets', 'int32', ['M']))
+  const logprobs = tokenLogprobs(logits, graph.input('targets', 'int32', ['M']))
   const weight = model.parameter(VALUE_HEAD.weight, [1, config.hiddenSize])
   const product = matmul(rowsOf(forward.hidden, rows), weight, { transposeB: true })
   const values = add(reshape(product, { shape: ['M'] }), model.parameter(VALUE_HEAD.bias, [1]))
@@ -383,6 +382,8 @@ async function createUpdate(
   })
   const program = await compileGradients(add(policyLoss.loss, scale(valueLoss.loss, config.vf_coef)), parameters, {
     pool,
+    // How long answers get is not known before they are sampled.
+    accumulates: true,
     outputs: {
       policyLoss: policyLoss.loss,
       valueLoss: valueLoss.loss,

@@ -94,7 +94,14 @@ export async function trainReward(
   })
   const optimizer = createOptimizer(parameters, pool, config, plan.length)
   const { loss, metrics } = rewardGraph(model, {}, config)
-  const program = await compileGradients(loss, parameters, { pool, outputs: metrics })
+  const parts = (batch: readonly number[]) =>
+    microBatches(
+      batch.map((index) => train[index]),
+      sizeOf,
+      config.micro_batch_tokens,
+    )
+  const accumulates = plan.some((batch) => parts(batch).length > 1)
+  const program = await compileGradients(loss, parameters, { pool, outputs: metrics, accumulates })
   const weights = Object.fromEntries(parameters)
   const evaluate = evaluation.length > 0 ? await createEvaluator(model, evaluation, config, weights) : undefined
   const state = await restoreTraining(run, parameters, optimizer.adamw, emptyTotals)
@@ -103,7 +110,7 @@ export async function trainReward(
     await stopIfAsked(signal, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => train[index])
     const sums = { loss: 0, accuracy: 0, margin: 0, meanReward: 0 }
-    for (const [i, part] of microBatches(batch, sizeOf, config.micro_batch_tokens).entries()) {
+    for (const [i, part] of parts(plan[state.step]).entries()) {
       const feeds = { ...weights, ...pairFeeds(model, part, batch.length) }
       addTo(sums, scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))))
     }

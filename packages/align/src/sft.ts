@@ -6,7 +6,7 @@
  * The mean is over all target tokens of an optimizer step, so neither micro-batches nor lengths change its meaning.
  */
 import { PlumblineError } from '@plumbline/contracts'
-import { compile, compileGradients, createRandom, type Feeds, logSoftmax, mul, pick, sum } from '@plumbline/engine'
+import { compile, compileGradients, createRandom, type Feeds, mul, sum, tokenLogprobs } from '@plumbline/engine'
 import {
   type BuildOptions,
   buildRaggedForward,
@@ -69,7 +69,14 @@ export async function trainSft(
   const trainable = makeTrainable(model, config, random)
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
   const { loss, metrics } = sftGraph(model, trainable.build)
-  const program = await compileGradients(loss, trainable.parameters, { pool, outputs: metrics })
+  const parts = (batch: readonly number[]) =>
+    microBatches(
+      batch.map((index) => train[index]),
+      ({ ids }) => ids.length,
+      config.micro_batch_tokens,
+    )
+  const accumulates = plan.some((batch) => parts(batch).length > 1)
+  const program = await compileGradients(loss, trainable.parameters, { pool, outputs: metrics, accumulates })
   const evaluate = evaluation && (await createEvaluator(model, trainable, evaluation, config))
   const state = await restoreTraining(run, trainable.parameters, optimizer.adamw, emptyTotals)
 
@@ -77,7 +84,7 @@ export async function trainSft(
   for (; state.step < plan.length; ) {
     await stopIfAsked(signal, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
     const batch = plan[state.step]
-    const step = await trainStep(batch.map((index) => train[index]))
+    const step = await trainStep(parts(batch))
     checkFinite('loss', step.loss, state.step, batch)
     const { gradNorm, learningRate } = optimizer.step(state.step, program.gradients)
     addTo(state.totals, { ...step, gradNorm, steps: 1 })
@@ -108,10 +115,10 @@ export async function trainSft(
   return { trainable, steps: plan.length, ...(evalLoss !== undefined && { evalLoss }) }
 
   /** Gradients of one optimizer step, over its micro-batches. */
-  async function trainStep(rows: readonly TargetSequence[]) {
-    const targets = rows.reduce((count, row) => count + row.targets.length, 0)
+  async function trainStep(micro: readonly (readonly TargetSequence[])[]) {
+    const targets = micro.flat().reduce((count, row) => count + row.targets.length, 0)
     const sums = { loss: 0, accuracy: 0, entropy: 0 }
-    for (const [i, part] of microBatches(rows, ({ ids }) => ids.length, config.micro_batch_tokens).entries()) {
+    for (const [i, part] of micro.entries()) {
       const feeds = { ...trainable.feeds(state.step), ...sftFeeds(model, part, targets) }
       const values = await (i === 0 ? program.run(feeds) : program.accumulate(feeds))
       addTo(sums, scalars(values))
@@ -158,7 +165,7 @@ function sftGraph({ config }: LanguageModel, build: BuildOptions) {
   const logits = logitsAt(graph.input('rows', 'int32', ['M']))
   return {
     graph,
-    loss: sftLoss(pick(logSoftmax(logits), targets), { weights }),
+    loss: sftLoss(tokenLogprobs(logits, targets), { weights }),
     metrics: {
       accuracy: tokenAccuracy(logits, { targets, weights }),
       entropy: sum(mul(entropyFromLogits(logits), weights)),
