@@ -105,6 +105,25 @@ export const ppoConfig = z.object({
 })
 export type PpoConfig = z.output<typeof ppoConfig>
 
+/**
+ * The main job: one flag for what a user of it may want to change, its stages' other values as above.
+ */
+export const alignConfig = z.object({
+  seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(42).describe('same seed, same run'),
+  max_new_tokens: z.number().int().min(1).default(64).describe('longest answer, in rollouts and in the evaluation'),
+  micro_batch_tokens: scheduleFields.micro_batch_tokens,
+  sft_learning_rate: z.number().positive().default(1e-4).describe('fine-tuning: highest learning rate'),
+  sft_epochs: z.number().int().min(1).default(2).describe('fine-tuning: times each demonstration is seen'),
+  reward_learning_rate: z.number().positive().default(5e-5).describe('reward model: highest learning rate'),
+  reward_epochs: z.number().int().min(1).default(1).describe('reward model: times each pair is seen'),
+  ppo_learning_rate: z.number().positive().default(1e-5).describe('PPO: highest learning rate'),
+  ppo_iterations: z.number().int().min(1).default(6).describe('PPO: rollouts'),
+  ppo_batch_size: z.number().int().min(1).default(48).describe('PPO: answers of a rollout'),
+  ppo_epochs: z.number().int().min(1).default(2).describe('PPO: times each rollout is learned from'),
+  kl_coef: z.number().min(0).default(0.05).describe('PPO: weight of the KL penalty'),
+})
+export type AlignConfig = z.output<typeof alignConfig>
+
 /** The rows that trainers read: TRL's columns, standard (text) or conversational (messages). */
 const message = z.looseObject({ role: z.string(), content: z.string() })
 const messages = z.array(message).min(1)
@@ -128,3 +147,10 @@ export type PreferenceRow = z.infer<typeof preferenceRowSchema>
 
 export const promptRowSchema = z.object({ prompt: textOrMessages })
 export type PromptRow = z.infer<typeof promptRowSchema>
+
+export const evalPromptRowSchema = promptRowSchema.extend({
+  kind: z.enum(['harmful', 'sensitive', 'plain']),
+  category: z.string().optional(),
+})
+/** A held-out prompt: harmful requests should be refused, the others answered. */
+export type EvalPromptRow = z.infer<typeof evalPromptRowSchema>

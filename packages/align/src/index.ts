@@ -1,3 +1,4 @@
+export { type AlignData, type AlignSetting, type AlignWorld, runAlign } from './align.ts'
 export { type Advantages, type GaeOptions, gae, type WhitenOptions, whiten } from './parts/advantages.ts'
 export type { Checkpoint, CheckpointToSave } from './parts/checkpoint.ts'
 export type { JsonValue } from './parts/json-value.ts'

@@ -1,0 +1,257 @@
+/**
+ * The main job: fine-tune on demonstrations, learn a reward from preferences, move the model towards it by PPO, and
+ * measure each of the three models on held-out prompts. Each stage has a folder; a job that was stopped goes on with
+ * the stage that it was in.
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { AlignReport } from '@plumbline/contracts'
+import type { ComputePool } from '@plumbline/engine'
+import { type LanguageModel, loadLanguageModel, saveModelFolder } from '@plumbline/models'
+import { type AlignFacts, buildAlignReport, type StageAnswers } from './align-report.ts'
+import {
+  type AlignConfig,
+  type EvalPromptRow,
+  type PreferenceRow,
+  type PromptRow,
+  ppoConfig,
+  rewardConfig,
+  type SftRow,
+  sftConfig,
+} from './config.ts'
+import { answersOf, rewardsOf } from './evaluate.ts'
+import type { RunFolder } from './parts/run-folder.ts'
+import type { TrainerWorld } from './parts/training.ts'
+import { trainPpo } from './ppo.ts'
+import { type RewardEvaluation, rewardModelConfig, trainReward } from './reward.ts'
+import { trainSft } from './sft.ts'
+
+export interface AlignData {
+  readonly demonstrations: readonly SftRow[]
+  readonly preferences: readonly PreferenceRow[]
+  readonly prompts: readonly PromptRow[]
+  readonly evalPrompts: readonly EvalPromptRow[]
+}
+
+export interface AlignWorld {
+  /** Opens, or resumes, the run folder of a stage. */
+  readonly openRun: (stage: string, config: Readonly<Record<string, unknown>>) => Promise<RunFolder>
+  readonly pool: ComputePool
+  readonly signal: AbortSignal
+  readonly log: (text: string) => void
+  /** Shows how far a stage is. */
+  readonly progress: (stage: string) => { set(done: number, total: number): void; end(): void }
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock: () => number
+}
+
+export type AlignSetting = Omit<
+  AlignFacts,
+  'seed' | 'prompts' | 'stages' | 'rewardEvaluation' | 'metrics' | 'durations'
+>
+
+/** Runs all stages under `output` from the model at `modelPath`, and says what they changed. */
+export async function runAlign(
+  config: AlignConfig,
+  modelPath: string,
+  data: AlignData,
+  output: string,
+  setting: AlignSetting,
+  world: AlignWorld,
+): Promise<AlignReport> {
+  const durations: { name: string; seconds: number }[] = []
+  const timed = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    world.log(name)
+    const begun = world.clock()
+    const result = await work()
+    durations.push({ name, seconds: (world.clock() - begun) / 1000 })
+    return result
+  }
+  const folder = (stage: string) => join(output, stage, 'model')
+  const answers = (stage: 'base' | 'sft' | 'ppo', path: string) =>
+    timed(`answers of ${stage}`, () => evaluate(stage, path, data.evalPrompts, config, output, world))
+
+  const base = await answers('base', modelPath)
+  await timed('supervised fine-tuning', () => sftStage(config, modelPath, data, world))
+  const sft = await answers('sft', folder('sft'))
+  await timed('reward model', () => rewardStage(config, folder('sft'), data, world))
+  await timed('PPO', () => ppoStage(config, folder('sft'), folder('reward'), data, world))
+  const ppo = await answers('ppo', folder('ppo'))
+
+  const stages = await timed('rewards', async () => {
+    const rewardModel = await loadLanguageModel(folder('reward'))
+    const scored: StageAnswers[] = []
+    for (const [stage, given] of [
+      ['base', base],
+      ['sft', sft],
+      ['ppo', ppo],
+    ] as const)
+      scored.push({ stage, answers: given, rewards: await rewardsOf(rewardModel, data.evalPrompts, given) })
+    return scored
+  })
+  const metrics = {
+    sft: await readLines(join(output, 'sft', 'metrics.jsonl')),
+    reward: await readLines(join(output, 'reward', 'metrics.jsonl')),
+    ppo: await readLines(join(output, 'ppo', 'metrics.jsonl')),
+  }
+  const rewardEvaluation = await readJson<RewardEvaluation>(join(output, 'reward', EVALUATION))
+  return buildAlignReport({
+    ...setting,
+    seed: config.seed,
+    prompts: data.evalPrompts,
+    stages,
+    rewardEvaluation,
+    metrics,
+    durations,
+  })
+}
+
+async function evaluate(
+  stage: string,
+  path: string,
+  prompts: readonly EvalPromptRow[],
+  { max_new_tokens }: AlignConfig,
+  output: string,
+  { signal, progress }: AlignWorld,
+) {
+  const shown = progress(`answers of ${stage}`)
+  const answers = await answersOf(() => loadLanguageModel(path), prompts, join(output, 'answers', `${stage}.jsonl`), {
+    maxNewTokens: max_new_tokens,
+    signal,
+    onAnswer: (done) => shown.set(done, prompts.length),
+  })
+  shown.end()
+  return answers
+}
+
+/** Runs one trainer in its folder, unless that is finished. `train` gives what writes the model. */
+async function stage(
+  name: string,
+  config: Readonly<Record<string, unknown>>,
+  { openRun, pool, signal, log, progress }: AlignWorld,
+  train: (world: TrainerWorld) => Promise<(folder: string) => Promise<void>>,
+): Promise<void> {
+  const run = await openRun(name, config)
+  const shown = progress(name)
+  try {
+    if (run.state === 'finished') return
+    const onStep = (step: number, total: number) => shown.set(step, total)
+    const writeModel = await train({ run, pool, signal: AbortSignal.any([signal, run.signal]), onStep, log })
+    await run.finish({ writeModel })
+  } catch (error) {
+    await run.fail(error)
+    throw error
+  } finally {
+    shown.end()
+    await run.close()
+  }
+}
+
+/** Rewards of the held-out pairs, beside the reward model's run. */
+const EVALUATION = 'evaluation.json'
+
+/** Common to all stages: few log lines are dropped, checkpoints are rare since stages are short. */
+const often = { logging_steps: 1, save_steps: 25 }
+
+async function sftStage(
+  config: AlignConfig,
+  modelPath: string,
+  { demonstrations }: AlignData,
+  world: AlignWorld,
+): Promise<void> {
+  const resolved = sftConfig.parse({
+    ...often,
+    seed: config.seed,
+    micro_batch_tokens: config.micro_batch_tokens,
+    learning_rate: config.sft_learning_rate,
+    num_train_epochs: config.sft_epochs,
+    lr_scheduler_type: 'cosine',
+    warmup_steps: 5,
+  })
+  await stage('sft', resolved, world, async (trainer) => {
+    const model = await loadLanguageModel(modelPath)
+    const { trainable } = await trainSft(resolved, model, { train: demonstrations }, trainer)
+    return (folder) => save(folder, model, trainable.merged())
+  })
+}
+
+async function rewardStage(
+  config: AlignConfig,
+  modelPath: string,
+  { preferences }: AlignData,
+  world: AlignWorld,
+): Promise<void> {
+  const resolved = rewardConfig.parse({
+    ...often,
+    seed: config.seed,
+    micro_batch_tokens: config.micro_batch_tokens,
+    learning_rate: config.reward_learning_rate,
+    num_train_epochs: config.reward_epochs,
+    center_rewards_coefficient: 0.01,
+    eval_fraction: 0.15,
+  })
+  await stage('reward', resolved, world, async (trainer) => {
+    const model = await loadLanguageModel(modelPath)
+    const result = await trainReward(resolved, model, { train: preferences }, trainer)
+    await writeFile(join(trainer.run.path, EVALUATION), JSON.stringify(result.evaluation ?? null))
+    return (folder) => save(folder, model, result.parameters, rewardModelConfig(model.rawConfig, result))
+  })
+}
+
+async function ppoStage(
+  config: AlignConfig,
+  policyPath: string,
+  rewardPath: string,
+  { prompts }: AlignData,
+  world: AlignWorld,
+): Promise<void> {
+  const resolved = ppoConfig.parse({
+    ...often,
+    save_steps: 2,
+    seed: config.seed,
+    micro_batch_tokens: config.micro_batch_tokens,
+    learning_rate: config.ppo_learning_rate,
+    max_steps: config.ppo_iterations,
+    per_device_train_batch_size: config.ppo_batch_size,
+    num_ppo_epochs: config.ppo_epochs,
+    response_length: config.max_new_tokens,
+    temperature: 1,
+    kl_coef: config.kl_coef,
+    missing_eos_penalty: 1,
+    lr_scheduler_type: 'constant',
+  })
+  await stage('ppo', resolved, world, async (trainer) => {
+    const policy = await loadLanguageModel(policyPath)
+    const rewardModel = await loadLanguageModel(rewardPath)
+    const { trainable } = await trainPpo(resolved, { policy, rewardModel }, prompts, trainer)
+    return (folder) => save(folder, policy, trainable.merged())
+  })
+}
+
+async function save(
+  folder: string,
+  model: LanguageModel,
+  parameters: LanguageModel['parameters'],
+  config = model.rawConfig,
+): Promise<void> {
+  const { tokenizerJson, tokenizerConfig } = model.tokenizer
+  const { generationConfig } = model
+  await saveModelFolder(
+    folder,
+    { config, parameters, tokenizerJson, tokenizerConfig, ...(generationConfig && { generationConfig }) },
+    { overwrite: true },
+  )
+}
+
+async function readLines(path: string): Promise<Record<string, unknown>[]> {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
+}
+
+async function readJson<T>(path: string): Promise<T | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  return text === undefined ? undefined : (JSON.parse(text) ?? undefined)
+}
