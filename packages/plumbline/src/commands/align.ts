@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto'
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { availableParallelism, cpus, totalmem } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import {
+  alignConfig,
+  evalPromptRowSchema,
+  preferenceRowSchema,
+  promptRowSchema,
+  sftRowSchema,
+} from '@plumbline/align/config'
+import type { AlignReport } from '@plumbline/contracts'
+import { stringify } from 'yaml'
+import { z } from 'zod'
+import { defineCommand } from '../command.ts'
+import { saveResolvedConfig } from '../config-file.ts'
+import { modelField } from '../fields-of-models.ts'
+import { pullShown } from '../open-model.ts'
+import { readRows } from '../run-training.ts'
+import { version } from '../version.ts'
+import type { World } from '../world.ts'
+
+const config = z.object({
+  model: modelField,
+  output: z.string().min(1).default('runs/align').describe('the folder of all stages and the report'),
+  demonstrations: z.string().optional().describe('JSON lines for fine-tuning; the example set by default'),
+  preferences: z.string().optional().describe('JSON lines with pairs for the reward model'),
+  prompts: z.string().optional().describe('JSON lines with prompts for PPO'),
+  eval_prompts: z.string().optional().describe('held-out prompts with "kind": harmful, sensitive or plain'),
+  ...alignConfig.shape,
+})
+type Config = z.output<typeof config>
+
+export const align = defineCommand({
+  name: 'align',
+  summary: 'fine-tuning, reward model, PPO, and a report of what changed',
+  description:
+    'Runs all stages with the example set, or with files of yours. A job that was stopped goes on where it was when the same command is given again.',
+  examples: [
+    { line: 'plumb align', does: 'the main job with the example set' },
+    {
+      line: 'plumb align --demonstrations d.jsonl --preferences p.jsonl --prompts q.jsonl --eval-prompts e.jsonl --output runs/mine',
+      does: 'the same with your own data',
+    },
+  ],
+  config,
+  async run(config, world) {
+    const report = await alignAndReport(config, world)
+    const path = join(resolve(world.cwd, config.output), 'report.html')
+    if (world.json) world.emit({ report: path, outcomes: report.outcomes, changes: report.changes })
+    else world.stdout.write(`\n${world.color.bold('report')}  ${path}\n`)
+  },
+})
+
+const exampleFile = (name: string) => fileURLToPath(new URL(`../../../../examples/refusals/${name}`, import.meta.url))
+
+async function alignAndReport(config: Config, world: World): Promise<AlignReport> {
+  const output = resolve(world.cwd, config.output)
+  const files = {
+    demonstrations: config.demonstrations ?? exampleFile('demonstrations.jsonl'),
+    preferences: config.preferences ?? exampleFile('preferences.jsonl'),
+    prompts: config.prompts ?? exampleFile('prompts.jsonl'),
+    eval_prompts: config.eval_prompts ?? exampleFile('prompts.jsonl'),
+  }
+  const split = { split: z.enum(['train', 'eval']).optional() }
+  const prompts = await readRows(files.prompts, promptRowSchema.extend(split), world)
+  const evalPrompts = await readRows(files.eval_prompts, evalPromptRowSchema.extend(split), world)
+  const data = {
+    demonstrations: await readRows(files.demonstrations, sftRowSchema, world),
+    preferences: await readRows(files.preferences, preferenceRowSchema, world),
+    prompts: prompts.filter((row) => row.split !== 'eval'),
+    evalPrompts: evalPrompts.filter((row) => row.split !== 'train'),
+  }
+  const { path } = await pullShown(config.model, world)
+  const [{ openRunFolder, renderReport, runAlign }, { createComputePool }] = await Promise.all([
+    import('@plumbline/align'),
+    import('@plumbline/engine'),
+  ])
+  const pool = createComputePool()
+  try {
+    const report = await runAlign(config, path, data, output, await setting(config, files, data, world), {
+      openRun: (stage, resolved) =>
+        openRunFolder(join(output, stage), {
+          command: stage,
+          config: resolved,
+          resume: true,
+          now: world.now,
+          version,
+          writeConfig: (folder) => saveResolvedConfig(folder, stage, resolved),
+          keep: 1,
+          warn: () => {},
+        }),
+      pool,
+      signal: world.signal,
+      log: world.log.info,
+      progress: (stage) => shownProgress(stage, world),
+      clock: () => performance.now(),
+    })
+    await writeReplacing(join(output, 'report.json'), `${JSON.stringify(report, null, 2)}\n`)
+    await writeReplacing(join(output, 'report.html'), renderReport(report))
+    return report
+  } finally {
+    pool.dispose()
+  }
+}
+
+/** A bar that appears with its first step: only then is its length known. */
+function shownProgress(stage: string, world: World) {
+  let progress: ReturnType<World['progress']> | undefined
+  return {
+    set(done: number, total: number) {
+      progress ??= world.progress(stage, total, { unit: 'steps' })
+      progress.set(done)
+    },
+    end: () => progress?.end(),
+  }
+}
+
+async function setting(
+  config: Config,
+  files: Record<string, string>,
+  data: Record<string, readonly unknown[]>,
+  world: World,
+) {
+  const roles = {
+    demonstrations: 'demonstrations',
+    preferences: 'preferences',
+    prompts: 'prompts',
+    eval_prompts: 'evalPrompts',
+  }
+  const used = Object.entries(files).map(async ([role, path]) => ({
+    role,
+    name: path.slice(path.lastIndexOf('/') + 1),
+    n: data[roles[role as keyof typeof roles]].length,
+    sha256: createHash('sha256')
+      .update(await readFile(resolve(world.cwd, path)))
+      .digest('hex'),
+  }))
+  return {
+    model: config.model,
+    created_at: new Date(world.now()).toISOString(),
+    hardware: {
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cores: availableParallelism(),
+      memory_gb: Math.round(totalmem() / 1e8) / 10,
+      accelerator: null,
+    },
+    data: await Promise.all(used),
+    label_agreement: null,
+    config: stringify(config),
+    commands: [{ purpose: 'This report', command: `plumb align --seed ${config.seed}` }],
+    environment: { plumbline: version, node: process.versions.node },
+  }
+}
+
+async function writeReplacing(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.draft`, text)
+  await rename(`${path}.draft`, path)
+}
