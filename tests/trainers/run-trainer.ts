@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { openRunFolder, type TrainerWorld } from '@plumbline/align'
 import { PlumblineError } from '@plumbline/contracts'
 import { createComputePool, type ParameterMap } from '@plumbline/engine'
+import type { LanguageModel } from '@plumbline/models'
 
 const pool = createComputePool({ threads: 1 })
 
@@ -12,7 +13,8 @@ export interface RunOptions {
   readonly resume?: boolean
   /** Interrupts after this step. */
   readonly stopAfter?: number
-  readonly onStep?: (step: number) => void
+  /** Makes a weight infinite after this step: see `poisoned`. */
+  readonly poisonAfter?: number
   readonly availableBytes?: number
 }
 
@@ -31,7 +33,7 @@ export async function runInFolder<Result>(
   command: string,
   config: Record<string, unknown>,
   train: (world: TrainerWorld) => Promise<Result>,
-  { resume = false, stopAfter, onStep = () => {}, availableBytes = Number.POSITIVE_INFINITY }: RunOptions = {},
+  { resume = false, stopAfter, availableBytes = Number.POSITIVE_INFINITY }: RunOptions = {},
 ): Promise<TrainerRun<Result>> {
   const said: string[] = []
   const stop = new AbortController()
@@ -59,7 +61,6 @@ export async function runInFolder<Result>(
       log: (text) => said.push(text),
       onStep(step) {
         steps++
-        onStep(step)
         if (step === stopAfter) interrupt()
       },
     })
@@ -72,6 +73,18 @@ export async function runInFolder<Result>(
     await run.close()
   }
   return { result, error, steps, said, metrics: readLines(join(folder, 'metrics.jsonl')) }
+}
+
+/** A world in which a weight becomes infinite after a step. */
+export function poisoned(world: TrainerWorld, { parameters }: LanguageModel, after: number | undefined): TrainerWorld {
+  const [first] = parameters.values()
+  return {
+    ...world,
+    onStep(step, total) {
+      world.onStep(step, total)
+      if (step === after) first.data.fill(Number.POSITIVE_INFINITY)
+    },
+  }
 }
 
 export function readLines(path: string) {

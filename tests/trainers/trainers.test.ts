@@ -1,16 +1,16 @@
 /** What holds for every trainer, on two-layer models. A trainer that align exports and that is not listed here does not compile. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type * as align from '@plumbline/align'
 import { trainPpo, trainReward, trainSft } from '@plumbline/align'
 import { ppoConfig, rewardConfig, sftConfig } from '@plumbline/align/config'
 import type { ParameterMap } from '@plumbline/engine'
-import { loadLanguageModel } from '@plumbline/models'
+import { loadLanguageModel, openSafetensors } from '@plumbline/models'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { hashOf, type RunOptions, runInFolder } from './run-trainer.ts'
-import { type TinyModelOptions, writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
+import { hashOf, poisoned, type RunOptions, runInFolder, type TrainerRun } from './run-trainer.ts'
+import { writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
 
 type TrainerName = keyof {
   [Key in keyof typeof align as Key extends `train${infer Name}` ? Uncapitalize<Name> : never]: true
@@ -34,7 +34,7 @@ interface TrainerCase {
   run(folder: string, changes?: Record<string, unknown>, options?: RunOptions): Promise<CaseRun>
 }
 
-type CaseRun = Omit<Awaited<ReturnType<typeof runInFolder<Trained>>>, never>
+type CaseRun = TrainerRun<Trained>
 
 const base = mkdtempSync(join(tmpdir(), 'plumbline-trainers-'))
 const modelPath = join(base, 'model')
@@ -75,7 +75,12 @@ const trainers = {
         config,
         async (world) => {
           const model = await loadLanguageModel(modelPath)
-          const { trainable } = await trainSft(config, model, { train: demonstrations }, world)
+          const { trainable } = await trainSft(
+            config,
+            model,
+            { train: demonstrations },
+            poisoned(world, model, options?.poisonAfter),
+          )
           return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
         },
         options,
@@ -103,7 +108,12 @@ const trainers = {
         config,
         async (world) => {
           const model = await loadLanguageModel(modelPath)
-          const { parameters } = await trainReward(config, model, { train: pairs }, world)
+          const { parameters } = await trainReward(
+            config,
+            model,
+            { train: pairs },
+            poisoned(world, model, options?.poisonAfter),
+          )
           return { weights: parameters, base: model.parameters }
         },
         options,
@@ -135,7 +145,12 @@ const trainers = {
           const policy = await loadLanguageModel(modelPath)
           const rewardModel = await loadLanguageModel(rewardModelPath)
           const before = hashOf(rewardModel.parameters)
-          const { trainable } = await trainPpo(config, { policy, rewardModel }, prompts, world)
+          const { trainable } = await trainPpo(
+            config,
+            { policy, rewardModel },
+            prompts,
+            poisoned(world, policy, options?.poisonAfter),
+          )
           expect(hashOf(rewardModel.parameters), 'the reward model is frozen').toBe(before)
           return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: policy.parameters }
         },
@@ -165,7 +180,7 @@ async function finishedRun(trainer: TrainerCase, changes?: Record<string, unknow
 const curveOf = (trainer: TrainerCase, metrics: CaseRun['metrics']) =>
   metrics.flatMap((line) => (trainer.curve in line ? [line[trainer.curve]] : []))
 
-describe.each(Object.entries<TrainerCase>(trainers))('%s', (name, trainer) => {
+describe.each(Object.entries<TrainerCase>(trainers))('%s', (_, trainer) => {
   test(`${trainer.curve} ${trainer.direction}`, async () => {
     const { metrics } = await finishedRun(trainer, { max_steps: 20 })
     const curve = curveOf(trainer, metrics)
@@ -215,10 +230,30 @@ describe.each(Object.entries<TrainerCase>(trainers))('%s', (name, trainer) => {
     })
   })
 
-  test('weights that are not finite stop it, with the step and its rows, and no checkpoint has them', async () => {
+  test('a weight that becomes infinite stops it with the step and its rows; the good checkpoint stays', async () => {
     const folder = newFolder()
-    const { error } = await trainer.run(folder, { learning_rate: 1e38, max_grad_norm: 1e30, save_steps: 1 })
-    expect(error).toMatchObject({ code: 'NOT_FINITE' })
+    const { error, steps } = await trainer.run(folder, {}, { poisonAfter: 3 })
+    expect(steps).toBe(3)
+    expect(error).toMatchObject({ code: 'NOT_FINITE', message: expect.stringMatching(/^step 4: .* rows are \d+, \d+/) })
+    expect(error?.hint).toContain('earlier steps are good')
+    expect(await readdir(join(folder, 'checkpoints'))).toEqual(['step-00000002'])
+    expect(JSON.parse(await readFile(join(folder, 'run.json'), 'utf8'))).toMatchObject({ status: 'failed', step: 2 })
+    const resumed = await trainer.run(folder, {}, { resume: true })
+    expect(await traceOf(folder, resumed)).toEqual((await finishedRun(trainer)).trace)
+  })
+
+  test('weights that are not finite never reach a checkpoint', async () => {
+    const folder = newFolder()
+    const changes = { learning_rate: 1e38, max_grad_norm: 1e30, save_steps: 1, warmup_steps: 0 }
+    const { error } = await trainer.run(folder, changes)
+    expect(error?.code).toMatch(/NOT_FINITE|POLICY_RAN_AWAY/)
+    for (const checkpoint of await readdir(join(folder, 'checkpoints')).catch(() => [])) {
+      const file = await openSafetensors(join(folder, 'checkpoints', checkpoint, 'arrays.safetensors'))
+      for (const tensor of file.tensors.keys())
+        if (tensor.startsWith('parameter.'))
+          expect((await file.readTensor(tensor)).data.every(Number.isFinite)).toBe(true)
+      await file.close()
+    }
   })
 
   test.runIf(trainer.hasLora)('LoRA trains the adapter alone', async () => {
@@ -234,6 +269,5 @@ describe.each(Object.entries<TrainerCase>(trainers))('%s', (name, trainer) => {
         key,
       ).toBe(true)
     expect(trace.weights).not.toBe(untouched)
-    expect(name).toBeTruthy()
   })
 })

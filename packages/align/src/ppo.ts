@@ -55,6 +55,7 @@ import {
   addTo,
   checkFinite,
   isDue,
+  notFinite,
   restoreTraining,
   saveTraining,
   scalars,
@@ -141,7 +142,21 @@ export async function trainPpo(
   while (state.step < plan.length) {
     await stopIfAsked(signal, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => prompts[index])
-    const episodes = await rollout.collect(batch, random.fork(`rollout ${state.step}`).uint32(), state.step)
+    const named = { step: state.step, rows: batch.map(({ row }) => row) }
+    const episodes = await rollout
+      .collect(batch, random.fork(`rollout ${state.step}`).uint32(), state.step)
+      .catch((error) =>
+        Promise.reject(
+          error.code === 'LOGITS_NOT_FINITE'
+            ? notFinite('the policy gives scores that are not finite', named, error)
+            : error,
+        ),
+      )
+    checkFinite(
+      'sum of the scores',
+      episodes.reduce((sum, { score }) => sum + score, 0),
+      named,
+    )
     const { lessons, metrics } = credit(episodes, controller.klCoef, config, rewardModel)
     checkRunaway(metrics, config, state.step)
     // Not right after its update: only this rollout has shown that the policy did not run away.

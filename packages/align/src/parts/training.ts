@@ -45,16 +45,17 @@ export interface StepRows {
 }
 
 /** Throws NOT_FINITE, naming the step and its rows. */
-export function checkFinite(what: string, value: number, { step, rows }: StepRows): void {
-  if (Number.isFinite(value)) return
-  const named = rows.slice(0, 8).join(', ')
-  throw new PlumblineError(
-    'NOT_FINITE',
-    `step ${step + 1}: the ${what} is ${value}; its rows are ${named}${rows.length > 8 ? ', …' : ''}.`,
-    {
-      hint: 'Checkpoints of earlier steps are good. Start again with a lower --learning-rate, or look at these rows.',
-    },
-  )
+export function checkFinite(what: string, value: number, step: StepRows): void {
+  if (!Number.isFinite(value)) throw notFinite(`the ${what} is ${value}`, step)
+}
+
+/** The error for a step that cannot go on. */
+export function notFinite(what: string, { step, rows }: StepRows, cause?: unknown): PlumblineError {
+  const named = `${rows.slice(0, 8).join(', ')}${rows.length > 8 ? ', …' : ''}`
+  return new PlumblineError('NOT_FINITE', `step ${step + 1}: ${what}; its rows are ${named}.`, {
+    hint: 'Checkpoints of earlier steps are good. Start again with a lower --learning-rate, or look at these rows.',
+    cause,
+  })
 }
 
 /** How far training is; `Totals` are sums since the last line of metrics. */
