@@ -13,6 +13,7 @@ export interface RunOptions {
   readonly resume?: boolean
   /** Interrupts after this step. */
   readonly stopAfter?: number
+  readonly onStep?: (step: number) => void
   /** Makes a weight infinite after this step: see `poisoned`. */
   readonly poisonAfter?: number
   readonly availableBytes?: number
@@ -33,7 +34,7 @@ export async function runInFolder<Result>(
   command: string,
   config: Record<string, unknown>,
   train: (world: TrainerWorld) => Promise<Result>,
-  { resume = false, stopAfter, availableBytes = Number.POSITIVE_INFINITY }: RunOptions = {},
+  { resume = false, stopAfter, onStep = () => {}, availableBytes = Number.POSITIVE_INFINITY }: RunOptions = {},
 ): Promise<TrainerRun<Result>> {
   const said: string[] = []
   const stop = new AbortController()
@@ -53,18 +54,21 @@ export async function runInFolder<Result>(
   let result: Result | undefined
   let error: PlumblineError | undefined
   try {
-    result = await train({
-      run,
-      pool,
-      signal: stop.signal,
-      availableBytes,
-      log: (text) => said.push(text),
-      onStep(step) {
-        steps++
-        if (step === stopAfter) interrupt()
-      },
-    })
-    await run.finish()
+    if (run.state !== 'finished') {
+      result = await train({
+        run,
+        pool,
+        signal: stop.signal,
+        availableBytes,
+        log: (text) => said.push(text),
+        onStep(step) {
+          steps++
+          onStep(step)
+          if (step === stopAfter) interrupt()
+        },
+      })
+      await run.finish()
+    }
   } catch (thrown) {
     await run.fail(thrown)
     if (!(thrown instanceof PlumblineError)) throw thrown
