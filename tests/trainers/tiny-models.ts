@@ -12,10 +12,11 @@ import {
 const SPECIALS = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
 const ASCII = Array.from({ length: 94 }, (_, i) => String.fromCharCode(0x21 + i))
 /** Byte-level BPE writes the space and the line feed so. */
-const TOKENS = [...SPECIALS, ...ASCII, 'Ġ', 'Ċ']
+const CHARACTERS = [...ASCII, 'Ġ', 'Ċ']
+const END_OF_TURN = 2
 
-/** Ids of the tiny vocabulary. */
-export const tokenIds = { endOfText: 0, endOfTurn: 2, of: (character: string) => TOKENS.indexOf(character) }
+/** Id of a character in the vocabulary of all. */
+export const idOf = (character: string) => SPECIALS.length + CHARACTERS.indexOf(character)
 
 const TEMPLATE = `{% for m in messages %}<|im_start|>{{ m['role'] }}
 {{ m['content'] }}<|im_end|>
@@ -25,7 +26,6 @@ const TEMPLATE = `{% for m in messages %}<|im_start|>{{ m['role'] }}
 const config = {
   model_type: 'llama',
   architectures: ['LlamaForCausalLM'],
-  vocab_size: TOKENS.length,
   hidden_size: 32,
   intermediate_size: 48,
   num_hidden_layers: 2,
@@ -33,7 +33,7 @@ const config = {
   num_key_value_heads: 1,
   max_position_embeddings: 64,
   tie_word_embeddings: true,
-  eos_token_id: tokenIds.endOfTurn,
+  eos_token_id: END_OF_TURN,
 }
 
 export interface TinyModelOptions {
@@ -44,22 +44,23 @@ export interface TinyModelOptions {
   /** Equal to the end token by default, as many models have it. */
   readonly padToken?: string
   readonly config?: Record<string, unknown>
-  /** Text of the first character token, to make another vocabulary. */
-  readonly firstCharacter?: string
+  /** The vocabulary beside the special tokens; ASCII, the space and the line feed by default. */
+  readonly characters?: readonly string[]
   /** Changes the weights before they are written. */
   readonly change?: (parameters: ParameterMap) => void
 }
 
 /** Writes a language model into `path`. */
 export async function writeTinyModel(path: string, options: TinyModelOptions = {}): Promise<string> {
-  const { eosToken = '<|im_end|>', padToken = eosToken, firstCharacter = '!', change } = options
-  const raw = { ...config, ...options.config }
+  const { eosToken = '<|im_end|>', padToken = eosToken, characters = CHARACTERS, change } = options
+  const tokens = [...SPECIALS, ...characters]
+  const raw = { ...config, vocab_size: tokens.length, ...options.config }
   const parameters = randomParameters(raw, options)
   change?.(parameters)
   await saveModelFolder(path, {
     config: raw,
     parameters,
-    tokenizerJson: tokenizerJson([...SPECIALS, firstCharacter, ...TOKENS.slice(SPECIALS.length + 1)]),
+    tokenizerJson: tokenizerJson(tokens),
     tokenizerConfig: { eos_token: eosToken, pad_token: padToken, chat_template: TEMPLATE },
   })
   return path
