@@ -38,6 +38,8 @@ export interface AlignWorld {
   readonly openRun: (stage: string, config: Readonly<Record<string, unknown>>) => Promise<RunFolder>
   readonly pool: ComputePool
   readonly signal: AbortSignal
+  /** Memory that is free now. */
+  readonly availableBytes: () => number
   readonly log: (text: string) => void
   /** Shows how far a stage is. */
   readonly progress: (stage: string) => { set(done: number, total: number): void; end(): void }
@@ -128,7 +130,7 @@ async function evaluate(
 async function stage(
   name: string,
   config: Readonly<Record<string, unknown>>,
-  { openRun, pool, signal, log, progress }: AlignWorld,
+  { openRun, pool, signal, availableBytes, log, progress }: AlignWorld,
   train: (world: TrainerWorld) => Promise<(folder: string) => Promise<void>>,
 ): Promise<void> {
   const run = await openRun(name, config)
@@ -136,7 +138,14 @@ async function stage(
   try {
     if (run.state === 'finished') return
     const onStep = (step: number, total: number) => shown.set(step, total)
-    const writeModel = await train({ run, pool, signal: AbortSignal.any([signal, run.signal]), onStep, log })
+    const writeModel = await train({
+      run,
+      pool,
+      signal: AbortSignal.any([signal, run.signal]),
+      availableBytes: availableBytes(),
+      onStep,
+      log,
+    })
     await run.finish({ writeModel })
   } catch (error) {
     await run.fail(error)

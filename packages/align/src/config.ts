@@ -129,7 +129,26 @@ const message = z.looseObject({ role: z.string(), content: z.string() })
 const messages = z.array(message).min(1)
 const textOrMessages = z.union([z.string(), messages])
 
-export const sftRowSchema = z.object({
+/** The trainers by the columns that they need, the one that needs most first. */
+const columnsByTrainer = [
+  ['plumb reward', ['prompt', 'chosen', 'rejected']],
+  ['plumb sft', ['prompt', 'completion']],
+  ['plumb sft', ['messages']],
+  ['plumb sft', ['text']],
+] as const
+
+/** A next step for rows that a trainer cannot use: the one that they are for. */
+export function trainerHint(columns: readonly string[]): string | undefined {
+  const isPromptAlone = columns.includes('prompt') && !columns.includes('chosen') && !columns.includes('rejected')
+  const found = columnsByTrainer.find(([, needed]) => needed.every((name) => columns.includes(name)))
+  const [trainer, used] = found ?? ['plumb ppo', ['prompt']]
+  if (!found && !isPromptAlone) return undefined
+  const named = used.map((name) => `"${name}"`)
+  return `Rows with ${named.join(', ')} are for ${trainer}.`
+}
+
+// Loose: of a row that does not fit, the other columns tell what it is for.
+export const sftRowSchema = z.looseObject({
   messages: messages.optional(),
   prompt: textOrMessages.optional(),
   completion: textOrMessages.optional(),

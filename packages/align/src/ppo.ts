@@ -40,18 +40,21 @@ import {
 } from '@plumbline/models'
 import type { PpoConfig, PromptRow } from './config.ts'
 import { gae, whiten } from './parts/advantages.ts'
-import { microBatches, planBatches, shuffled } from './parts/batches.ts'
+import { microBatches, planBatches, shuffled, splitEvenly } from './parts/batches.ts'
 import { encodePrompt } from './parts/encode.ts'
 import type { JsonValue } from './parts/json-value.ts'
 import { createKlController } from './parts/kl.ts'
 import { ppoPolicyLoss, ppoValueLoss, ratioVariance } from './parts/losses/ppo.ts'
 import { entropyFromLogits } from './parts/losses/token-metrics.ts'
+import { checkMemory, numbersIn } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import { shapeScores, tokenRewards } from './parts/token-rewards.ts'
 import { makeTrainable, type Trainable } from './parts/trainable.ts'
 import {
   addTo,
+  checkFinite,
   isDue,
+  notFinite,
   restoreTraining,
   saveTraining,
   scalars,
@@ -69,10 +72,15 @@ export interface PpoResult {
   readonly iterations: number
 }
 
-/** One sampled answer and all that is known of it. Numbers by token of the completion. */
-interface Episode {
+/** A prompt as tokens, and where it stands in the data, from 1. */
+interface EncodedPrompt {
   readonly prompt: PromptRow['prompt']
   readonly promptIds: readonly number[]
+  readonly row: number
+}
+
+/** One sampled answer and all that is known of it. Numbers by token of the completion. */
+interface Episode extends EncodedPrompt {
   readonly completionIds: readonly number[]
   readonly text: string
   readonly hasEos: boolean
@@ -90,7 +98,7 @@ interface Lesson extends Episode {
 
 const VALUE_HEAD = { weight: 'value_head.weight', bias: 'value_head.bias' }
 
-/** Trains the policy in place (or an adapter on it). Throws POLICY_RAN_AWAY, TOKENIZER_MISMATCH, NOT_FINITE. */
+/** Trains the policy in place (or an adapter on it). Throws POLICY_RAN_AWAY, TOKENIZER_MISMATCH, NOT_FINITE, MEMORY_SHORT. */
 export async function trainPpo(
   config: PpoConfig,
   { policy, rewardModel }: PpoModels,
@@ -100,11 +108,23 @@ export async function trainPpo(
   const { run, pool, signal } = world
   checkSameTokenizer(policy, rewardModel)
   const random = createRandom(config.seed)
-  const prompts = rows.map(({ prompt }, i) => ({ prompt, promptIds: encodePrompt(policy.tokenizer, prompt, i + 1) }))
+  const prompts = encodePrompts(config, { policy, rewardModel }, rows, world)
   const reference = frozenCopy(policy.parameters)
   const referenceHash = hashOf(reference)
   const trainable = makeTrainable(policy, config, random)
   const parameters = withValueHead(trainable.parameters, policy)
+  checkMemory(
+    {
+      config: policy.config,
+      parameters: numbersIn(policy.parameters),
+      trainable: numbersIn(parameters),
+      // The reference, the reward model, and the weights that the decoder packs.
+      copies: 3,
+      microBatchTokens: config.micro_batch_tokens,
+      longestRow: Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length,
+    },
+    world.availableBytes,
+  )
   const plan = planIterations(prompts.length, config, random)
   const optimizer = createOptimizer(
     parameters,
@@ -117,12 +137,30 @@ export async function trainPpo(
   const state = await restoreTraining(run, parameters, optimizer.adamw, () => ({ klCoef: config.kl_coef, updates: 0 }))
   const controller = createKlController(klOptions(config), { klCoef: state.totals.klCoef })
 
+  const firstStep = state.step
   while (state.step < plan.length) {
     await stopIfAsked(signal, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => prompts[index])
-    const episodes = await rollout.collect(batch, random.fork(`rollout ${state.step}`).uint32(), state.step)
+    const named = { step: state.step, rows: batch.map(({ row }) => row) }
+    const episodes = await rollout
+      .collect(batch, random.fork(`rollout ${state.step}`).uint32(), state.step)
+      .catch((error) =>
+        Promise.reject(
+          error.code === 'LOGITS_NOT_FINITE'
+            ? notFinite('the policy gives scores that are not finite', named, error)
+            : error,
+        ),
+      )
+    checkFinite(
+      'sum of the scores',
+      episodes.reduce((sum, { score }) => sum + score, 0),
+      named,
+    )
     const { lessons, metrics } = credit(episodes, controller.klCoef, config, rewardModel)
     checkRunaway(metrics, config, state.step)
+    // Not right after its update: only this rollout has shown that the policy did not run away.
+    if (state.step > firstStep && isDue(state.step, config.save_steps))
+      await saveTraining(run, parameters, optimizer.adamw, state)
     const learned = await update.learn(lessons, random.fork(`update ${state.step}`), state, optimizer)
     controller.update(metrics['objective/kl'], episodes.length)
     state.totals.klCoef = controller.klCoef
@@ -143,7 +181,7 @@ export async function trainPpo(
       })
     if (isLast || isDue(state.step, config.logging_steps * 5))
       run.logSamples(state.step, episodes.slice(0, 8).map(sample))
-    if (isLast || isDue(state.step, config.save_steps)) await saveTraining(run, parameters, optimizer.adamw, state)
+    if (isLast) await saveTraining(run, parameters, optimizer.adamw, state)
     world.onStep(state.step, plan.length)
   }
   if (hashOf(reference) !== referenceHash)
@@ -153,6 +191,31 @@ export async function trainPpo(
     )
   await Promise.all([rollout.dispose(), update.dispose()])
   return { trainable, iterations: plan.length }
+}
+
+/** Prompts as tokens. Those whose answers would not fit into both models are left out, and said. */
+function encodePrompts(
+  { response_length }: PpoConfig,
+  { policy, rewardModel }: PpoModels,
+  rows: readonly PromptRow[],
+  { log }: TrainerWorld,
+): EncodedPrompt[] {
+  const limit = Math.min(policy.config.maxPositions, rewardModel.config.maxPositions) - response_length
+  const encoded = rows.map(({ prompt }, i) => {
+    return { prompt, promptIds: encodePrompt(policy.tokenizer, prompt, i + 1), row: i + 1 }
+  })
+  const kept = encoded.filter(({ promptIds }) => promptIds.length <= limit)
+  if (kept.length === 0)
+    throw new PlumblineError(
+      'NOTHING_TO_LEARN',
+      `no prompt leaves room for an answer of ${response_length} tokens: at most ${limit} tokens of a prompt fit.`,
+      { hint: 'Lower --response-length, or shorten the prompts.' },
+    )
+  if (kept.length < rows.length)
+    log(
+      `${rows.length - kept.length} of ${rows.length} prompts are longer than ${limit} tokens, which leaves no room for the answer, and were left out.`,
+    )
+  return kept
 }
 
 function planIterations(prompts: number, config: PpoConfig, random: ReturnType<typeof createRandom>): number[][] {
@@ -258,15 +321,11 @@ async function createRollout(
   }
 
   return {
-    async collect(
-      prompts: readonly { prompt: PromptRow['prompt']; promptIds: readonly number[] }[],
-      seed: number,
-      step: number,
-    ): Promise<Episode[]> {
+    async collect(prompts: readonly EncodedPrompt[], seed: number, step: number): Promise<Episode[]> {
       const answers = await sampleAnswers(prompts, seed)
-      const drafts = prompts.map(({ prompt, promptIds }, i) => {
+      const drafts = prompts.map((prompt, i) => {
         const { tokenIds: completionIds, text, finishReason } = answers[i]
-        return { prompt, promptIds, completionIds, text, hasEos: finishReason === 'stop' }
+        return { ...prompt, completionIds, text, hasEos: finishReason === 'stop' }
       })
       const scores = await scorer.rewards(
         drafts.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds]),
@@ -348,7 +407,7 @@ function checkRunaway(metrics: Record<string, number>, { max_kl }: PpoConfig, st
     'POLICY_RAN_AWAY',
     `iteration ${step + 1}: the policy has left its reference: KL ${kl.toFixed(1)} nats an answer (at most ${max_kl}), score ${score.toFixed(2)}.`,
     {
-      hint: 'The last checkpoint is good. Raise --kl-coef, lower --learning-rate, or set --kl-target.',
+      hint: 'Checkpoints of earlier steps are good. Start again with a higher --kl-coef, a lower --learning-rate, or a --kl-target.',
     },
   )
 }
@@ -361,7 +420,8 @@ async function createUpdate(
   parameters: ParameterMap,
   { pool }: TrainerWorld,
 ) {
-  const forward = buildRaggedForward(policy.config, trainable.build)
+  // Without dropout, as at rollout: with it the first ratio would not be 1.
+  const forward = buildRaggedForward(policy.config, trainable.evaluationBuild)
   const { graph } = forward
   const { logits, logprobs, values } = policyOutputs(forward, config, policy)
   const vector = (name: string) => graph.input(name, 'float32', ['M'])
@@ -432,21 +492,14 @@ async function createUpdate(
       }
       let count = 0
       let learningRate = 0
-      const size = Math.ceil(lessons.length / config.num_mini_batches)
       for (let epoch = 0; epoch < config.num_ppo_epochs; epoch++) {
         const order = shuffled(lessons.length, random.fork(`epoch ${epoch}`))
-        for (let start = 0; start < order.length; start += size) {
-          const batch = order.slice(start, start + size).map((index) => lessons[index])
+        for (const part of splitEvenly(order, config.num_mini_batches)) {
+          const batch = part.map((index) => lessons[index])
+          const named = { step: state.step, rows: batch.map(({ row }) => row) }
           const step = await miniBatch(batch, state.step)
-          if (!Number.isFinite(step.loss))
-            throw new PlumblineError(
-              'NOT_FINITE',
-              `iteration ${state.step + 1}, epoch ${epoch + 1}: the loss is ${step.loss}.`,
-              {
-                hint: 'The last checkpoint is good. Lower --learning-rate.',
-              },
-            )
-          const applied = optimizer.step(state.totals.updates++, program.gradients)
+          checkFinite('loss', step.loss, named)
+          const applied = optimizer.step(state.totals.updates++, program.gradients, named)
           learningRate = applied.learningRate
           const { loss: _loss, ratioDeviation, ...rest } = step
           addTo(sums, { ...rest, variance: ratioVariance(step.ratio, ratioDeviation), gradNorm: applied.gradNorm })

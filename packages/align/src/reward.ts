@@ -29,6 +29,7 @@ import type { PreferenceRow, RewardConfig } from './config.ts'
 import { microBatches, planBatches, shuffled } from './parts/batches.ts'
 import { encodePair } from './parts/encode.ts'
 import { rewardLoss } from './parts/losses/reward.ts'
+import { checkMemory, numbersIn } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import {
   addTo,
@@ -66,9 +67,11 @@ interface EncodedPair {
   readonly chosen: readonly number[]
   readonly rejected: readonly number[]
   readonly margin: number
+  /** Where the pair stands in the data, from 1. */
+  readonly row: number
 }
 
-/** Trains the trunk of `model` in place, with a new score head. */
+/** Trains the trunk of `model` in place, with a new score head. Throws NOT_FINITE and MEMORY_SHORT. */
 export async function trainReward(
   config: RewardConfig,
   model: LanguageModel,
@@ -85,7 +88,18 @@ export async function trainReward(
     random,
   )
   const parameters = withScoreHead(model, random)
-  const sizeOf = ({ chosen, rejected }: EncodedPair) => chosen.length + rejected.length
+  checkMemory(
+    {
+      config: model.config,
+      parameters: numbersIn(parameters),
+      trainable: numbersIn(parameters),
+      microBatchTokens: config.micro_batch_tokens,
+      longestRow: Math.max(
+        ...[...train, ...evaluation].map(({ chosen, rejected }) => Math.max(chosen.length, rejected.length)),
+      ),
+    },
+    world.availableBytes,
+  )
   const plan = planBatches(train.map(sizeOf), {
     batchSize: config.per_device_train_batch_size * config.gradient_accumulation_steps,
     epochs: config.num_train_epochs,
@@ -114,8 +128,9 @@ export async function trainReward(
       const feeds = { ...weights, ...pairFeeds(model, part, batch.length) }
       addTo(sums, scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))))
     }
-    checkFinite('loss', sums.loss, state.step, plan[state.step])
-    const { gradNorm, learningRate } = optimizer.step(state.step, program.gradients)
+    const named = { step: state.step, rows: batch.map(({ row }) => row) }
+    checkFinite('loss', sums.loss, named)
+    const { gradNorm, learningRate } = optimizer.step(state.step, program.gradients, named)
     addTo(state.totals, { ...sums, gradNorm, steps: 1 })
     state.step++
     state.rows += batch.length
@@ -131,15 +146,18 @@ export async function trainReward(
       })
       state.totals = emptyTotals()
     }
-    const measured = evaluate && (isLast || isDue(state.step, config.eval_steps)) ? await evaluate() : undefined
+    const measured = evaluate && (isLast || isDue(state.step, config.eval_steps)) ? await evaluate.run() : undefined
     if (measured) run.logMetrics(state.step, { epoch, ...measured })
     if (isLast || isDue(state.step, config.save_steps))
       await saveTraining(run, parameters, optimizer.adamw, state, measured?.eval_loss)
     world.onStep(state.step, plan.length)
   }
-  await program.dispose()
+  await Promise.all([program.dispose(), evaluate?.dispose()])
   return { parameters, steps: plan.length, ...(await scoresOf(model, parameters, train, evaluation)) }
 }
+
+/** Tokens of both sides. */
+const sizeOf = ({ chosen, rejected }: EncodedPair) => chosen.length + rejected.length
 
 const emptyTotals = () => ({ loss: 0, accuracy: 0, margin: 0, meanReward: 0, gradNorm: 0, steps: 0 })
 
@@ -155,26 +173,25 @@ function averages({ loss, accuracy, margin, meanReward, gradNorm, steps }: Retur
 
 /** Pairs as tokens. Equal sides teach nothing and long ones are left out, as TRL does; both are said. */
 function encodePairs(
-  { tokenizer }: LanguageModel,
+  { config, tokenizer }: LanguageModel,
   rows: readonly PreferenceRow[],
   { max_length }: RewardConfig,
   { log }: TrainerWorld,
 ): EncodedPair[] {
+  const limit = Math.min(max_length, config.maxPositions)
   const encoded = rows.map(({ prompt, chosen, rejected, margin = 0 }, i) => {
     const side = (answer: PreferenceRow['chosen']) => {
       const { promptIds, completionIds } = encodePair(tokenizer, prompt, answer, i + 1)
       return [...promptIds, ...completionIds]
     }
-    return { chosen: side(chosen), rejected: side(rejected), margin }
+    return { chosen: side(chosen), rejected: side(rejected), margin, row: i + 1 }
   })
   const differing = encoded.filter(({ chosen, rejected }) => chosen.join() !== rejected.join())
-  const kept = differing.filter(({ chosen, rejected }) => Math.max(chosen.length, rejected.length) <= max_length)
+  const kept = differing.filter(({ chosen, rejected }) => Math.max(chosen.length, rejected.length) <= limit)
   if (differing.length < rows.length)
     log(`${rows.length - differing.length} of ${rows.length} pairs have equal sides and were left out.`)
   if (kept.length < differing.length)
-    log(
-      `${differing.length - kept.length} of ${rows.length} pairs are longer than ${max_length} tokens and were left out.`,
-    )
+    log(`${differing.length - kept.length} of ${rows.length} pairs are longer than ${limit} tokens and were left out.`)
   if (kept.length > 0) return kept
   throw new PlumblineError('NOTHING_TO_LEARN', 'no pair is left to learn from.', {
     hint: 'Chosen and rejected must differ and fit in --max-length.',
@@ -245,20 +262,19 @@ async function createEvaluator(
 ) {
   const { graph, loss, metrics } = rewardGraph(model, {}, config)
   const program = await compile(graph, { loss, ...metrics })
-  return async () => {
-    const sums = { loss: 0, accuracy: 0, margin: 0, meanReward: 0 }
-    for (const part of microBatches(
-      pairs,
-      ({ chosen, rejected }) => chosen.length + rejected.length,
-      config.micro_batch_tokens,
-    ))
-      addTo(sums, scalars(await program.run({ ...weights, ...pairFeeds(model, part, pairs.length) })))
-    return {
-      eval_loss: sums.loss,
-      eval_accuracy: sums.accuracy,
-      eval_margin: sums.margin,
-      eval_mean_reward: sums.meanReward,
-    }
+  return {
+    async run() {
+      const sums = { loss: 0, accuracy: 0, margin: 0, meanReward: 0 }
+      for (const part of microBatches(pairs, sizeOf, config.micro_batch_tokens))
+        addTo(sums, scalars(await program.run({ ...weights, ...pairFeeds(model, part, pairs.length) })))
+      return {
+        eval_loss: sums.loss,
+        eval_accuracy: sums.accuracy,
+        eval_margin: sums.margin,
+        eval_mean_reward: sums.meanReward,
+      }
+    },
+    dispose: () => program.dispose(),
   }
 }
 

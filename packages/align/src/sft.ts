@@ -19,6 +19,7 @@ import { microBatches, planBatches } from './parts/batches.ts'
 import { encodeDemonstration, truncate } from './parts/encode.ts'
 import { sftLoss } from './parts/losses/sft.ts'
 import { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
+import { checkMemory, numbersIn } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import { makeTrainable, type Trainable } from './parts/trainable.ts'
 import {
@@ -44,7 +45,15 @@ export interface SftResult {
   readonly evalLoss?: number
 }
 
-/** Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, and NOT_FINITE. */
+/** A row as tokens, and where it stands in the data, from 1. */
+interface EncodedRow extends TargetSequence {
+  readonly row: number
+}
+
+/**
+ * Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, NOT_FINITE and
+ * MEMORY_SHORT.
+ */
 export async function trainSft(
   config: SftConfig,
   model: LanguageModel,
@@ -67,6 +76,16 @@ export async function trainSft(
     },
   )
   const trainable = makeTrainable(model, config, random)
+  checkMemory(
+    {
+      config: model.config,
+      parameters: numbersIn(model.parameters),
+      trainable: numbersIn(trainable.parameters),
+      microBatchTokens: config.micro_batch_tokens,
+      longestRow: Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length)),
+    },
+    world.availableBytes,
+  )
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
   const { loss, metrics } = sftGraph(model, trainable.build)
   const parts = (batch: readonly number[]) =>
@@ -83,14 +102,15 @@ export async function trainSft(
   let evalLoss: number | undefined
   for (; state.step < plan.length; ) {
     await stopIfAsked(signal, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
-    const batch = plan[state.step]
-    const step = await trainStep(parts(batch))
-    checkFinite('loss', step.loss, state.step, batch)
-    const { gradNorm, learningRate } = optimizer.step(state.step, program.gradients)
+    const batch = plan[state.step].map((index) => train[index])
+    const named = { step: state.step, rows: batch.map(({ row }) => row) }
+    const step = await trainStep(parts(plan[state.step]))
+    checkFinite('loss', step.loss, named)
+    const { gradNorm, learningRate } = optimizer.step(state.step, program.gradients, named)
     addTo(state.totals, { ...step, gradNorm, steps: 1 })
     state.step++
     state.rows += batch.length
-    state.tokens += batch.reduce((count, index) => count + train[index].ids.length, 0)
+    state.tokens += batch.reduce((count, { ids }) => count + ids.length, 0)
     const isLast = state.step === plan.length
     const epoch = state.rows / train.length
     if (isLast || isDue(state.step, config.logging_steps)) {
@@ -103,7 +123,7 @@ export async function trainSft(
       state.totals = emptyTotals()
     }
     if (evaluate && (isLast || isDue(state.step, config.eval_steps))) {
-      const measured = await evaluate()
+      const measured = await evaluate.run()
       evalLoss = measured.eval_loss
       run.logMetrics(state.step, { epoch, ...measured })
     }
@@ -111,7 +131,7 @@ export async function trainSft(
       await saveTraining(run, trainable.parameters, optimizer.adamw, state, evalLoss)
     world.onStep(state.step, plan.length)
   }
-  await program.dispose()
+  await Promise.all([program.dispose(), evaluate?.dispose()])
   return { trainable, steps: plan.length, ...(evalLoss !== undefined && { evalLoss }) }
 
   /** Gradients of one optimizer step, over its micro-batches. */
@@ -140,16 +160,17 @@ function averages({ loss, accuracy, entropy, gradNorm, steps }: ReturnType<typeo
 
 /** Rows as tokens, cut to length. Rows that lose all their targets are left out, and said. */
 function encodeRows(
-  { tokenizer }: LanguageModel,
+  { config, tokenizer }: LanguageModel,
   rows: readonly SftRow[],
   { max_length }: SftConfig,
   { log }: TrainerWorld,
-): TargetSequence[] {
+): EncodedRow[] {
+  const limit = Math.min(max_length, config.maxPositions)
   const encoded = rows.map((row, i) => encodeDemonstration(tokenizer, row, i + 1))
-  const cut = encoded.map((row) => truncate(row, max_length))
+  const cut = encoded.map((sequence, i) => ({ ...truncate(sequence, limit), row: i + 1 }))
   const kept = cut.filter(({ targets }) => targets.length > 0)
-  const tooLong = encoded.filter(({ ids }) => ids.length > max_length).length
-  if (tooLong > 0) log(`${tooLong} of ${rows.length} rows are longer than ${max_length} tokens and were cut.`)
+  const tooLong = encoded.filter(({ ids }) => ids.length > limit).length
+  if (tooLong > 0) log(`${tooLong} of ${rows.length} rows are longer than ${limit} tokens and were cut.`)
   if (kept.length < rows.length)
     log(`${rows.length - kept.length} of ${rows.length} rows have nothing to learn from and were left out.`)
   if (kept.length > 0) return kept
@@ -189,10 +210,13 @@ async function createEvaluator(
   const { graph, loss, metrics } = sftGraph(model, trainable.evaluationBuild)
   const program = await compile(graph, { loss, ...metrics })
   const targets = rows.reduce((count, row) => count + row.targets.length, 0)
-  return async () => {
-    const sums = { loss: 0, accuracy: 0, entropy: 0 }
-    for (const part of microBatches(rows, ({ ids }) => ids.length, config.micro_batch_tokens))
-      addTo(sums, scalars(await program.run({ ...trainable.feeds(0), ...sftFeeds(model, part, targets) })))
-    return { eval_loss: sums.loss, eval_mean_token_accuracy: sums.accuracy, eval_entropy: sums.entropy }
+  return {
+    async run() {
+      const sums = { loss: 0, accuracy: 0, entropy: 0 }
+      for (const part of microBatches(rows, ({ ids }) => ids.length, config.micro_batch_tokens))
+        addTo(sums, scalars(await program.run({ ...trainable.feeds(0), ...sftFeeds(model, part, targets) })))
+      return { eval_loss: sums.loss, eval_mean_token_accuracy: sums.accuracy, eval_entropy: sums.entropy }
+    },
+    dispose: () => program.dispose(),
   }
 }

@@ -26,6 +26,7 @@ export function createMemoryWorld(
       stderr: err.output,
       stdin: Readable.from([Buffer.from(stdin)]),
       now: () => 0,
+      availableMemory: () => Number.POSITIVE_INFINITY,
       env: {},
       userFolder: '/nobody',
       cwd: process.cwd(),

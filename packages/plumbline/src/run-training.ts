@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { RunFolder, TrainerWorld } from '@plumbline/align'
+import { trainerHint } from '@plumbline/align/config'
 import type { ParameterMap } from '@plumbline/engine'
 import type { LanguageModel } from '@plumbline/models'
 import { z } from 'zod'
@@ -48,6 +49,7 @@ export async function runTraining(
     warn: world.log.warn,
   })
   const pool = createComputePool()
+  const availableBytes = world.availableMemory()
   try {
     if (run.state === 'finished') world.log.info(`${run.path} is finished; nothing to do.`)
     else {
@@ -60,6 +62,7 @@ export async function runTraining(
         run,
         pool,
         signal: AbortSignal.any([world.signal, run.signal]),
+        availableBytes,
         onStep,
         log: world.log.info,
       })
@@ -93,13 +96,13 @@ export async function writeModel(
   )
 }
 
-/** All rows of a data file. */
+/** All rows of a data file. Rows that lack a column may be for another trainer: then it is named. */
 export async function readRows<Schema extends z.ZodObject>(
   path: string,
   schema: Schema,
   world: World,
 ): Promise<z.output<Schema>[]> {
   const rows: z.output<Schema>[] = []
-  for await (const { row } of readJsonLines(path, schema, world)) rows.push(row)
+  for await (const { row } of readJsonLines(path, schema, world, { hintFor: trainerHint })) rows.push(row)
   return rows
 }

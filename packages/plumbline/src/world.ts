@@ -35,6 +35,8 @@ export interface World {
   readonly color: Color
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** Bytes of memory that this process may still take. */
+  readonly availableMemory: () => number
   readonly env: Readonly<Record<string, string | undefined>>
   /** Folder of models and other things that can be fetched again: PLUMBLINE_HOME or ~/.cache/plumbline. */
   readonly home: string
@@ -60,6 +62,7 @@ export interface Surroundings {
   readonly stderr: Output
   readonly stdin: World['stdin']
   readonly now: () => number
+  readonly availableMemory: () => number
   readonly env: World['env']
   readonly userFolder: string
   readonly cwd: string
@@ -75,6 +78,8 @@ export function createWorld(globals: Globals): World {
     stderr,
     stdin: process.stdin,
     now: Date.now,
+    // Knows the limits of a container, which os.freemem does not.
+    availableMemory: () => process.availableMemory(),
     env: process.env,
     userFolder: homedir(),
     cwd: process.cwd(),
@@ -102,6 +107,7 @@ export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroun
       createProgress(printable(title), total, options, { ...(quiet ? silent : stderr), now }),
     color: createColor(!json && wantsColor(env, stdout.isTerminal)),
     now,
+    availableMemory: around.availableMemory,
     env,
     home: resolve(around.cwd, env.PLUMBLINE_HOME || join(around.userFolder, '.cache', 'plumbline')),
     cwd: around.cwd,

@@ -58,6 +58,13 @@ function cutBatches(
   return batches
 }
 
+/** As many parts as asked for, of sizes that differ by one at most; fewer when there are not that many items. */
+export function splitEvenly<Item>(items: readonly Item[], parts: number): Item[][] {
+  const count = Math.min(parts, items.length)
+  const start = (part: number) => Math.round((part * items.length) / count)
+  return Array.from({ length: count }, (_, part) => items.slice(start(part), start(part + 1)))
+}
+
 /** Cuts a batch into micro-batches of like lengths, of at most `tokens` tokens where a row is not longer by itself. */
 export function microBatches<Row>(batch: readonly Row[], lengthOf: (row: Row) => number, tokens: number): Row[][] {
   const parts: Row[][] = []

@@ -1,4 +1,5 @@
 import { PlumblineError } from '@plumbline/contracts'
+import type { ParameterMap } from '@plumbline/engine'
 import type { ModelConfig } from '@plumbline/models'
 
 export interface MemoryPlan {
@@ -10,6 +11,11 @@ export interface MemoryPlan {
   readonly copies?: number
   readonly microBatchTokens: number
   readonly longestRow: number
+}
+
+/** How many numbers the parameters hold. */
+export function numbersIn(parameters: ParameterMap): number {
+  return parameters.values().reduce((sum, { data }) => sum + data.length, 0)
 }
 
 /** Bytes that training will need at its peak, within about a fifth: measured on SmolLM2-135M. */
@@ -40,7 +46,7 @@ export function checkMemory(plan: MemoryPlan, availableBytes: number): void {
       : 'Lower --micro-batch-tokens or --max-length.'
   throw new PlumblineError(
     'MEMORY_SHORT',
-    `training needs about ${gigabytes(needed)} of memory; ${gigabytes(availableBytes)} are free.`,
+    `training needs about ${gigabytes(needed)} of memory; about ${gigabytes(availableBytes)} are free.`,
     { hint },
   )
 }

@@ -1,4 +1,3 @@
-import { PlumblineError } from '@plumbline/contracts'
 import {
   type Adamw,
   type ComputePool,
@@ -12,11 +11,15 @@ import {
   type Schedule,
 } from '@plumbline/engine'
 import type { OptimizationConfig } from '../config.ts'
+import { checkFinite, type StepRows } from './training.ts'
 
 export interface Optimizer {
   readonly adamw: Adamw
-  /** Clips and applies the gradients of a step. Throws NOT_FINITE and changes nothing when they are not finite. */
-  step(step: number, gradients: GradientMap): { gradNorm: number; learningRate: number }
+  /**
+   * Clips and applies the gradients of the update-th update. Throws NOT_FINITE, naming `batch`, and changes nothing when
+   * they are not finite.
+   */
+  step(update: number, gradients: GradientMap, batch: StepRows): { gradNorm: number; learningRate: number }
 }
 
 /** AdamW with a schedule over `totalSteps` and clipping by global norm. */
@@ -35,13 +38,10 @@ export function createOptimizer(
   const schedule = createSchedule(config, totalSteps)
   return {
     adamw,
-    step(step, gradients) {
+    step(update, gradients, batch) {
       const { norm, scale } = clipByGlobalNorm(gradients, pool, config.max_grad_norm)
-      if (!Number.isFinite(norm))
-        throw new PlumblineError('NOT_FINITE', `step ${step + 1}: the gradient is ${norm}.`, {
-          hint: 'The weights are those before this step. Lower --learning-rate, or look at the rows of this batch.',
-        })
-      const learningRate = schedule(step)
+      checkFinite('gradient', norm, batch)
+      const learningRate = schedule(update)
       adamw.step(gradients, { learningRate, gradientScale: scale })
       return { gradNorm: norm, learningRate }
     },

@@ -7,6 +7,8 @@ export interface TrainerWorld {
   readonly run: RunFolder
   readonly pool: ComputePool
   readonly signal: AbortSignal
+  /** Memory that training may take, before the model was read. */
+  readonly availableBytes: number
   /** Called after each step. */
   readonly onStep: (step: number, totalSteps: number) => void
   readonly log: (text: string) => void
@@ -35,17 +37,25 @@ export function addTo<Sums extends Record<string, number>>(sums: Sums, numbers: 
   for (const name of Object.keys(sums) as (keyof Sums)[]) sums[name] = (sums[name] + numbers[name]) as Sums[keyof Sums]
 }
 
+/** What an error names of a step: rows are counted from 1, in the order of the data. */
+export interface StepRows {
+  /** Steps done before. */
+  readonly step: number
+  readonly rows: readonly number[]
+}
+
 /** Throws NOT_FINITE, naming the step and its rows. */
-export function checkFinite(what: string, value: number, step: number, rows: readonly number[]): void {
-  if (Number.isFinite(value)) return
-  const named = rows.slice(0, 8).map((row) => row + 1)
-  throw new PlumblineError(
-    'NOT_FINITE',
-    `step ${step + 1}: the ${what} is ${value}; its rows are ${named.join(', ')}${rows.length > 8 ? ', …' : ''}.`,
-    {
-      hint: 'The last checkpoint is good. Lower --learning-rate, or look at these rows.',
-    },
-  )
+export function checkFinite(what: string, value: number, step: StepRows): void {
+  if (!Number.isFinite(value)) throw notFinite(`the ${what} is ${value}`, step)
+}
+
+/** The error for a step that cannot go on. */
+export function notFinite(what: string, { step, rows }: StepRows, cause?: unknown): PlumblineError {
+  const named = `${rows.slice(0, 8).join(', ')}${rows.length > 8 ? ', …' : ''}`
+  return new PlumblineError('NOT_FINITE', `step ${step + 1}: ${what}; its rows are ${named}.`, {
+    hint: 'Checkpoints of earlier steps are good. Start again with a lower --learning-rate, or look at these rows.',
+    cause,
+  })
 }
 
 /** How far training is; `Totals` are sums since the last line of metrics. */
@@ -94,7 +104,10 @@ interface SavedState<Totals> {
   readonly lateSteps: readonly (readonly [string, number])[]
 }
 
-/** Saves weights, moments and state. `metric` decides which checkpoint is the best; lower is better. */
+/**
+ * Saves weights, moments and state. `metric` decides which checkpoint is the best; lower is better. Throws NOT_FINITE
+ * for weights that nobody could go on from: they must not take the place of good ones.
+ */
 export async function saveTraining<Totals>(
   run: RunFolder,
   parameters: ParameterMap,
@@ -103,7 +116,13 @@ export async function saveTraining<Totals>(
   metric?: number,
 ): Promise<void> {
   const arrays = new Map<string, Float32Array>()
-  for (const [name, { data }] of parameters) arrays.set(`parameter.${name}`, data)
+  for (const [name, { data }] of parameters) {
+    if (!data.every(Number.isFinite))
+      throw new PlumblineError('NOT_FINITE', `step ${training.step}: ${name} has a weight that is no finite number.`, {
+        hint: 'Checkpoints of earlier steps are good. Start again with a lower --learning-rate.',
+      })
+    arrays.set(`parameter.${name}`, data)
+  }
   for (const [name, { data }] of firstMoments) arrays.set(`first.${name}`, data)
   for (const [name, { data }] of secondMoments) arrays.set(`second.${name}`, data)
   const state: SavedState<Totals> = { training, adamwStep: step, lateSteps: [...(lateSteps ?? [])] }

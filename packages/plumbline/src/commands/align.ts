@@ -93,6 +93,7 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
         }),
       pool,
       signal: world.signal,
+      availableBytes: world.availableMemory,
       log: world.log.info,
       progress: (stage) => shownProgress(stage, world),
       clock: () => performance.now(),

@@ -1,0 +1,245 @@
+/**
+ * Known bugs of PPO on language models, each with a test of the whole trainer that fails when the bug is put in. Those of
+ * the formulas have theirs beside the formulas: GAE past the end, whitening, KL estimators and their golden bandit, the
+ * adaptive coefficient, clipping, value clipping, Adam's epsilon, reward-model margins.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { trainPpo } from '@plumbline/align'
+import { ppoConfig } from '@plumbline/align/config'
+import { compile, type ParameterMap } from '@plumbline/engine'
+import {
+  buildForward,
+  createRewardScorer,
+  forwardFeeds,
+  type LanguageModel,
+  loadLanguageModel,
+} from '@plumbline/models'
+import { afterAll, describe, expect, test } from 'vitest'
+import { hashOf, readLines, runInFolder } from './run-trainer.ts'
+import { idOf, type TinyModelOptions, writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
+
+const base = mkdtempSync(join(tmpdir(), 'plumbline-ppo-'))
+afterAll(() => rmSync(base, { recursive: true, force: true }))
+
+let count = 0
+const newFolder = () => join(base, String(count++))
+const prompts = ['a', 'bc', 'def', 'ghij', 'klmno', '-', '(+)', '12'].map((prompt) => ({ prompt }))
+
+interface Case {
+  readonly policy?: TinyModelOptions
+  readonly rewardModel?: Parameters<typeof writeTinyRewardModel>[1]
+}
+
+interface Sample {
+  readonly prompt: string
+  readonly completion: string
+  readonly score: number
+  readonly kl: number
+  readonly finish_reason: 'stop' | 'length'
+}
+
+/** A PPO run whose every episode of the last iteration is in the samples; one update an iteration. */
+async function ppo(
+  changes: Record<string, unknown> = {},
+  { policy: policyOptions, rewardModel: rewardOptions }: Case = {},
+) {
+  const [policyPath, rewardPath, folder] = [newFolder(), newFolder(), newFolder()]
+  await writeTinyModel(policyPath, policyOptions)
+  await writeTinyRewardModel(rewardPath, { ...policyOptions, ...rewardOptions })
+  const policy = await loadLanguageModel(policyPath)
+  const rewardModel = await loadLanguageModel(rewardPath)
+  const config = ppoConfig.parse({
+    learning_rate: 0.003,
+    lr_scheduler_type: 'constant',
+    per_device_train_batch_size: 8,
+    max_steps: 1,
+    num_ppo_epochs: 1,
+    response_length: 4,
+    logging_steps: 1,
+    ...changes,
+  })
+  const { result, error, metrics } = await runInFolder(folder, 'ppo', config, (world) =>
+    trainPpo(config, { policy, rewardModel }, prompts, world),
+  )
+  const all: (Sample & { global_step: number })[] = readLines(join(folder, 'samples.jsonl'))
+  const samples = all.filter(({ global_step }) => global_step === metrics.at(-1)?.global_step)
+  return { folder, policyPath, rewardModel, metrics, samples, error, weights: result?.trainable.merged() }
+}
+
+type Ppo = Awaited<ReturnType<typeof ppo>>
+
+/** log softmax(logits / T) of the first token of an answer, for each token of the vocabulary. */
+async function nextLogprobs({ config, tokenizer }: LanguageModel, parameters: ParameterMap, temperature: number) {
+  const forward = buildForward(config)
+  const program = await compile(forward.graph, { logits: forward.logits() }, { threads: 1 })
+  return async (prompt: string) => {
+    const ids = tokenizer.encode(prompt)
+    const { logits } = await program.run({ ...Object.fromEntries(parameters), ...forwardFeeds(config, [ids]) })
+    const last = Array.from(logits.data as Float32Array).slice(-config.vocabSize)
+    const scaled = last.map((logit) => logit / temperature)
+    const largest = Math.max(...scaled)
+    const sum = scaled.reduce((total, x) => total + Math.exp(x - largest), 0)
+    return scaled.map((x) => x - largest - Math.log(sum))
+  }
+}
+
+const meanOf = (numbers: readonly number[]) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length
+/** Every letter ends an answer, and the tokenizer's end token is another one. */
+const letters = Array.from({ length: 26 }, (_, i) => idOf(String.fromCharCode(0x61 + i)))
+const stopAtLetters = { config: { eos_token_id: letters } }
+const tokensOf = ({ completion, finish_reason }: Sample) => completion.length + (finish_reason === 'stop' ? 1 : 0)
+
+describe.each([
+  { of: 'the whole model', peft: {} },
+  { of: 'an adapter with dropout', peft: { use_peft: true, lora_dropout: 0.5 } },
+])('training $of', ({ peft }) => {
+  test('Dropout off, Temperature, LoRA reference: at first KL is exactly 0 and the ratio is 1', async () => {
+    const { metrics } = await ppo(peft)
+    expect(metrics[0]['objective/kl']).toBe(0)
+    expect(metrics[0]['objective/non_score_reward']).toBeCloseTo(0, 12)
+    expect(Math.abs(metrics[0]['val/ratio'] - 1)).toBeLessThan(1e-6)
+    expect(metrics[0]['val/ratio_var']).toBeLessThan(1e-9)
+    expect(Math.abs(metrics[0]['policy/approxkl_avg'])).toBeLessThan(1e-9)
+  })
+
+  test('Temperature, Fresh old logprobs, frozen reference: entropy and KL are those of logits / T', async () => {
+    const options = { ...peft, response_length: 1, temperature: 0.6, learning_rate: 0.01, seed: 5 }
+    const trained = await ppo({ ...options, max_steps: 1 })
+    const run = await ppo({ ...options, max_steps: 2 })
+    const model = await loadLanguageModel(run.policyPath)
+    const now = await nextLogprobs(model, trained.weights!, 0.6)
+    const ref = await nextLogprobs(model, model.parameters, 0.6)
+    const kls: number[] = []
+    const logprobs: number[] = []
+    for (const { prompt, completion, kl } of run.samples) {
+      expect(completion).toHaveLength(1)
+      const id = model.tokenizer.encode(completion)[0]
+      const [policyLogprob, refLogprob] = [(await now(prompt))[id], (await ref(prompt))[id]]
+      expect(kl).toBeCloseTo(policyLogprob - refLogprob, 4)
+      kls.push(kl)
+      logprobs.push(policyLogprob)
+    }
+    expect(kls).toHaveLength(8)
+    expect(Math.max(...kls.map(Math.abs))).toBeGreaterThan(0.01)
+    expect(run.metrics[1]['objective/kl']).toBeCloseTo(meanOf(kls), 6)
+    expect(run.metrics[1]['objective/entropy']).toBeCloseTo(-meanOf(logprobs), 4)
+  })
+})
+
+test('Pad is not EOS: a tokenizer whose pad token is its end token trains the same', async () => {
+  const changes = { response_length: 6, max_steps: 2, num_ppo_epochs: 2 }
+  const same = await ppo(changes, { policy: { padToken: '<|im_end|>', config: { eos_token_id: [2, ...letters] } } })
+  const own = await ppo(changes, { policy: { padToken: '<|endoftext|>', config: { eos_token_id: [2, ...letters] } } })
+  expect(hashOf(same.weights!)).toBe(hashOf(own.weights!))
+  expect(same.metrics).toEqual(own.metrics)
+})
+
+test('Truncate at stop token, RM scores last real token: the score is that of prompt, answer and stop token', async () => {
+  const { samples, rewardModel } = await ppo({ seed: 6 }, { policy: stopAtLetters })
+  const scorer = await createRewardScorer(rewardModel.config, rewardModel.parameters, { threads: 1 })
+  const { encode } = rewardModel.tokenizer
+  const endings = { stop: 0, length: 0 }
+  for (const { prompt, completion, score, finish_reason } of samples) {
+    endings[finish_reason]++
+    expect(completion).not.toMatch(/[a-z]/)
+    const ids = [...encode(prompt), ...encode(completion)]
+    // The text does not show which letter ended it; one of them gives this score.
+    const candidates = finish_reason === 'stop' ? letters.map((letter) => [...ids, letter]) : [ids]
+    // Each alone: padding beside a longer answer would show.
+    const rewards: number[] = []
+    for (const candidate of candidates) rewards.push(...(await scorer.rewards([candidate])))
+    expect(Math.min(...rewards.map((reward) => Math.abs(reward - score)))).toBeLessThan(1e-4)
+    if (finish_reason === 'stop') expect(Math.abs((await scorer.rewards([ids]))[0] - score)).toBeGreaterThan(1e-3)
+  }
+  expect(endings.stop).toBeGreaterThan(0)
+  expect(endings.length).toBeGreaterThan(0)
+})
+
+test('Missing-EOS handling: answers without the configured stop token pay, whatever the tokenizer says', async () => {
+  const plain = await ppo({}, { policy: stopAtLetters })
+  const penalized = await ppo({ missing_eos_penalty: 5 }, { policy: stopAtLetters })
+  const ended = plain.samples.filter(({ finish_reason }) => finish_reason === 'stop').length
+  expect(ended).toBeGreaterThan(0)
+  expect(ended).toBeLessThan(8)
+  expect(plain.metrics[0]['val/num_eos_tokens']).toBe(ended)
+  const difference = plain.metrics[0]['objective/scores'] - penalized.metrics[0]['objective/scores']
+  expect(difference).toBeCloseTo((5 * (8 - ended)) / 8, 9)
+})
+
+test('Where the score lands, Score normalisation, returns before whitening: the first value loss by hand', async () => {
+  const lam = 0.5
+  const { metrics, samples } = await ppo(
+    { lam, seed: 6 },
+    { policy: stopAtLetters, rewardModel: { mean: 0.7, std: 2 } },
+  )
+  // Values and KL are 0 at first, so a return is λ^(tokens to come) · score.
+  let squares = 0
+  let tokens = 0
+  for (const sample of samples) {
+    const length = tokensOf(sample)
+    for (let t = 0; t < length; t++) squares += (lam ** (length - 1 - t) * ((sample.score - 0.7) / 2)) ** 2
+    tokens += length
+  }
+  expect(new Set(samples.map(tokensOf)).size).toBeGreaterThan(1)
+  expect(metrics[0]['completions/mean_length']).toBeCloseTo(tokens / 8, 9)
+  expect(metrics[0]['loss/value_avg']).toBeCloseTo(squares / tokens / 2, 5)
+})
+
+test('Advantage normalisation, Loss aggregation: neither micro-batches nor padding change the losses', async () => {
+  const runs: Ppo[] = []
+  for (const micro_batch_tokens of [1, 12, 4096])
+    runs.push(await ppo({ micro_batch_tokens, num_mini_batches: 2 }, { policy: stopAtLetters }))
+  for (const name of ['loss/policy_avg', 'loss/value_avg', 'grad_norm', 'policy/entropy_avg', 'objective/entropy'])
+    for (const { metrics } of runs) expect(metrics[0][name], name).toBeCloseTo(runs[0].metrics[0][name], 5)
+})
+
+test('Entropy/KL/ratio metrics: entropy lies between 0 and log V, also of answers of one token beside long ones', async () => {
+  const { metrics } = await ppo({ max_steps: 3, response_length: 12 }, { policy: stopAtLetters })
+  for (const line of metrics) {
+    expect(line['policy/entropy_avg']).toBeGreaterThan(0)
+    expect(line['policy/entropy_avg']).toBeLessThan(Math.log(99))
+    expect(line['objective/entropy']).toBeGreaterThan(0)
+  }
+})
+
+test('a policy that ends at once: completions of one token are learned from', async () => {
+  const everything = { config: { eos_token_id: Array.from({ length: 99 }, (_, id) => id) } }
+  const { metrics, samples, weights, policyPath } = await ppo({ max_steps: 2 }, { policy: everything })
+  expect(metrics.map((line) => line['completions/mean_length'])).toEqual([1, 1])
+  expect(metrics.map((line) => line['val/num_eos_tokens'])).toEqual([8, 8])
+  expect(samples.map(({ completion }) => completion)).toEqual(new Array(8).fill(''))
+  expect(hashOf(weights!)).not.toBe(hashOf((await loadLanguageModel(policyPath)).parameters))
+})
+
+test('a constant reward does not move the policy', async () => {
+  const silent: Case['rewardModel'] = { change: (parameters) => parameters.get('score.weight')!.data.fill(0) }
+  const { metrics } = await ppo({ max_steps: 4, learning_rate: 0.01 }, { rewardModel: silent })
+  for (const line of metrics) expect(Math.abs(line['objective/kl'])).toBeLessThan(1e-3)
+})
+
+test('a higher KL coefficient keeps the policy nearer to its reference', async () => {
+  const kls: number[] = []
+  for (const kl_coef of [0, 0.3, 3]) {
+    const { metrics } = await ppo({ kl_coef, max_steps: 15, per_device_train_batch_size: 16, learning_rate: 0.01 })
+    kls.push(meanOf(metrics.slice(-5).map((line) => line['objective/kl'])))
+  }
+  expect(kls[1]).toBeLessThan(kls[0])
+  expect(kls[2]).toBeLessThan(kls[1])
+})
+
+test('a policy that runs away is stopped, and no checkpoint holds it', async () => {
+  const changes = { max_steps: 8, save_steps: 1, learning_rate: 0.02, kl_coef: 0 }
+  const kls = (await ppo(changes)).metrics.map((line) => line['objective/kl'])
+  const at = kls.findIndex((kl, i) => i >= 2 && kl > Math.max(...kls.slice(0, i)) + 0.01)
+  expect(at).toBeGreaterThan(1)
+  const max_kl = (kls[at] + Math.max(...kls.slice(0, at))) / 2
+  const { error, folder, metrics } = await ppo({ ...changes, max_kl })
+  expect(error).toMatchObject({ code: 'POLICY_RAN_AWAY', hint: expect.stringContaining('--kl-coef') })
+  expect(error?.message).toContain(`iteration ${at + 1}`)
+  expect(metrics).toHaveLength(at)
+  const saved = (await readdir(join(folder, 'checkpoints'))).map((name) => Number(name.slice('step-'.length)))
+  expect(Math.max(...saved)).toBe(at - 1)
+})

@@ -1,0 +1,169 @@
+/**
+ * The trainers on two-layer models, each with what its tests need to know. One that align exports and that is not listed
+ * here does not compile. As a program: `node registry.ts TRAINER MODELS FOLDER STEPS`, which goes on with what is there.
+ */
+import { join } from 'node:path'
+import type * as align from '@plumbline/align'
+import { trainPpo, trainReward, trainSft } from '@plumbline/align'
+import { ppoConfig, rewardConfig, sftConfig } from '@plumbline/align/config'
+import type { ParameterMap } from '@plumbline/engine'
+import { loadLanguageModel } from '@plumbline/models'
+import { hashOf, poisoned, type RunOptions, runInFolder, type TrainerRun } from './run-trainer.ts'
+import { writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
+
+export type TrainerName = keyof {
+  [Key in keyof typeof align as Key extends `train${infer Name}` ? Uncapitalize<Name> : never]: true
+}
+
+interface Place {
+  /** See `writeModels`. */
+  readonly models: string
+  /** The run folder. */
+  readonly folder: string
+}
+
+interface Trained {
+  /** What comes out. */
+  readonly weights: ParameterMap
+  /** Of LoRA. */
+  readonly adapter?: ParameterMap | undefined
+  /** The weights that were handed in, after training. */
+  readonly base: ParameterMap
+}
+
+export interface TrainerCase {
+  /** The metric that training is about, and where it goes. */
+  readonly curve: string
+  readonly direction: 'falls' | 'rises'
+  readonly steps: number
+  readonly hasLora: boolean
+  run(place: Place, changes?: Record<string, unknown>, options?: RunOptions): Promise<CaseRun>
+}
+
+export type CaseRun = TrainerRun<Trained>
+
+/** Writes the models that the trainers start from. */
+export async function writeModels(folder: string): Promise<void> {
+  await writeTinyModel(join(folder, 'model'), { deviation: 0.1 })
+  await writeTinyRewardModel(join(folder, 'reward-model'), { mean: 0, std: 2 })
+}
+
+const shared = { logging_steps: 1, save_steps: 2, warmup_steps: 1, micro_batch_tokens: 64 }
+const demonstrations = ['ab', 'abc', 'x', 'hello', 'a b c'].map((prompt) => ({ prompt, completion: `${prompt}!` }))
+const pairs = ['one', 'two', 'three', 'four', 'five', 'six'].map((prompt) => {
+  return { prompt, chosen: 'yes.', rejected: `no, ${prompt}` }
+})
+const prompts = ['a', 'bc', 'def', 'ghij'].map((prompt) => ({ prompt }))
+
+export const trainers = {
+  sft: {
+    curve: 'loss',
+    direction: 'falls',
+    steps: 5,
+    hasLora: true,
+    run({ models, folder }, changes, options) {
+      const config = sftConfig.parse({
+        ...shared,
+        learning_rate: 0.01,
+        per_device_train_batch_size: 3,
+        max_steps: 5,
+        ...changes,
+      })
+      return runInFolder(
+        folder,
+        'sft',
+        config,
+        async (world) => {
+          const model = await loadLanguageModel(join(models, 'model'))
+          const { trainable } = await trainSft(
+            config,
+            model,
+            { train: demonstrations },
+            poisoned(world, model, options?.poisonAfter),
+          )
+          return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
+        },
+        options,
+      )
+    },
+  },
+  reward: {
+    curve: 'loss',
+    direction: 'falls',
+    steps: 5,
+    hasLora: false,
+    run({ models, folder }, changes, options) {
+      const config = rewardConfig.parse({
+        ...shared,
+        learning_rate: 0.01,
+        per_device_train_batch_size: 3,
+        max_steps: 5,
+        eval_steps: 2,
+        eval_fraction: 0.2,
+        ...changes,
+      })
+      return runInFolder(
+        folder,
+        'reward',
+        config,
+        async (world) => {
+          const model = await loadLanguageModel(join(models, 'model'))
+          const { parameters } = await trainReward(
+            config,
+            model,
+            { train: pairs },
+            poisoned(world, model, options?.poisonAfter),
+          )
+          return { weights: parameters, base: model.parameters }
+        },
+        options,
+      )
+    },
+  },
+  ppo: {
+    curve: 'objective/rlhf_reward',
+    direction: 'rises',
+    steps: 5,
+    hasLora: true,
+    run({ models, folder }, changes, options) {
+      const config = ppoConfig.parse({
+        ...shared,
+        learning_rate: 0.01,
+        per_device_train_batch_size: 8,
+        max_steps: 5,
+        response_length: 4,
+        num_ppo_epochs: 2,
+        num_mini_batches: 2,
+        kl_target: 3,
+        ...changes,
+      })
+      return runInFolder(
+        folder,
+        'ppo',
+        config,
+        async (world) => {
+          const policy = await loadLanguageModel(join(models, 'model'))
+          const rewardModel = await loadLanguageModel(join(models, 'reward-model'))
+          const before = hashOf(rewardModel.parameters)
+          const { trainable } = await trainPpo(
+            config,
+            { policy, rewardModel },
+            prompts,
+            poisoned(world, policy, options?.poisonAfter),
+          )
+          if (hashOf(rewardModel.parameters) !== before) throw new Error('The reward model was changed.')
+          return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: policy.parameters }
+        },
+        options,
+      )
+    },
+  },
+} satisfies Record<TrainerName, TrainerCase>
+
+if (import.meta.main) {
+  const [name, models, folder, steps] = process.argv.slice(2)
+  const trainer: TrainerCase = trainers[name as TrainerName]
+  const onStep = (step: number) => process.stdout.write(`${step}\n`)
+  const { error } = await trainer.run({ models, folder }, { max_steps: Number(steps) }, { resume: true, onStep })
+  process.exit(error ? 1 : 0)
+}

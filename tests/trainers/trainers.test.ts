@@ -1,0 +1,168 @@
+/** What holds for every trainer, on two-layer models. */
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { loadLanguageModel, openSafetensors } from '@plumbline/models'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type CaseRun, type TrainerCase, trainers, writeModels } from './registry.ts'
+import { hashOf } from './run-trainer.ts'
+
+const base = mkdtempSync(join(tmpdir(), 'plumbline-trainers-'))
+let runs = 0
+const newFolder = () => join(base, `run-${runs++}`)
+
+beforeAll(() => writeModels(base))
+afterAll(() => rmSync(base, { recursive: true, force: true }))
+
+/** All that a run leaves behind, for comparison. */
+async function traceOf(folder: string, run: CaseRun) {
+  if (!run.result) throw run.error
+  return { weights: hashOf(run.result.weights), ...(await filesOf(folder)) }
+}
+
+/** Logs, and the weights, moments and state of the last checkpoint. */
+async function filesOf(folder: string) {
+  const [last] = (await readdir(join(folder, 'checkpoints'))).sort().slice(-1)
+  const text = (...path: string[]) => readFile(join(folder, ...path), 'latin1')
+  return {
+    metrics: await text('metrics.jsonl'),
+    samples: await text('samples.jsonl'),
+    state: JSON.parse(await text('checkpoints', last, 'state.json')).checkpoint.state,
+    arrays: createHash('sha256')
+      .update(await text('checkpoints', last, 'arrays.safetensors'))
+      .digest('hex'),
+  }
+}
+
+async function finishedRun(trainer: TrainerCase, changes?: Record<string, unknown>) {
+  const folder = newFolder()
+  const run = await trainer.run({ models: base, folder }, changes)
+  if (run.error) throw run.error
+  return { ...run, trace: await traceOf(folder, run), result: run.result! }
+}
+
+const curveOf = (trainer: TrainerCase, metrics: CaseRun['metrics']) =>
+  metrics.flatMap((line) => (trainer.curve in line ? [line[trainer.curve]] : []))
+
+describe.each(Object.entries<TrainerCase>(trainers))('%s', (name, trainer) => {
+  test(`${trainer.curve} ${trainer.direction}`, async () => {
+    const { metrics } = await finishedRun(trainer, { max_steps: 20 })
+    const curve = curveOf(trainer, metrics)
+    expect(curve).toHaveLength(20)
+    const meanOf = (part: readonly number[]) => part.reduce((sum, x) => sum + x, 0) / part.length
+    const rise = meanOf(curve.slice(-4)) - meanOf(curve.slice(0, 4))
+    expect(trainer.direction === 'rises' ? rise : -rise).toBeGreaterThan(0.3)
+  })
+
+  test('the same seed gives the same bytes, another one does not', async () => {
+    const [first, again, other] = [
+      await finishedRun(trainer),
+      await finishedRun(trainer),
+      await finishedRun(trainer, { seed: 7 }),
+    ]
+    expect(again.trace).toEqual(first.trace)
+    expect(other.trace.weights).not.toBe(first.trace.weights)
+    expect(other.trace.metrics).not.toBe(first.trace.metrics)
+  })
+
+  test('interrupted after any step and resumed, a run ends as if it never was', async () => {
+    const expected = (await finishedRun(trainer)).trace
+    for (let stopAfter = 0; stopAfter < trainer.steps; stopAfter++) {
+      const folder = newFolder()
+      const stopped = await trainer.run({ models: base, folder }, {}, { stopAfter })
+      expect(stopped.error?.code).toBe('INTERRUPTED')
+      expect(stopped.steps).toBe(stopAfter)
+      const resumed = await trainer.run({ models: base, folder }, {}, { resume: true })
+      expect(resumed.steps).toBe(trainer.steps - stopAfter)
+      expect(await traceOf(folder, resumed), `after step ${stopAfter}`).toEqual(expected)
+    }
+  })
+
+  test('killed at random moments, a run ends as if it never was', async () => {
+    const [straight, killed] = [newFolder(), newFolder()]
+    const steps = 12
+    const start = (folder: string) => {
+      const program = join(import.meta.dirname, 'registry.ts')
+      return spawn(process.execPath, [program, name, base, folder, String(steps)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+    }
+    await once(start(straight), 'close')
+    let kills = 0
+    for (;;) {
+      const child = start(killed)
+      const ended = once(child, 'close')
+      await Promise.race([once(child.stdout, 'data'), ended])
+      if (kills < 3) {
+        await Promise.race([sleep(Math.random() * 100), ended])
+        if (child.exitCode === null) kills += Number(child.kill('SIGKILL'))
+      }
+      await ended
+      if (child.exitCode !== null) break
+    }
+    expect(kills).toBeGreaterThan(0)
+    expect(await filesOf(killed)).toEqual(await filesOf(straight))
+  }, 120_000)
+
+  test('micro-batches change nothing but rounding', async () => {
+    // One step: later ones would carry the rounding of AdamW's first, where the smallest gradient moves a weight fully.
+    const [whole, cut] = [
+      await finishedRun(trainer, { max_steps: 1, num_ppo_epochs: 1, num_mini_batches: 1, micro_batch_tokens: 4096 }),
+      await finishedRun(trainer, { max_steps: 1, num_ppo_epochs: 1, num_mini_batches: 1, micro_batch_tokens: 1 }),
+    ]
+    expect(cut.metrics).toHaveLength(whole.metrics.length)
+    whole.metrics.forEach((line, i) => {
+      for (const [key, value] of Object.entries(line)) {
+        // After the update.
+        if (key.startsWith('eval_')) continue
+        expect(Math.abs(cut.metrics[i][key] - value), key).toBeLessThan(1e-5 * Math.max(1, Math.abs(value)))
+      }
+    })
+  })
+
+  test('a weight that becomes infinite stops it with the step and its rows; the good checkpoint stays', async () => {
+    const folder = newFolder()
+    const { error, steps } = await trainer.run({ models: base, folder }, {}, { poisonAfter: 3 })
+    expect(steps).toBe(3)
+    expect(error).toMatchObject({ code: 'NOT_FINITE', message: expect.stringMatching(/^step 4: .* rows are \d+, \d+/) })
+    expect(error?.hint).toContain('earlier steps are good')
+    expect(await readdir(join(folder, 'checkpoints'))).toEqual(['step-00000002'])
+    expect(JSON.parse(await readFile(join(folder, 'run.json'), 'utf8'))).toMatchObject({ status: 'failed', step: 2 })
+    const resumed = await trainer.run({ models: base, folder }, {}, { resume: true })
+    expect(await traceOf(folder, resumed)).toEqual((await finishedRun(trainer)).trace)
+  })
+
+  test('weights that are not finite never reach a checkpoint', async () => {
+    const folder = newFolder()
+    const changes = { learning_rate: 1e38, max_grad_norm: 1e30, save_steps: 1, warmup_steps: 0 }
+    const { error } = await trainer.run({ models: base, folder }, changes)
+    expect(error?.code).toMatch(/NOT_FINITE|POLICY_RAN_AWAY/)
+    for (const checkpoint of await readdir(join(folder, 'checkpoints')).catch(() => [])) {
+      const file = await openSafetensors(join(folder, 'checkpoints', checkpoint, 'arrays.safetensors'))
+      for (const tensor of file.tensors.keys())
+        if (tensor.startsWith('parameter.'))
+          expect((await file.readTensor(tensor)).data.every(Number.isFinite)).toBe(true)
+      await file.close()
+    }
+  })
+
+  test.runIf(trainer.hasLora)('LoRA trains the adapter alone', async () => {
+    const untouched = hashOf((await loadLanguageModel(join(base, 'model'))).parameters)
+    const { result, trace } = await finishedRun(trainer, { use_peft: true, lora_r: 4 })
+    expect(hashOf(result.base)).toBe(untouched)
+    const names = [...result.adapter!.keys()]
+    expect(names.length).toBeGreaterThan(0)
+    for (const key of names) expect(key).toMatch(/\.lora_[AB]\.weight$/)
+    for (const [key, { data }] of result.adapter!)
+      expect(
+        data.some((x) => x !== 0),
+        key,
+      ).toBe(true)
+    expect(trace.weights).not.toBe(untouched)
+  })
+})
