@@ -124,7 +124,11 @@ export async function trainPpo(
       microBatchTokens: config.micro_batch_tokens,
       longestRow: Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length,
     },
-    world.availableBytes,
+    {
+      availableBytes: world.availableBytes,
+      flags: ['--micro-batch-tokens', '--response-length'],
+      canAdapt: !config.use_peft,
+    },
   )
   const plan = planIterations(prompts.length, config, random)
   const optimizer = createOptimizer(

@@ -98,7 +98,7 @@ export async function trainReward(
         ...[...train, ...evaluation].map(({ chosen, rejected }) => Math.max(chosen.length, rejected.length)),
       ),
     },
-    world.availableBytes,
+    { availableBytes: world.availableBytes, flags: ['--micro-batch-tokens', '--max-length'] },
   )
   const plan = planBatches(train.map(sizeOf), {
     batchSize: config.per_device_train_batch_size * config.gradient_accumulation_steps,

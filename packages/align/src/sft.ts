@@ -84,7 +84,11 @@ export async function trainSft(
       microBatchTokens: config.micro_batch_tokens,
       longestRow: Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length)),
     },
-    world.availableBytes,
+    {
+      availableBytes: world.availableBytes,
+      flags: ['--micro-batch-tokens', '--max-length'],
+      canAdapt: !config.use_peft,
+    },
   )
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
   const { loss, metrics } = sftGraph(model, trainable.build)
