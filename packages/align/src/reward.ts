@@ -24,6 +24,7 @@ import {
   raggedFeeds,
   rowsOf,
   SCORE_HEAD,
+  scoredIds,
 } from '@plumbline/models'
 import type { PreferenceRow, RewardConfig } from './config.ts'
 import { microBatches, planBatches, shuffled } from './parts/batches.ts'
@@ -166,16 +167,15 @@ function averages({ loss, accuracy, margin, meanReward, gradNorm, steps }: Retur
 
 /** Pairs as tokens. Equal sides teach nothing and long ones are left out, as TRL does; both are said. */
 function encodePairs(
-  { config, tokenizer }: LanguageModel,
+  model: LanguageModel,
   rows: readonly PreferenceRow[],
   { max_length }: RewardConfig,
   { log }: TrainerWorld,
 ): EncodedPair[] {
-  const limit = Math.min(max_length, config.maxPositions)
+  const limit = Math.min(max_length, model.config.maxPositions)
   const encoded = rows.map(({ prompt, chosen, rejected, margin = 0 }, i) => {
     const side = (answer: PreferenceRow['chosen']) => {
-      const { promptIds, completionIds } = encodePair(tokenizer, prompt, answer, i + 1)
-      return [...promptIds, ...completionIds]
+      return scoredIds(encodePair(model.tokenizer, prompt, answer, i + 1), model)
     }
     return { chosen: side(chosen), rejected: side(rejected), margin, row: i + 1 }
   })
