@@ -115,7 +115,7 @@ export async function trainReward(
   const state = await restoreTraining(run, parameters, optimizer.adamw, emptyTotals)
 
   while (state.step < plan.length) {
-    await stopIfAsked(signal, () => saveTraining(run, parameters, optimizer.adamw, state))
+    await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => train[index])
     const sums = { loss: 0, accuracy: 0, margin: 0, meanReward: 0 }
     for (const [i, part] of microBatches(batch, sizeOf, config.micro_batch_tokens).entries()) {

@@ -97,8 +97,8 @@ export async function trainSft(
   const state = await restoreTraining(run, trainable.parameters, optimizer.adamw, emptyTotals)
 
   let evalLoss: number | undefined
-  for (; state.step < plan.length; ) {
-    await stopIfAsked(signal, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
+  while (state.step < plan.length) {
+    await stopIfAsked(signal, state, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => train[index])
     const named = { step: state.step, rows: batch.map(({ row }) => row) }
     const step = await trainStep(batch)
@@ -119,13 +119,11 @@ export async function trainSft(
       })
       state.totals = emptyTotals()
     }
-    if (evaluate && (isLast || isDue(state.step, config.eval_steps))) {
-      const measured = await evaluate.run()
-      evalLoss = measured.eval_loss
-      run.logMetrics(state.step, { epoch, ...measured })
-    }
+    const measured = evaluate && (isLast || isDue(state.step, config.eval_steps)) ? await evaluate.run() : undefined
+    if (measured) run.logMetrics(state.step, { epoch, ...measured })
     if (isLast || isDue(state.step, config.save_steps))
-      await saveTraining(run, trainable.parameters, optimizer.adamw, state, evalLoss)
+      await saveTraining(run, trainable.parameters, optimizer.adamw, state, measured?.eval_loss)
+    evalLoss = measured?.eval_loss
     world.onStep(state.step, plan.length)
   }
   await Promise.all([program.dispose(), evaluate?.dispose()])
