@@ -36,6 +36,7 @@ export interface TrainerCase {
   readonly curve: string
   readonly direction: 'falls' | 'rises'
   readonly steps: number
+  readonly hasEvaluation: boolean
   readonly hasLora: boolean
   run(place: Place, changes?: Record<string, unknown>, options?: RunOptions): Promise<CaseRun>
 }
@@ -60,6 +61,7 @@ export const trainers = {
     curve: 'loss',
     direction: 'falls',
     steps: 5,
+    hasEvaluation: true,
     hasLora: true,
     run({ models, folder }, changes, options) {
       const config = sftConfig.parse({
@@ -67,6 +69,7 @@ export const trainers = {
         learning_rate: 0.01,
         per_device_train_batch_size: 3,
         max_steps: 5,
+        eval_steps: 2,
         ...changes,
       })
       return runInFolder(
@@ -75,12 +78,8 @@ export const trainers = {
         config,
         async (world) => {
           const model = await loadLanguageModel(join(models, 'model'))
-          const { trainable } = await trainSft(
-            config,
-            model,
-            { train: demonstrations },
-            poisoned(world, model, options?.poisonAfter),
-          )
+          const data = { train: demonstrations, evaluation: demonstrations.slice(0, 2) }
+          const { trainable } = await trainSft(config, model, data, poisoned(world, model, options?.poisonAfter))
           return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
         },
         options,
@@ -91,6 +90,7 @@ export const trainers = {
     curve: 'loss',
     direction: 'falls',
     steps: 5,
+    hasEvaluation: true,
     hasLora: false,
     run({ models, folder }, changes, options) {
       const config = rewardConfig.parse({
@@ -124,6 +124,7 @@ export const trainers = {
     curve: 'objective/rlhf_reward',
     direction: 'rises',
     steps: 5,
+    hasEvaluation: false,
     hasLora: true,
     run({ models, folder }, changes, options) {
       const config = ppoConfig.parse({

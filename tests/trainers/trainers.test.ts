@@ -83,6 +83,21 @@ describe.each(Object.entries<TrainerCase>(trainers))('%s', (name, trainer) => {
     }
   })
 
+  test.runIf(trainer.hasEvaluation)(
+    'a checkpoint has the metric of its own step, also after an interrupt',
+    async () => {
+      const folder = newFolder()
+      // Evaluated after 2 and 4, saved after each; stopped after 4.
+      await trainer.run({ models: base, folder }, { save_steps: 1 }, { stopAfter: 4 })
+      const metricOf = async (step: number) => {
+        const path = join(folder, 'checkpoints', `step-0000000${step}`, 'state.json')
+        return JSON.parse(await readFile(path, 'utf8')).checkpoint.metric
+      }
+      expect(await metricOf(3)).toBeNull()
+      expect(await metricOf(4)).toEqual(expect.any(Number))
+    },
+  )
+
   test('killed at random moments, a run ends as if it never was', async () => {
     const [straight, killed] = [newFolder(), newFolder()]
     const steps = 12

@@ -123,7 +123,11 @@ export async function trainPpo(
       microBatchTokens: config.micro_batch_tokens,
       longestRow: Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length,
     },
-    world.availableBytes,
+    {
+      availableBytes: world.availableBytes,
+      flags: ['--micro-batch-tokens', '--response-length'],
+      canAdapt: !config.use_peft,
+    },
   )
   const plan = planIterations(prompts.length, config, random)
   const optimizer = createOptimizer(
@@ -137,9 +141,8 @@ export async function trainPpo(
   const state = await restoreTraining(run, parameters, optimizer.adamw, () => ({ klCoef: config.kl_coef, updates: 0 }))
   const controller = createKlController(klOptions(config), { klCoef: state.totals.klCoef })
 
-  const firstStep = state.step
   while (state.step < plan.length) {
-    await stopIfAsked(signal, () => saveTraining(run, parameters, optimizer.adamw, state))
+    await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => prompts[index])
     const named = { step: state.step, rows: batch.map(({ row }) => row) }
     const episodes = await rollout
@@ -159,7 +162,7 @@ export async function trainPpo(
     const { lessons, metrics } = credit(episodes, controller.klCoef, config, rewardModel)
     checkRunaway(metrics, config, state.step)
     // Not right after its update: only this rollout has shown that the policy did not run away.
-    if (state.step > firstStep && isDue(state.step, config.save_steps))
+    if (state.step !== state.savedStep && isDue(state.step, config.save_steps))
       await saveTraining(run, parameters, optimizer.adamw, state)
     const learned = await update.learn(lessons, random.fork(`update ${state.step}`), state, optimizer)
     controller.update(metrics['objective/kl'], episodes.length)

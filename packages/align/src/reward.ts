@@ -24,6 +24,7 @@ import {
   raggedFeeds,
   rowsOf,
   SCORE_HEAD,
+  scoredIds,
 } from '@plumbline/models'
 import type { PreferenceRow, RewardConfig } from './config.ts'
 import { microBatches, planBatches, shuffled } from './parts/batches.ts'
@@ -98,7 +99,7 @@ export async function trainReward(
         ...[...train, ...evaluation].map(({ chosen, rejected }) => Math.max(chosen.length, rejected.length)),
       ),
     },
-    world.availableBytes,
+    { availableBytes: world.availableBytes, flags: ['--micro-batch-tokens', '--max-length'] },
   )
   const plan = planBatches(train.map(sizeOf), {
     batchSize: config.per_device_train_batch_size * config.gradient_accumulation_steps,
@@ -121,7 +122,7 @@ export async function trainReward(
   const state = await restoreTraining(run, parameters, optimizer.adamw, emptyTotals)
 
   while (state.step < plan.length) {
-    await stopIfAsked(signal, () => saveTraining(run, parameters, optimizer.adamw, state))
+    await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => train[index])
     const sums = { loss: 0, accuracy: 0, margin: 0, meanReward: 0 }
     for (const [i, part] of parts(plan[state.step]).entries()) {
@@ -173,16 +174,15 @@ function averages({ loss, accuracy, margin, meanReward, gradNorm, steps }: Retur
 
 /** Pairs as tokens. Equal sides teach nothing and long ones are left out, as TRL does; both are said. */
 function encodePairs(
-  { config, tokenizer }: LanguageModel,
+  model: LanguageModel,
   rows: readonly PreferenceRow[],
   { max_length }: RewardConfig,
   { log }: TrainerWorld,
 ): EncodedPair[] {
-  const limit = Math.min(max_length, config.maxPositions)
+  const limit = Math.min(max_length, model.config.maxPositions)
   const encoded = rows.map(({ prompt, chosen, rejected, margin = 0 }, i) => {
     const side = (answer: PreferenceRow['chosen']) => {
-      const { promptIds, completionIds } = encodePair(tokenizer, prompt, answer, i + 1)
-      return [...promptIds, ...completionIds]
+      return scoredIds(encodePair(model.tokenizer, prompt, answer, i + 1), model)
     }
     return { chosen: side(chosen), rejected: side(rejected), margin, row: i + 1 }
   })

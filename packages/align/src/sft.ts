@@ -84,7 +84,11 @@ export async function trainSft(
       microBatchTokens: config.micro_batch_tokens,
       longestRow: Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length)),
     },
-    world.availableBytes,
+    {
+      availableBytes: world.availableBytes,
+      flags: ['--micro-batch-tokens', '--max-length'],
+      canAdapt: !config.use_peft,
+    },
   )
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
   const { loss, metrics } = sftGraph(model, trainable.build)
@@ -100,8 +104,8 @@ export async function trainSft(
   const state = await restoreTraining(run, trainable.parameters, optimizer.adamw, emptyTotals)
 
   let evalLoss: number | undefined
-  for (; state.step < plan.length; ) {
-    await stopIfAsked(signal, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
+  while (state.step < plan.length) {
+    await stopIfAsked(signal, state, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => train[index])
     const named = { step: state.step, rows: batch.map(({ row }) => row) }
     const step = await trainStep(parts(plan[state.step]))
@@ -122,13 +126,11 @@ export async function trainSft(
       })
       state.totals = emptyTotals()
     }
-    if (evaluate && (isLast || isDue(state.step, config.eval_steps))) {
-      const measured = await evaluate.run()
-      evalLoss = measured.eval_loss
-      run.logMetrics(state.step, { epoch, ...measured })
-    }
+    const measured = evaluate && (isLast || isDue(state.step, config.eval_steps)) ? await evaluate.run() : undefined
+    if (measured) run.logMetrics(state.step, { epoch, ...measured })
     if (isLast || isDue(state.step, config.save_steps))
-      await saveTraining(run, trainable.parameters, optimizer.adamw, state, evalLoss)
+      await saveTraining(run, trainable.parameters, optimizer.adamw, state, measured?.eval_loss)
+    evalLoss = measured?.eval_loss
     world.onStep(state.step, plan.length)
   }
   await Promise.all([program.dispose(), evaluate?.dispose()])

@@ -1,9 +1,9 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { type CompileOptions, compile, matmul, type ParameterMap, reshape, type Value } from '@plumbline/engine'
-import { checkSequenceLengths, forwardFeeds } from './batch.ts'
+import { checkSequenceLengths, forwardFeeds, type PromptCompletion } from './batch.ts'
 import type { ModelConfig } from './config.ts'
 import { buildForward, rowsOf } from './forward.ts'
-import { SCORE_HEAD } from './language-model.ts'
+import { type LanguageModel, SCORE_HEAD } from './language-model.ts'
 import { lengthSortedBatches } from './score.ts'
 
 /** Scores of whole texts by a reward model. It reads the parameters anew at each call. */
@@ -11,6 +11,21 @@ export interface RewardScorer {
   /** The reward of each sequence, read at its last token. Throws EMPTY_PROMPT and SEQUENCE_TOO_LONG. */
   rewards(sequences: readonly (readonly number[])[]): Promise<number[]>
   dispose(): Promise<void>
+}
+
+/**
+ * A whole answer as a reward model reads it: up to the token that ends it, just as a model that generates leaves it.
+ * Chat templates write a line feed behind that token, and plain text lacks it; the score would be read elsewhere.
+ */
+export function scoredIds(
+  { promptIds, completionIds }: PromptCompletion,
+  { stopTokenIds, tokenizer }: Pick<LanguageModel, 'stopTokenIds' | 'tokenizer'>,
+): number[] {
+  const end = completionIds.findLastIndex((id) => stopTokenIds.includes(id)) + 1
+  if (end > 0 && tokenizer.decode(completionIds.slice(end)).trim() === '')
+    return [...promptIds, ...completionIds.slice(0, end)]
+  const { eosTokenId } = tokenizer
+  return eosTokenId === undefined ? [...promptIds, ...completionIds] : [...promptIds, ...completionIds, eosTokenId]
 }
 
 /** Most tokens, padding included, in one forward pass. */

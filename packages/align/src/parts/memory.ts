@@ -35,18 +35,22 @@ export function estimateMemory({
   return 4 * (parameters * (1 + copies) + 4 * trainable + tokens * activations) + 3e8
 }
 
-/** Throws MEMORY_SHORT before anything is computed when the plan does not fit. */
-export function checkMemory(plan: MemoryPlan, availableBytes: number): void {
+export interface MemoryLimit {
+  readonly availableBytes: number
+  /** Flags of the trainer that need less when they are lowered. */
+  readonly flags: readonly string[]
+  /** Whether --use-peft would help. */
+  readonly canAdapt?: boolean
+}
+
+/** Throws MEMORY_SHORT, with the flags that help, before anything is computed when the plan does not fit. */
+export function checkMemory(plan: MemoryPlan, { availableBytes, flags, canAdapt = false }: MemoryLimit): void {
   const needed = estimateMemory(plan)
   if (needed <= availableBytes) return
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
-  const hint =
-    plan.trainable === plan.parameters
-      ? 'Lower --micro-batch-tokens or --max-length, or train an adapter with --use-peft.'
-      : 'Lower --micro-batch-tokens or --max-length.'
   throw new PlumblineError(
     'MEMORY_SHORT',
     `training needs about ${gigabytes(needed)} of memory; about ${gigabytes(availableBytes)} are free.`,
-    { hint },
+    { hint: `Lower ${flags.join(' or ')}${canAdapt ? ', or train an adapter with --use-peft' : ''}.` },
   )
 }

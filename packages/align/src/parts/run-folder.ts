@@ -121,7 +121,8 @@ function checkResumable(
       hint: `Resume it with plumb ${before.command}, or give another --output.`,
     })
   }
-  checkConfig(folder, before.config, config, mayDiffer)
+  // Without a checkpoint nothing was computed that another configuration could contradict.
+  if (before.step !== null) checkConfig(folder, before.config, config, mayDiffer)
 }
 
 /** Nobody holds the lock, so a run that says it is running was killed. */

@@ -14,10 +14,17 @@ export interface TrainerWorld {
   readonly log: (text: string) => void
 }
 
-/** On an interrupt: saves, then throws the signal's reason. Called between steps, where the state is whole. */
-export async function stopIfAsked(signal: AbortSignal, save: () => Promise<void>): Promise<void> {
+/**
+ * On an interrupt: saves what is not saved yet, then throws the signal's reason. Called between steps, where the state
+ * is whole. A checkpoint that is there stays as it is: it may have a metric.
+ */
+export async function stopIfAsked(
+  signal: AbortSignal,
+  { step, savedStep }: Pick<TrainingState<unknown>, 'step' | 'savedStep'>,
+  save: () => Promise<void>,
+): Promise<void> {
   if (!signal.aborted) return
-  await save()
+  if (step !== savedStep) await save()
   signal.throwIfAborted()
 }
 
@@ -61,6 +68,8 @@ export function notFinite(what: string, { step, rows }: StepRows, cause?: unknow
 /** How far training is; `Totals` are sums since the last line of metrics. */
 export interface TrainingState<Totals> {
   step: number
+  /** The step of the newest checkpoint; 0 without one. */
+  savedStep: number
   /** Rows and tokens seen so far. */
   rows: number
   tokens: number
@@ -75,7 +84,7 @@ export async function restoreTraining<Totals>(
   emptyTotals: () => Totals,
 ): Promise<TrainingState<Totals>> {
   const checkpoint = await run.loadCheckpoint()
-  if (!checkpoint) return { step: 0, rows: 0, tokens: 0, totals: emptyTotals() }
+  if (!checkpoint) return { step: 0, savedStep: 0, rows: 0, tokens: 0, totals: emptyTotals() }
   const { arrays } = checkpoint
   const { training, adamwStep, lateSteps } = checkpoint.state as unknown as SavedState<Totals>
   const moments = (kind: 'first' | 'second') =>
@@ -125,6 +134,7 @@ export async function saveTraining<Totals>(
   }
   for (const [name, { data }] of firstMoments) arrays.set(`first.${name}`, data)
   for (const [name, { data }] of secondMoments) arrays.set(`second.${name}`, data)
+  training.savedStep = training.step
   const state: SavedState<Totals> = { training, adamwStep: step, lateSteps: [...(lateSteps ?? [])] }
   await run.saveCheckpoint({
     step: training.step,

@@ -123,10 +123,10 @@ async function openRewardScorer(
   nameOf: NameOf,
   world: World,
 ): Promise<() => Promise<number[]>> {
-  const { checkSequenceLengths, createRewardScorer } = await import('@plumbline/models')
+  const { checkSequenceLengths, createRewardScorer, scoredIds } = await import('@plumbline/models')
   const model = await openModel(name, world)
   const encoded = await encodeRows(model, rows, config.parse_special)
-  const sequences = encoded.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds])
+  const sequences = encoded.map((row) => scoredIds(row, model))
   checkSequenceLengths(
     model.config,
     sequences.map(({ length }) => length),

@@ -1,0 +1,43 @@
+import { parseModelConfig } from '@plumbline/models'
+import { expect, test } from 'vitest'
+import { checkMemory, estimateMemory } from './memory.ts'
+
+/** SmolLM2-135M. */
+const config = parseModelConfig({
+  model_type: 'llama',
+  vocab_size: 49152,
+  hidden_size: 576,
+  intermediate_size: 1536,
+  num_hidden_layers: 30,
+  num_attention_heads: 9,
+  num_key_value_heads: 3,
+})
+const plan = { config, parameters: 134.5e6, trainable: 134.5e6, microBatchTokens: 1024, longestRow: 256 }
+
+test('fewer tokens at once, an adapter and fewer copies need less; one long row counts as the micro-batch it is', () => {
+  const whole = estimateMemory(plan)
+  expect(estimateMemory({ ...plan, microBatchTokens: 512 })).toBeLessThan(whole)
+  expect(estimateMemory({ ...plan, trainable: 5e6 })).toBeLessThan(whole)
+  expect(estimateMemory({ ...plan, copies: 3 }) - whole).toBeCloseTo(3 * 4 * 134.5e6, -3)
+  expect(estimateMemory({ ...plan, microBatchTokens: 1 })).toBe(estimateMemory({ ...plan, microBatchTokens: 256 }))
+})
+
+test('what does not fit is refused with both numbers and the flags that help', () => {
+  const needed = estimateMemory(plan)
+  const flags = ['--micro-batch-tokens', '--max-length']
+  expect(() => checkMemory(plan, { availableBytes: needed, flags })).not.toThrow()
+  const refused = (canAdapt: boolean) => {
+    try {
+      checkMemory(plan, { availableBytes: needed - 1, flags, canAdapt })
+    } catch (error) {
+      return error
+    }
+  }
+  const gigabytes = (needed / 1e9).toFixed(1)
+  expect(refused(true)).toMatchObject({
+    code: 'MEMORY_SHORT',
+    message: `training needs about ${gigabytes} GB of memory; about ${gigabytes} GB are free.`,
+    hint: 'Lower --micro-batch-tokens or --max-length, or train an adapter with --use-peft.',
+  })
+  expect(refused(false)).toMatchObject({ hint: 'Lower --micro-batch-tokens or --max-length.' })
+})

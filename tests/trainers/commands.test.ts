@@ -1,0 +1,333 @@
+/** What users get wrong, through the commands: one message that says what, where, why and the next step. */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { openRunFolder } from '@plumbline/align'
+import { loadLanguageModel } from '@plumbline/models'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runCli } from '../../packages/plumbline/src/cli.ts'
+import { commands } from '../../packages/plumbline/src/commands.ts'
+import { takeGlobals } from '../../packages/plumbline/src/flags.ts'
+import { createMemoryWorld } from '../../packages/plumbline/src/memory-world.ts'
+import { writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
+
+const base = mkdtempSync(join(tmpdir(), 'plumbline-commands-'))
+afterAll(() => rmSync(base, { recursive: true, force: true }))
+const model = join(base, 'model')
+const rewardModel = join(base, 'reward-model')
+
+beforeAll(async () => {
+  await writeTinyModel(model)
+  await writeTinyRewardModel(rewardModel, { mean: 0, std: 1 })
+})
+
+let count = 0
+const newPath = () => join(base, String(count++))
+
+async function rowsFile(rows: readonly unknown[]): Promise<string> {
+  const path = `${newPath()}.jsonl`
+  await writeFile(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  return path
+}
+
+/** Runs a command line and returns what it said. */
+async function plumb(args: readonly string[], availableMemory = Number.POSITIVE_INFINITY) {
+  const { globals, rest } = takeGlobals([...args])
+  const home = join(base, 'home')
+  const memory = createMemoryWorld(globals, {
+    cwd: base,
+    env: { PLUMBLINE_HOME: home },
+    availableMemory: () => availableMemory,
+  })
+  const status = await runCli(rest, globals, commands, memory.world)
+  return { status, stdout: memory.stdout(), stderr: memory.stderr() }
+}
+
+const demonstrations = ['ab', 'cd', 'ef'].map((prompt) => ({ prompt, completion: `${prompt}!` }))
+const pairs = ['ab', 'cd', 'ef'].map((prompt) => ({ prompt, chosen: 'yes', rejected: 'no' }))
+const prompts = ['ab', 'cd', 'ef'].map((prompt) => ({ prompt }))
+const small = ['--max-steps', '2', '--per-device-train-batch-size', '2']
+
+type Trainer = 'sft' | 'reward' | 'ppo'
+/** A command line that works, but for what a test gets wrong. */
+async function train(
+  trainer: Trainer,
+  rows: readonly unknown[],
+  more: readonly string[] = [],
+  { output = newPath(), availableMemory }: { output?: string; availableMemory?: number } = {},
+) {
+  const models = trainer === 'ppo' ? ['--reward-model', rewardModel, '--response-length', '3'] : []
+  const data = await rowsFile(rows)
+  const args = [trainer, '--model', model, ...models, '--data', data, '--output', output, ...small, ...more]
+  return { ...(await plumb(args, availableMemory)), output, data }
+}
+
+test.each([
+  ['sft', demonstrations],
+  ['reward', pairs],
+  ['ppo', prompts],
+] as const)('plumb %s writes a model that loads, and does not run twice', async (trainer, rows) => {
+  const { status, stdout, stderr, output } = await train(trainer, rows)
+  expect(stderr).not.toContain('error')
+  expect(status).toBe(0)
+  expect(stdout).toBe(`${join(output, 'model')}\n`)
+  expect((await loadLanguageModel(join(output, 'model'))).parameters.size).toBeGreaterThan(10)
+  const again = await train(trainer, rows, [], { output })
+  expect(again.status).toBe(1)
+  expect(again.stderr).toMatch(/error\[RUN_EXISTS\]: .* finished, newest checkpoint of step 2\.\nhint: .*--resume/)
+})
+
+test('data of the wrong kind: says which trainer it fits', async () => {
+  const cases: [Trainer, object, string][] = [
+    ['sft', pairs[0], 'plumb reward'],
+    ['sft', prompts[0], 'plumb ppo'],
+    ['reward', demonstrations[0], 'plumb sft'],
+    ['reward', { messages: [{ role: 'user', content: 'a' }] }, 'plumb sft'],
+    ['reward', prompts[0], 'plumb ppo'],
+    ['ppo', { text: 'a' }, 'plumb sft'],
+    ['ppo', { messages: [{ role: 'user', content: 'a' }] }, 'plumb sft'],
+  ]
+  for (const [trainer, row, fits] of cases) {
+    const { status, stderr } = await train(trainer, [row])
+    expect(status).toBe(1)
+    expect(stderr, trainer).toMatch(
+      new RegExp(`error\\[DATA_\\w+\\]: [^\\n]+\\nhint: Rows with [^\\n]+ are for ${fits}\\.\n`),
+    )
+  }
+})
+
+test('a row that only lacks a column is told its name', async () => {
+  const { stderr } = await train('reward', [{ prompt: 'a', chosen: 'b' }])
+  expect(stderr).toMatch(/error\[DATA_COLUMN_MISSING\]: .*:1: the column "rejected" is missing\.\nhint: Columns here: /)
+})
+
+test('equal sides of a pair are left out and counted; nothing else left is an error', async () => {
+  const equal = { prompt: 'a', chosen: 'same', rejected: 'same' }
+  const some = await train('reward', [...pairs, equal])
+  expect(some.status).toBe(0)
+  expect(some.stderr).toContain('1 of 4 pairs have equal sides and were left out.')
+  const all = await train('reward', [equal])
+  expect(all.status).toBe(1)
+  expect(all.stderr).toMatch(/error\[NOTHING_TO_LEARN\].*\nhint: Chosen and rejected must differ/)
+})
+
+test.each([
+  ['sft', { prompt: '', completion: 'a' }],
+  ['reward', { prompt: '', chosen: 'a', rejected: 'b' }],
+  ['ppo', { prompt: '' }],
+] as const)('plumb %s: an empty prompt is named', async (trainer, row) => {
+  const good = { sft: demonstrations, reward: pairs, ppo: prompts }[trainer]
+  const { status, stderr } = await train(trainer, [good[0], row])
+  expect(status).toBe(1)
+  expect(stderr).toMatch(/error\[EMPTY_PROMPT\]: row 2: the prompt is empty\.\nhint: Give it some text/)
+})
+
+test('too long: counted, and what was done', async () => {
+  const long = 'x'.repeat(70)
+  const sft = await train('sft', [...demonstrations, { prompt: 'a', completion: long }])
+  expect(sft.stderr).toContain('1 of 4 rows are longer than 64 tokens and were cut.')
+  const shorter = await train('sft', demonstrations, ['--max-length', '3'])
+  expect(shorter.stderr).toContain('3 of 3 rows are longer than 3 tokens and were cut.')
+  const reward = await train('reward', [...pairs, { prompt: 'a', chosen: long, rejected: 'b' }])
+  expect(reward.stderr).toContain('1 of 4 pairs are longer than 64 tokens and were left out.')
+  const ppo = await train('ppo', [...prompts, { prompt: long }])
+  expect(ppo.stderr).toMatch(/1 of 4 prompts are longer than 61 tokens, .* left out\./)
+  for (const { status } of [sft, shorter, reward, ppo]) expect(status).toBe(0)
+})
+
+test('too long, all of them: the flag that helps', async () => {
+  const long = 'x'.repeat(70)
+  const sft = await train('sft', [{ prompt: long, completion: 'a' }])
+  expect(sft.stderr).toMatch(/3|1 of 1 rows have nothing to learn from/)
+  expect(sft.stderr).toMatch(/error\[NOTHING_TO_LEARN\].*\nhint: Raise --max-length/)
+  const ppo = await train('ppo', [{ prompt: long }])
+  expect(ppo.stderr).toMatch(/error\[NOTHING_TO_LEARN\].*\nhint: Lower --response-length/)
+  expect([sft.status, ppo.status]).toEqual([1, 1])
+})
+
+test('rows without targets and empty completions are survived', async () => {
+  const rows = [...demonstrations, { prompt: 'a', completion: '' }, { text: '' }, { text: 'b' }]
+  const sft = await train('sft', rows)
+  expect(sft.stderr).toContain('1 of 6 rows have nothing to learn from and were left out.')
+  const reward = await train('reward', [...pairs, { prompt: 'a', chosen: '', rejected: 'b' }])
+  expect([sft.status, reward.status]).toEqual([0, 0])
+  const silent = await train('sft', [{ messages: [{ role: 'user', content: 'a' }] }])
+  expect(silent.stderr).toMatch(/error\[NO_ASSISTANT_TURN\]: row 1: .*\nhint: .*"assistant"/)
+})
+
+test('text beside messages is refused', async () => {
+  const mixed = { prompt: [{ role: 'user', content: 'a' }], completion: 'b' }
+  const { stderr } = await train('sft', [...demonstrations, mixed])
+  expect(stderr).toMatch(/error\[DATA_KINDS_DIFFER\]: row 4: .*\nhint: Give both as text, or both as messages/)
+})
+
+test('a reward model with another tokenizer', async () => {
+  const other = newPath()
+  await writeTinyRewardModel(other, { characters: [...'abcdefgh'] })
+  const { status, stderr } = await train('ppo', prompts, ['--reward-model', other])
+  expect(status).toBe(1)
+  expect(stderr).toMatch(
+    /error\[TOKENIZER_MISMATCH\]: the reward model has 11 tokens and the policy 99.*\nhint: .*plumb reward/,
+  )
+})
+
+test('a reward model without a score head', async () => {
+  const { status, stderr } = await train('ppo', prompts, ['--reward-model', model])
+  expect(status).toBe(1)
+  expect(stderr).toMatch(/error\[NOT_A_REWARD_MODEL\]: .*\nhint: .*plumb reward/)
+})
+
+test('a folder that holds something else, or a run that is going on, is left alone', async () => {
+  const output = newPath()
+  await mkdir(output)
+  await writeFile(join(output, 'thesis.txt'), 'mine')
+  const full = await train('sft', demonstrations, [], { output })
+  expect(full.status).toBe(1)
+  expect(full.stderr).toMatch(/error\[RUN_FOLDER_NOT_EMPTY\]: .*thesis\.txt.*nothing was written\.\nhint: /)
+  expect(await readdir(output)).toEqual(['thesis.txt'])
+  const used = newPath()
+  const run = await openRunFolder(used, { command: 'sft', config: {}, now: () => 0, version: '0' })
+  const second = await train('sft', demonstrations, [], { output: used })
+  await run.close()
+  expect(second.status).toBe(1)
+  expect(second.stderr).toMatch(/error\[RUN_IN_USE\]: .* in use by process \d+ .*\nhint: Wait/)
+})
+
+test('a checkpoint of another configuration: what differs', async () => {
+  const { output, data } = await train('sft', demonstrations)
+  const flags = ['--learning-rate', '0.5', '--lora-r', '4', '--resume']
+  const { status, stderr } = await plumb([
+    'sft',
+    '--model',
+    model,
+    '--data',
+    data,
+    '--output',
+    output,
+    ...small,
+    ...flags,
+  ])
+  expect(status).toBe(1)
+  expect(stderr).toMatch(/error\[CONFIG_DIFFERS\]/)
+  expect(stderr).toContain('learning_rate: 0.00002 in the run, 0.5 now')
+  expect(stderr).toContain('lora_r: 16 in the run, 4 now')
+  expect(stderr).not.toContain('max_steps')
+  const other = await train('reward', pairs, ['--resume'], { output })
+  expect(other.stderr).toMatch(/error\[RUN_OTHER_COMMAND\].*plumb sft, not reward\.\nhint: Resume it with plumb sft/)
+})
+
+test('--resume goes on after the data was mended', async () => {
+  const data = await rowsFile([...demonstrations, { prompt: '', completion: 'a' }])
+  const output = newPath()
+  const line = ['sft', '--model', model, '--data', data, '--output', output, ...small]
+  expect((await plumb(line)).status).toBe(1)
+  await writeFile(data, demonstrations.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const { status, stderr } = await plumb([...line, '--resume'])
+  expect(stderr).toContain('starts from step 0')
+  expect(status).toBe(0)
+})
+
+test.each([
+  ['sft', demonstrations],
+  ['reward', pairs],
+  ['ppo', prompts],
+] as const)(
+  'plumb %s: memory that will not do is an error before the start, with the flag that helps',
+  async (trainer, rows) => {
+    const { status, stderr, output } = await train(trainer, rows, [], { availableMemory: 1e8 })
+    expect(status).toBe(1)
+    expect(stderr).toMatch(
+      /error\[MEMORY_SHORT\]: training needs about 0\.\d GB of memory; about 0\.1 GB are free\.\nhint: /,
+    )
+    expect(stderr).toContain('--micro-batch-tokens')
+    // No flag that the command does not have.
+    expect(stderr.includes('--use-peft')).toBe(trainer !== 'reward')
+    expect(stderr.includes('--max-length')).toBe(trainer !== 'ppo')
+    expect(await readdir(output)).not.toContain('checkpoints')
+  },
+)
+
+test('after memory was short, the same folder takes the run with the flag that helps', async () => {
+  const data = await rowsFile(demonstrations)
+  const line = ['sft', '--model', model, '--data', data, '--output', newPath(), ...small]
+  expect((await plumb(line, 1e8)).stderr).toContain('MEMORY_SHORT')
+  const smaller = await plumb([...line, '--micro-batch-tokens', '64', '--resume'])
+  expect(smaller.stderr).not.toContain('error')
+  expect(smaller.status).toBe(0)
+})
+
+test('flags in hints are flags of the command', async () => {
+  const failures = [
+    await train('sft', pairs),
+    await train('reward', [{ prompt: 'a', chosen: 'b', rejected: 'b' }]),
+    await train('ppo', [{ prompt: 'x'.repeat(70) }]),
+    await train('ppo', prompts, [], { availableMemory: 1 }),
+    await train('reward', pairs, [], { availableMemory: 1 }),
+    await train('sft', demonstrations, ['--use-peft', '--lora-target-modules', 'q_prj']),
+  ]
+  const trainerOf = ['sft', 'reward', 'ppo', 'ppo', 'reward', 'sft'] as const
+  for (const [i, { stderr, status }] of failures.entries()) {
+    expect(status).toBe(1)
+    const [, hint] = /\nhint: (.+)\n/.exec(stderr) ?? []
+    expect(hint, stderr).toBeDefined()
+    const command = await commands[trainerOf[i]]()
+    for (const [, flag] of hint.matchAll(/--([a-z-]+)/g))
+      expect(Object.keys(command.config.shape), hint).toContain(flag.replaceAll('-', '_'))
+  }
+})
+
+test('--json gives the failure to programs', async () => {
+  const { stdout } = await train('sft', pairs, ['--json'])
+  expect(JSON.parse(stdout)).toMatchObject({
+    error: { code: 'DATA_WRONG_KIND', hint: expect.stringContaining('plumb reward') },
+  })
+})
+
+test('gzipped data trains as it is', async () => {
+  const path = `${newPath()}.jsonl.gz`
+  await writeFile(path, gzipSync(demonstrations.map((row) => `${JSON.stringify(row)}\n`).join('')))
+  const { status } = await plumb(['sft', '--model', model, '--data', path, '--output', newPath(), ...small])
+  expect(status).toBe(0)
+})
+
+test('a full disk in the middle: the older checkpoints stay, and --resume goes on', async (context) => {
+  const disk = newPath()
+  await mkdir(disk)
+  const mount = (options: string) => spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk]).status
+  if (mount('size=1600k') !== 0) return context.skip('a small file system of its own needs root')
+  try {
+    const output = join(disk, 'run')
+    const data = await rowsFile(demonstrations)
+    const flags = [
+      '--max-steps',
+      '8',
+      '--save-steps',
+      '1',
+      '--save-total-limit',
+      '9',
+      '--per-device-train-batch-size',
+      '2',
+    ]
+    const line = ['sft', '--model', model, '--data', data, '--output', output, ...flags]
+    const { status, stderr } = await plumb(line)
+    expect(status).toBe(1)
+    expect(stderr).toMatch(
+      /error\[CHECKPOINT_FAILED\]: .* the disk or quota is full.*\nhint: The one of step \d+ is untouched: --resume/,
+    )
+    const saved = await readdir(join(output, 'checkpoints'))
+    expect(saved.length).toBeGreaterThan(0)
+    mount('remount,size=20m')
+    const resumed = await plumb([...line, '--resume'])
+    expect(resumed.status).toBe(0)
+    const straight = newPath()
+    const flagsAt = line.map((word) => (word === output ? straight : word))
+    expect((await plumb(flagsAt)).status).toBe(0)
+    const weights = (folder: string) => readFile(join(folder, 'model', 'model.safetensors'))
+    expect(await weights(output)).toEqual(await weights(straight))
+  } finally {
+    spawnSync('umount', [disk])
+  }
+})
