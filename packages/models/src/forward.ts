@@ -56,7 +56,7 @@ export function buildForward(config: ModelConfig, { graph, adapt }: BuildOptions
 }
 
 export interface CachedForward extends Forward {
-  /** The caches after the call, by the names of their inputs. */
+  /** What the call adds to the caches, [B, K, T, D], by the names of their inputs. */
   readonly caches: Readonly<Record<string, Tensor>>
 }
 
