@@ -3,7 +3,7 @@ import { type CompileOptions, compile, matmul, type ParameterMap, reshape, type 
 import { checkSequenceLengths, forwardFeeds } from './batch.ts'
 import type { ModelConfig } from './config.ts'
 import { buildForward, rowsOf } from './forward.ts'
-import { SCORE_HEAD } from './language-model.ts'
+import { SCORE_HEAD } from './head-names.ts'
 import { lengthSortedBatches } from './score.ts'
 
 /** Scores of whole texts by a reward model. It reads the parameters anew at each call. */
