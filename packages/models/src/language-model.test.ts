@@ -120,6 +120,13 @@ test('a folder without a tokenizer names the file that is missing', async () => 
   })
 })
 
+test('a broken tokenizer is named with its file', async () => {
+  await expect(load({ tokenizerJson: { ...tokenizerJson, model: {} } })).rejects.toMatchObject({
+    code: 'UNSUPPORTED_TOKENIZER',
+    message: expect.stringContaining(join(folder, 'tokenizer.json')),
+  })
+})
+
 test('a config.json that cannot be is named with its path', async () => {
   await expect(load({ config: { ...raw, num_attention_heads: 5 } })).rejects.toMatchObject({
     code: 'BAD_MODEL_CONFIG',

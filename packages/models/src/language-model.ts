@@ -55,9 +55,9 @@ export async function loadLanguageModel(path: string, options: LoadLanguageModel
 }
 
 function tokenizerFiles(path: string, { tokenizer }: LoadedModel) {
-  if (tokenizer.gguf) return tokenizerFromGguf(tokenizer.gguf)
+  if (tokenizer.gguf) return { ...tokenizerFromGguf(tokenizer.gguf, path), where: path }
   const { tokenizerJson, tokenizerConfig } = tokenizer
-  if (tokenizerJson) return { tokenizerJson, tokenizerConfig }
+  if (tokenizerJson) return { tokenizerJson, tokenizerConfig, where: join(path, 'tokenizer.json') }
   throw new PlumblineError('TOKENIZER_MISSING', `${path} has no tokenizer.json.`, {
     hint: 'Download it beside the weights. A slow tokenizer (vocab.json, tokenizer.model) must be converted first.',
   })
