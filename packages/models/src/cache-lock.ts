@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { link, open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PlumblineError } from '@plumbline/contracts'
+import { makeFolder } from './disk.ts'
 import { throwIfAborted } from './pull-events.ts'
 
 export interface LockOptions {
@@ -32,7 +33,7 @@ export async function withLock<T>(
   work: (signal: AbortSignal) => Promise<T>,
   { signal, onWait, heartbeatMs = 2000, staleMs = 15_000 }: LockOptions = {},
 ): Promise<T> {
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   const owner: Owner = { id: randomUUID(), pid: process.pid, host: hostname() }
   await acquire(path, owner, staleMs, signal, onWait)
   const lost = new AbortController()

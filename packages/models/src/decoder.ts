@@ -10,7 +10,8 @@ import {
 } from '@plumbline/engine'
 import { ropeFeeds } from './batch.ts'
 import type { ModelConfig } from './config.ts'
-import { buildCachedForward, checkHead, headName, UNTIED_HEAD } from './forward.ts'
+import { buildCachedForward, checkHead, headName } from './forward.ts'
+import { UNTIED_HEAD } from './head-names.ts'
 import { JOIN } from './model-graph.ts'
 
 /** What the model says of the next token of each sequence, [B, vocabSize] each. */
