@@ -69,6 +69,15 @@ function realPart({ data, shape }: GoldenArray | Value, row: number, length: num
   return Array.from(data as ArrayLike<number>).slice(start, start + length * width)
 }
 
+/** Other ways to store a model whose numbers are in the plain one: their files hold less. */
+const storageOnly = ['gpt2-hub', 'llama-bf16', 'llama-f16', 'llama-sharded']
+
+/** Whether there is a golden value; only the storage variants may lack one. */
+function isGiven(name: string, value: GoldenArray | undefined): value is GoldenArray {
+  if (value === undefined) expect(storageOnly, `${name} lacks golden numbers`).toContain(name)
+  return value !== undefined
+}
+
 describe.each(names)('%s', (name) => {
   test('logits and hidden states equal those of transformers', async () => {
     const golden = await loadGolden(name)
@@ -79,7 +88,7 @@ describe.each(names)('%s', (name) => {
     }))
     for (const [key, value] of Object.entries(values)) {
       const expected = golden.expected.get(key)
-      if (!expected) continue // those of the storage variants are in the plain one
+      if (!isGiven(name, expected)) continue
       golden.sequences.forEach(({ length }, row) => {
         expect(largestDifference(realPart(value, row, length), realPart(expected, row, length)), key).toBeLessThan(2e-5)
       })
@@ -89,7 +98,7 @@ describe.each(names)('%s', (name) => {
   test('the attention pattern equals that of transformers', async () => {
     const golden = await loadGolden(name)
     const expected = golden.expected.get('pattern.0')
-    if (!expected) return
+    if (!isGiven(name, expected)) return
     const { pattern } = await forwardValues(golden, golden.sequences, (hooks) => ({
       pattern: hooks.get('blocks.0.attn.hook_pattern')!,
     }))
@@ -119,7 +128,7 @@ describe.each(names)('%s', (name) => {
     expect(values.loss.data[0]).toBeCloseTo(expected.get('loss')!.data[0], 5)
     for (const { id } of wrt) {
       const reference = expected.get(`grad.${id}`)
-      if (!reference) continue
+      if (!isGiven(name, reference)) continue
       const largest = Math.max(...reference.data.map(Math.abs))
       const difference = largestDifference(values[`grad.${id}`].data as Float32Array, reference.data)
       expect(difference / largest, id).toBeLessThan(1e-5)
@@ -152,7 +161,7 @@ describe.each(names)('%s', (name) => {
   test('greedy generation from a cache equals that of transformers, beside other sequences', async () => {
     const { config, parameters, expected, sequences } = await loadGolden(name)
     const greedy = expected.get('greedy')
-    if (!greedy) return
+    if (!isGiven(name, greedy)) return
     const decoder = await createDecoder(config, parameters, { slots: 3, length: 32 })
     const prompts = [sequences[1].slice(0, 3), sequences[0].slice(0, 6), sequences[1]]
     const lengths = prompts.map(({ length }) => length)

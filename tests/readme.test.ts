@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { checkCommandLine } from 'plumbline'
 import { expect, test } from 'vitest'
@@ -39,7 +41,20 @@ test('the two commands of the README are those that package.json and .ci/run kno
   const found = [...readme.matchAll(/^npm ci && npm (\w+)$/gm)].map(([, script]) => script)
   expect(found).toEqual(['start', 'test'])
   for (const script of found) expect(scripts).toHaveProperty(script)
-  expect(read('.ci/run').split('\n')).toContain('npm ci && npm test')
+  expect(read('.ci/run').split('\n')).toContain('npm ci && npm test || exit 1')
+})
+
+test.each(['ci', 'test', 'run types'])('.ci/run ends where npm %s fails', (failing) => {
+  const folder = mkdtempSync(join(tmpdir(), 'ci-run-'))
+  const log = join(folder, 'log')
+  writeFileSync(join(folder, 'npm'), `#!/bin/sh\necho "$*" >> "${log}"\n[ "$*" != "${failing}" ]\n`, { mode: 0o755 })
+  const { status } = spawnSync('bash', [join(root, '.ci/run')], {
+    env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
+  })
+  const called = readFileSync(log, 'utf8').trim().split('\n')
+  rmSync(folder, { recursive: true })
+  expect(status).not.toBe(0)
+  expect(called.at(-1)).toBe(failing)
 })
 
 test('every npm script that the texts name exists', () => {

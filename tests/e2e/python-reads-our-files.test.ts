@@ -1,4 +1,4 @@
-/** What we write, read by Python's transformers and PEFT. Runs where PLUMBLINE_PYTHON names a Python that has them. */
+/** What we write, read by Python's transformers and PEFT. Runs with PLUMBLINE_PYTHON, or python3 if it has them. */
 import { execFile, execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,17 +9,22 @@ import { createParameter } from '@plumbline/engine'
 import { loadAdapter, loadModelFolder, saveAdapter, saveModelFolder } from '@plumbline/models'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
-const python = process.env.PLUMBLINE_PYTHON
+const python = process.env.PLUMBLINE_PYTHON || 'python3'
 const absent = whyAbsent()
 const golden = fileURLToPath(new URL('../golden/gguf-models/', import.meta.url))
 
+/** What Python said last, or why it did not start. */
+function reason(error: unknown): string {
+  const said = (error as { stderr?: Buffer }).stderr?.toString().trim()
+  return said?.split('\n').at(-1) || String(error).split('\n')[0]
+}
+
 function whyAbsent(): string | undefined {
-  if (!python) return 'PLUMBLINE_PYTHON is not set'
   try {
     execFileSync(python, ['-c', 'import torch, transformers, peft'], { stdio: 'pipe' })
     return undefined
   } catch (error) {
-    return `${python} does not import torch, transformers and peft: ${String(error).split('\n')[0]}`
+    return `${python} does not import torch, transformers and peft; PLUMBLINE_PYTHON can name one that does: ${reason(error)}`
   }
 }
 
@@ -64,7 +69,7 @@ describe.skipIf(absent !== undefined)(`Python reads our files${absent ? ` (skipp
   afterAll(() => rm(folder, { recursive: true }))
 
   const run = async (script: string, ...args: string[]) =>
-    (await promisify(execFile)(python!, ['-c', script, ...args])).stdout.trim()
+    (await promisify(execFile)(python, ['-c', script, ...args])).stdout.trim()
 
   test.each([
     ['llama', 5e9],

@@ -45,6 +45,15 @@ function corner(data: Float32Array, shape: readonly number[], rows: number, colu
   return Array.from({ length: rows * columns }, (_, i) => data[Math.floor(i / columns) * shape[1] + (i % columns)])
 }
 
+const EMBEDDING = 'model.embed_tokens.weight'
+
+/** The rows of the embedding that the golden file holds whole. */
+function embeddingRows(data: Float32Array): number[] {
+  return golden
+    .get('embedding_rows')!
+    .data.flatMap((row) => Array.from(data.subarray(row * config.hiddenSize, (row + 1) * config.hiddenSize)))
+}
+
 test('dequantised weights are those of transformers, bit for bit', () => {
   const names = [...golden.keys()].filter((key) => key.startsWith('weight.'))
   expect(names.length).toBeGreaterThan(20)
@@ -53,6 +62,7 @@ test('dequantised weights are those of transformers, bit for bit', () => {
     const expected = golden.get(key)!
     expect(corner(data, shape, 4, 16), key).toEqual(expected.data)
   }
+  expect(embeddingRows(loaded.parameters.get(EMBEDDING)!.data)).toEqual(golden.get('embedding_rows.weight')!.data)
 })
 
 test('logits are within 1e-3 of transformers, log-probabilities within 1e-4', async () => {
@@ -108,6 +118,10 @@ test('gradients are within 1e-4 of torch, relative to the largest', async () => 
     const { grad_max: gradMax, grad_norm: gradNorm } = goldenNorms[id]
     const ownNorm = Math.sqrt(gradient.reduce((total, value) => total + value * value, 0))
     expect(Math.abs(ownNorm - gradNorm) / gradNorm, id).toBeLessThan(1e-4)
+    if (id === EMBEDDING) {
+      const rowsExpected = golden.get('embedding_rows.grad')!.data
+      expect(largestDifference(embeddingRows(gradient), rowsExpected) / gradMax, id).toBeLessThan(1e-4)
+    }
     const part = golden.get(`grad.${id}`)
     if (part)
       expect(largestDifference(corner(gradient, shape as number[], 4, 16), part.data) / gradMax, id).toBeLessThan(1e-4)

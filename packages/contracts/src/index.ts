@@ -15,4 +15,5 @@ export {
   promptKindSchema,
 } from './align-report.ts'
 export { type ErrorDetails, PlumblineError } from './errors.ts'
+export { findJsonFault, type JsonFault } from './json-position.ts'
 export { nearest } from './nearest.ts'

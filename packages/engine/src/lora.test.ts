@@ -143,6 +143,6 @@ test('matrices that do not fit are refused', () => {
   expect(() => mergeLora(weight, a, b, { ...strength, isTransposed: true })).toThrow(mismatch)
   expect(() => mergeLora(weight, a, b, { ...strength, rank: 2 })).toThrow(mismatch)
   expect(() => createLoraParameters(modules, { rank: 0, random: createRandom(0) })).toThrow(
-    expect.objectContaining({ code: 'INVALID_VALUE' }),
+    expect.objectContaining({ code: 'BAD_VALUE' }),
   )
 })

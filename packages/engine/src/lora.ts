@@ -38,7 +38,7 @@ export function createLoraParameters(
   { rank, random }: { rank: number; random: Random },
 ): ParameterMap {
   if (!Number.isInteger(rank) || rank < 1)
-    throw new PlumblineError('INVALID_VALUE', `LoRA: the rank is ${rank}, not a positive integer.`)
+    throw new PlumblineError('BAD_VALUE', `LoRA: the rank is ${rank}, not a positive integer.`)
   const parameters = modules.flatMap(({ name, inFeatures, outFeatures }) => {
     const names = loraNames(name)
     const a = createParameter(names.a, [rank, inFeatures])

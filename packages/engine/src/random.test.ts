@@ -90,11 +90,11 @@ test('a fork does not advance its parent and depends on its state', () => {
 })
 
 test.each([-1, 0.5, Number.NaN, 2 ** 53])('seed %s is refused', (seed) => {
-  expect(() => createRandom(seed)).toThrow(expect.objectContaining({ code: 'INVALID_VALUE' }))
+  expect(() => createRandom(seed)).toThrow(expect.objectContaining({ code: 'BAD_VALUE' }))
 })
 
 test('a state or a range that cannot be is refused', () => {
-  expect(() => createRandom([0, 0, 0, 0])).toThrow(expect.objectContaining({ code: 'INVALID_VALUE' }))
-  expect(() => createRandom([1, 2, 3, -4])).toThrow(expect.objectContaining({ code: 'INVALID_VALUE' }))
-  expect(() => createRandom(1).integer(0)).toThrow(expect.objectContaining({ code: 'INVALID_VALUE' }))
+  expect(() => createRandom([0, 0, 0, 0])).toThrow(expect.objectContaining({ code: 'BAD_VALUE' }))
+  expect(() => createRandom([1, 2, 3, -4])).toThrow(expect.objectContaining({ code: 'BAD_VALUE' }))
+  expect(() => createRandom(1).integer(0)).toThrow(expect.objectContaining({ code: 'BAD_VALUE' }))
 })

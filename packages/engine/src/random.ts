@@ -49,7 +49,7 @@ export function createRandom(seed: number | RandomState): Random {
     normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
     integer(n) {
       if (!Number.isInteger(n) || n < 1 || n > TWO_32)
-        throw new PlumblineError('INVALID_VALUE', `random integer below ${n}: it must be an integer from 1 to 2^32.`)
+        throw new PlumblineError('BAD_VALUE', `random integer below ${n}: it must be an integer from 1 to 2^32.`)
       const limit = TWO_32 - (TWO_32 % n)
       let value = uint32()
       while (value >= limit) value = uint32()
@@ -68,14 +68,14 @@ function rotateLeft(x: number, bits: number): number {
 
 function stateFromSeed(seed: number): RandomState {
   if (!Number.isSafeInteger(seed) || seed < 0)
-    throw new PlumblineError('INVALID_VALUE', `seed ${seed}: it must be an integer from 0 to 2^53 − 1.`)
+    throw new PlumblineError('BAD_VALUE', `seed ${seed}: it must be an integer from 0 to 2^53 − 1.`)
   return stateFromWords([seed >>> 0, Math.floor(seed / TWO_32)])
 }
 
 function checkedState(state: RandomState): RandomState {
   const isValid = state.length === 4 && state.every((word) => word === word >>> 0) && state.some((word) => word !== 0)
   if (!isValid)
-    throw new PlumblineError('INVALID_VALUE', `state of random numbers [${state}]: it must be four uint32s, not all 0.`)
+    throw new PlumblineError('BAD_VALUE', `state of random numbers [${state}]: it must be four uint32s, not all 0.`)
   return state
 }
 

@@ -146,7 +146,10 @@ export interface CachedAttentionState {
   /** [S] int32: 0, 1, 2, … */
   readonly cacheIndices: Tensor
   readonly tables?: RopeInputs
-  /** Called with the new keys and values of each layer, which become outputs. */
+  /**
+   * Called with the keys and values that each layer adds to its cache, [B, K, T, D], which become outputs. Not the whole
+   * cache: ONNX Runtime's Node binding copies every output, also where it was given a buffer to write to.
+   */
   readonly onCache: (layer: number, keys: Tensor, values: Tensor) => void
 }
 
@@ -179,19 +182,23 @@ interface Cache {
 
 function fusedWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, state: CachedAttentionState, past: Cache) {
   const { heads, keyValueHeads, headSize } = layer
-  const { lastPositions, totalLength, tables } = state
-  const { output, presentKeys, presentValues } = cachedAttention(
-    {
-      ...packedOrSeparate(model, x, layer),
-      pastKeys: past.keys,
-      pastValues: past.values,
-      lastPositions,
-      totalLength,
-      ...tables,
-    },
+  const { positions, lastPositions, totalLength, tables } = state
+  const projected = packedOrSeparate(model, x, layer)
+  const { output } = cachedAttention(
+    { ...projected, pastKeys: past.keys, pastValues: past.values, lastPositions, totalLength, ...tables },
     { heads, keyValueHeads, scale: 1 / Math.sqrt(headSize) },
   )
-  return { output, keys: presentKeys, values: presentValues }
+  const [batch, time] = x.shape
+  const byHead = (tensor: Tensor) =>
+    transpose(reshape(tensor, { shape: [batch, time, keyValueHeads, headSize] }), swapTimeAndHeads)
+  const width = keyValueHeads * headSize
+  const part = (start: number) => slice(projected.query, { axis: 2, start, end: start + width })
+  const [key, value] = projected.key
+    ? [projected.key, projected.value]
+    : [part(heads * headSize), part(heads * headSize + width)]
+  // The fused op rotates its own copy of the keys and keeps it to itself.
+  const keys = tables ? rope(byHead(key), tables.cos, tables.sin, positions) : byHead(key)
+  return { output, keys, values: byHead(value) }
 }
 
 function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, state: CachedAttentionState, past: Cache) {
@@ -201,8 +208,9 @@ function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, sta
   const [query, key, value] = projectHeads(model, x, layer)
   const byHead = (tensor: Tensor) => transpose(tensor, swapTimeAndHeads)
   const rotate = (tensor: Tensor) => (tables ? rope(byHead(tensor), tables.cos, tables.sin, positions) : byHead(tensor))
-  const keys = updateCache(past.keys, positions, rotate(key))
-  const values = updateCache(past.values, positions, byHead(value))
+  const entries = { keys: rotate(key), values: byHead(value) }
+  const keys = updateCache(past.keys, positions, entries.keys)
+  const values = updateCache(past.values, positions, entries.values)
   const tall = multiplyDims([heads / keyValueHeads, time])
   const queries = reshape(rotate(query), { shape: [batch, keyValueHeads, tall, headSize] })
   const products = matmul(queries, keys, { transposeB: true, alpha: 1 / Math.sqrt(headSize) })
@@ -210,11 +218,15 @@ function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, sta
   const scores = add(reshape(products, { shape: [batch, heads, time, 'S'] }), scale(isLater, MASKED))
   const pattern = reshape(softmax(scores), { shape: [batch, keyValueHeads, tall, 'S'] })
   const mixed = reshape(matmul(pattern, values), { shape: [batch, heads, time, headSize] })
-  return { output: reshape(byHead(mixed), { shape: [batch, time, heads * headSize] }), keys, values }
+  return { output: reshape(byHead(mixed), { shape: [batch, time, heads * headSize] }), ...entries }
 }
 
 /** One product for q, k and v where nothing stands between it and the attention. */
-function packedOrSeparate(model: ModelGraph, x: Tensor, layer: AttentionLayer) {
+function packedOrSeparate(
+  model: ModelGraph,
+  x: Tensor,
+  layer: AttentionLayer,
+): { query: Tensor; key?: undefined; value?: undefined } | { query: Tensor; key: Tensor; value: Tensor } {
   const { heads, keyValueHeads, headSize, hiddenSize: inFeatures, hasBias, projections, headNorms } = layer
   const widths = [heads * headSize, keyValueHeads * headSize, keyValueHeads * headSize]
   if (projections.length === 1) {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { link, open, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PlumblineError } from '@plumbline/contracts'
+import { makeFolder } from './disk.ts'
 import { throwIfAborted } from './pull-events.ts'
 
 export interface LockOptions {
@@ -56,7 +57,7 @@ export async function withLock<T>(
 /** Takes the lock as `withLock` does, for work that does not fit into one function. */
 export async function acquireLock(path: string, options: LockOptions = {}): Promise<Lock> {
   const { heartbeatMs = 2000 } = options
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   const owner: LockOwner = {
     id: randomUUID(),
     pid: process.pid,

@@ -56,10 +56,22 @@ test('rope settings are read from the keys of transformers 4 and of 5', () => {
   expect(llamaOf({ rope_scaling: null })).toEqual(llamaOf({}))
 })
 
-test('biases and norms follow the model type', () => {
-  expect(llamaOf({ model_type: 'qwen2' })).toMatchObject({ hasQueryKeyValueBias: true, hasOutputBias: false })
-  expect(llamaOf({ attention_bias: true })).toMatchObject({ hasQueryKeyValueBias: true, hasOutputBias: true })
-  expect(llamaOf({ model_type: 'qwen3' })).toMatchObject({ hasQueryKeyValueBias: false, hasHeadNorms: true })
+test.each([
+  ['qwen2', undefined, { hasQueryKeyValueBias: true, hasOutputBias: false }],
+  ['qwen2', false, { hasQueryKeyValueBias: true, hasOutputBias: false }],
+  ['qwen2', true, { hasQueryKeyValueBias: true, hasOutputBias: false }],
+  ['mistral', true, { hasQueryKeyValueBias: false, hasOutputBias: false }],
+  ['llama', true, { hasQueryKeyValueBias: true, hasOutputBias: true }],
+  ['llama', undefined, { hasQueryKeyValueBias: false, hasOutputBias: false }],
+  ['qwen3', true, { hasQueryKeyValueBias: true, hasOutputBias: true }],
+  ['qwen3', undefined, { hasQueryKeyValueBias: false, hasOutputBias: false }],
+])('%s with attention_bias %s has the biases that transformers gives it', (model_type, attention_bias, expected) => {
+  expect(llamaOf({ model_type, attention_bias })).toMatchObject({ ...expected, hasHeadNorms: model_type === 'qwen3' })
+})
+
+test('mlp_bias is a word of Llama alone', () => {
+  for (const model_type of ['llama', 'mistral', 'qwen2', 'qwen3'])
+    expect(llamaOf({ model_type, mlp_bias: true }).hasMlpBias).toBe(model_type === 'llama')
 })
 
 test('a window counts only where the model uses it', () => {

@@ -145,10 +145,18 @@ function llamaConfig(raw: z.infer<typeof llamaSchema>, bad: Refuse): LlamaConfig
     hasTiedHead: raw.tie_word_embeddings,
     ropeTheta: raw.rope_parameters?.rope_theta ?? raw.rope_theta ?? 10_000,
     ropeScaling: ropeScaling(raw, bad),
-    hasQueryKeyValueBias: raw.attention_bias ?? raw.model_type === 'qwen2',
-    hasOutputBias: raw.model_type !== 'qwen2' && (raw.attention_bias ?? false),
-    hasMlpBias: raw.mlp_bias ?? false,
+    ...biases(raw),
     hasHeadNorms: raw.model_type === 'qwen3',
+  }
+}
+
+/** As transformers: Qwen2's and Mistral's biases are no matter of configuration, whatever their files say. */
+function biases({ model_type, attention_bias = false, mlp_bias = false }: z.infer<typeof llamaSchema>) {
+  const hasAttentionBias = (model_type === 'llama' || model_type === 'qwen3') && attention_bias
+  return {
+    hasQueryKeyValueBias: model_type === 'qwen2' || hasAttentionBias,
+    hasOutputBias: hasAttentionBias,
+    hasMlpBias: model_type === 'llama' && mlp_bias,
   }
 }
 

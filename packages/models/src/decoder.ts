@@ -5,11 +5,13 @@ import {
   logSoftmax,
   type ParameterMap,
   softmax,
+  type Tensor,
   type Value,
 } from '@plumbline/engine'
 import { ropeFeeds } from './batch.ts'
 import type { ModelConfig } from './config.ts'
-import { buildCachedForward, checkHead, headName, UNTIED_HEAD } from './forward.ts'
+import { buildCachedForward, checkHead, headName } from './forward.ts'
+import { UNTIED_HEAD } from './head-names.ts'
 import { JOIN } from './model-graph.ts'
 
 /** What the model says of the next token of each sequence, [B, vocabSize] each. */
@@ -53,7 +55,12 @@ export async function createDecoder(
   const { graph } = forward
   const logits = forward.logitsAt(graph.input('rows', 'int32', ['B']))
   const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['B', 1])))
-  const outputs = { logits, logprobs: logSoftmax(logits), probabilities, ...prefixed(forward.caches) }
+  const outputs: Record<string, Tensor> = {
+    logits,
+    logprobs: logSoftmax(logits),
+    probabilities,
+    ...entryNames(forward.caches),
+  }
   const baked = bakedParameters(config, graph.parameters.keys(), parameters)
   const program = await compile(graph, outputs, { baked, threads })
 
@@ -87,17 +94,34 @@ export async function createDecoder(
       temperatures: { data: Float32Array.from(temperatures, (t) => t || 1), shape: [batch, 1] },
       ...fixed,
     }
+    for (const [name, data] of caches)
+      feeds[name] = { data: data.subarray(first * slot, (first + batch) * slot), shape: cacheShape }
     const into: Record<string, Value> = {}
-    for (const [name, data] of caches) {
-      const value = { data: data.subarray(first * slot, (first + batch) * slot), shape: cacheShape }
-      feeds[name] = value
-      into[presentName(name)] = value
-    }
     const [logits, logprobs, probabilities] = scores.map((data) => data.subarray(0, batch * vocabSize))
     for (const [name, data] of Object.entries({ logits, logprobs, probabilities }))
       into[name] = { data, shape: [batch, vocabSize] }
-    await program.run(feeds, into)
+    const values = await program.run(feeds, into)
+    for (const [name, cache] of caches)
+      keep(cache, values[entryName(name)].data as Float32Array, first, time, starts, lengths)
     return { vocabSize, logits, logprobs, probabilities }
+  }
+
+  /** Puts new entries [B, K, T, D] behind those that a cache holds of each sequence. */
+  function keep(
+    cache: Float32Array,
+    entries: Float32Array,
+    first: number,
+    time: number,
+    starts: readonly number[],
+    lengths: readonly number[],
+  ): void {
+    lengths.forEach((size, row) => {
+      for (let k = 0; k < keyValueHeads; k++) {
+        const from = (row * keyValueHeads + k) * time * headSize
+        const to = (first + row) * slot + k * head + starts[row] * headSize
+        cache.set(entries.subarray(from, from + (size - starts[row]) * headSize), to)
+      }
+    })
   }
 
   return {
@@ -139,10 +163,10 @@ export async function createDecoder(
   }
 }
 
-const presentName = (name: string) => `present.${name}`
+const entryName = (cache: string) => `new.${cache}`
 
-function prefixed<T>(record: Readonly<Record<string, T>>): Record<string, T> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [presentName(name), value]))
+function entryNames<T>(caches: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(caches).map(([name, value]) => [entryName(name), value]))
 }
 
 /** Values of the graph's parameters; joined ones are put together. */

@@ -1,4 +1,4 @@
-import { mkdir, open, rename, rm, statfs } from 'node:fs/promises'
+import { mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 
@@ -39,12 +39,39 @@ export async function diskError(error: unknown, folder: string, needed: number):
     return new PlumblineError('DISK_FULL', message, { hint: fullDiskHint, cause: error })
   }
   if (['EACCES', 'EPERM', 'EROFS', 'ENOTDIR'].includes(code)) {
-    return new PlumblineError('CACHE_NOT_WRITABLE', `${folder} cannot be written (${code}).`, {
-      hint: 'Set PLUMBLINE_HOME to a folder that you own.',
-      cause: error,
-    })
+    return notWritable(folder, code, error)
   }
   return error
+}
+
+/**
+ * Makes a folder and those above it. Node's recursive mkdir loops for ever where a file system refuses entries with
+ * ENOENT, as /proc does, so this goes step by step. Throws CACHE_NOT_WRITABLE.
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  const missing: string[] = []
+  for (let at = folder; !(await stat(at).catch(() => undefined))?.isDirectory() && at !== dirname(at); at = dirname(at))
+    missing.unshift(at)
+  for (const path of missing) {
+    try {
+      await mkdir(path)
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException
+      const isThere = code === 'EEXIST' && (await stat(path).catch(() => undefined))?.isDirectory()
+      // Somebody else made it meanwhile.
+      if (isThere) continue
+      const known = await diskError(cause, path, 0)
+      if (known instanceof PlumblineError) throw known
+      throw notWritable(path, code ?? String(cause), cause)
+    }
+  }
+}
+
+function notWritable(folder: string, code: string, cause: unknown): PlumblineError {
+  return new PlumblineError('CACHE_NOT_WRITABLE', `${folder} cannot be written (${code}).`, {
+    hint: 'Set PLUMBLINE_HOME to a folder that you own.',
+    cause,
+  })
 }
 
 /** Makes a folder's entries durable. Windows cannot open a folder, and needs no such call. */

@@ -1,10 +1,11 @@
-import { compile, type Feeds, type ParameterMap, type Value } from '@plumbline/engine'
+import { compile, type ParameterMap, type Value } from '@plumbline/engine'
 import { describe, expect, test } from 'vitest'
 import { forwardFeeds, ropeFeeds } from './batch.ts'
 import type { ModelConfig } from './config.ts'
 import { createDecoder } from './decoder.ts'
-import { buildCachedForward, buildForward, headName, UNTIED_HEAD } from './forward.ts'
+import { buildCachedForward, buildForward, headName } from './forward.ts'
 import { type Completion, type GenerateOptions, generate } from './generate.ts'
+import { UNTIED_HEAD } from './head-names.ts'
 import { JOIN } from './model-graph.ts'
 import { randomModel, randomModelConfigs } from './random-model.test-support.ts'
 import { createScorer } from './score.ts'
@@ -43,12 +44,12 @@ async function cachedLogits(
 ) {
   const forward = buildCachedForward(config, lowering)
   const names = Object.keys(forward.caches)
-  const presents = Object.fromEntries(names.map((name) => [`present.${name}`, forward.caches[name]]))
-  const program = await compile<string>(forward.graph, { logits: forward.logits(), ...presents })
+  const entries = Object.fromEntries(names.map((name) => [`new.${name}`, forward.caches[name]]))
+  const program = await compile<string>(forward.graph, { logits: forward.logits(), ...entries })
   const batch = chunks[0].length
   const { keyValueHeads, headSize } = config
   const shape = [batch, keyValueHeads, cacheLength, headSize]
-  let caches: Feeds = Object.fromEntries(
+  const caches = Object.fromEntries(
     names.map((name) => [name, { data: new Float32Array(batch * keyValueHeads * cacheLength * headSize), shape }]),
   )
   // The head has this name also where it is tied.
@@ -79,7 +80,13 @@ async function cachedLogits(
       totalLength: vector([Math.max(...lengths)]),
       cacheIndices: vector(Array.from({ length: cacheLength }, (_, i) => i)),
     })
-    caches = Object.fromEntries(names.map((name) => [name, values[`present.${name}`]]))
+    for (const name of names)
+      for (let i = 0; i < batch * keyValueHeads; i++)
+        for (let t = 0; t < chunk[Math.floor(i / keyValueHeads)].length; t++) {
+          const entry = (values[`new.${name}`].data as Float32Array).subarray((i * time + t) * headSize)
+          const place = (i * cacheLength + starts[Math.floor(i / keyValueHeads)] + t) * headSize
+          caches[name].data.set(entry.subarray(0, headSize), place)
+        }
     realRows(
       values.logits,
       chunk.map(({ length }) => length),

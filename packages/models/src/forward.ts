@@ -19,6 +19,7 @@ import {
 } from './attention.ts'
 import type { ModelConfig } from './config.ts'
 import { gpt2 } from './gpt2.ts'
+import { UNTIED_HEAD } from './head-names.ts'
 import { llama } from './llama.ts'
 import { type Adapt, createModelGraph, type ModelGraph } from './model-graph.ts'
 
@@ -56,7 +57,7 @@ export function buildForward(config: ModelConfig, { graph, adapt }: BuildOptions
 }
 
 export interface CachedForward extends Forward {
-  /** The caches after the call, by the names of their inputs. */
+  /** What the call adds to the caches, [B, K, T, D], by the names of their inputs. */
   readonly caches: Readonly<Record<string, Tensor>>
 }
 
@@ -144,8 +145,6 @@ export function rowsOf(hidden: Tensor, rows: Tensor): Tensor {
   const width = hidden.shape.at(-1)!
   return embedding(reshape(hidden, { shape: [multiplyDims(hidden.shape.slice(0, -1)), width] }), rows)
 }
-
-export const UNTIED_HEAD = 'lm_head.weight'
 
 /** Name of the matrix that turns hidden states into scores: the embedding when the head is tied to it. */
 export function headName({ family, hasTiedHead }: ModelConfig): string {

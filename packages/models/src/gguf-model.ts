@@ -6,6 +6,7 @@ import { PlumblineError } from '@plumbline/contracts'
 import { createParameter, type Parameter } from '@plumbline/engine'
 import { type GgufFile, type GgufMetadata, type GgufTensor, openGguf } from './gguf.ts'
 import { configFromGguf, ggufArchitectures } from './gguf-config.ts'
+import { UNTIED_HEAD } from './head-names.ts'
 import type { JsonObject } from './json-file.ts'
 import { readChunks, sameBytes } from './tensor-file.ts'
 
@@ -75,7 +76,7 @@ async function readOpenModel(file: GgufFile): Promise<GgufModel> {
   const parameters = new Map<string, Parameter>()
   for (const tensor of file.tensors.values()) {
     const placement = placeTensor(file, tensor, config)
-    if (!placement || (isTied && placement.name === 'lm_head.weight')) continue
+    if (!placement || (isTied && placement.name === UNTIED_HEAD)) continue
     parameters.set(placement.name, await readGgufTensor(tensor, placement.name, placement.layout))
   }
   return { config, parameters, metadata: file.metadata, generationConfig: generationConfig(config, file.metadata) }
@@ -115,13 +116,13 @@ function placeTensor(file: GgufFile, tensor: GgufTensor, config: JsonObject): Pl
 function llamaRoot(name: string): string | undefined {
   if (name === 'token_embd.weight') return 'model.embed_tokens.weight'
   if (name === 'output_norm.weight') return 'model.norm.weight'
-  return name === 'output.weight' ? 'lm_head.weight' : undefined
+  return name === 'output.weight' ? UNTIED_HEAD : undefined
 }
 
 function gpt2Root(name: string): string | undefined {
   if (name === 'token_embd.weight') return 'transformer.wte.weight'
   if (name === 'position_embd.weight') return 'transformer.wpe.weight'
-  if (name === 'output.weight') return 'lm_head.weight'
+  if (name === 'output.weight') return UNTIED_HEAD
   return /^output_norm\.(weight|bias)$/.test(name) ? name.replace('output_norm', 'transformer.ln_f') : undefined
 }
 

@@ -1,5 +1,6 @@
 import { nearest, PlumblineError } from '@plumbline/contracts'
 import { z } from 'zod'
+import { brokenTokenizer, inFile } from './tokenizer-errors.ts'
 
 /** What `loadTokenizer` takes, and a model folder keeps. */
 export interface TokenizerFiles {
@@ -76,11 +77,22 @@ type Metadata = z.infer<typeof metadataSchema>
 
 /**
  * The tokenizer that a GGUF file describes, as the files of a Hugging Face folder.
- * Unlike transformers, `tokenizer.ggml.pre` is obeyed: `smollm` splits off every digit before GPT-2's pattern.
+ * `where` is the file that errors name. Unlike transformers, `tokenizer.ggml.pre` is obeyed: `smollm` splits off every digit before GPT-2's pattern.
  *
  * Errors: `UNSUPPORTED_TOKENIZER` (unknown `model` or `pre`, with those known), `BAD_TOKENIZER` (missing or wrong fields).
  */
-export function tokenizerFromGguf(metadata: ReadonlyMap<string, unknown> | Record<string, unknown>): TokenizerFiles {
+export function tokenizerFromGguf(
+  metadata: ReadonlyMap<string, unknown> | Record<string, unknown>,
+  where = 'GGUF',
+): TokenizerFiles {
+  try {
+    return filesFromGguf(metadata)
+  } catch (error) {
+    throw inFile(where, error)
+  }
+}
+
+function filesFromGguf(metadata: ReadonlyMap<string, unknown> | Record<string, unknown>): TokenizerFiles {
   const get = (key: string) =>
     metadata instanceof Map ? metadata.get(key) : (metadata as Record<string, unknown>)[key]
   const fields = parseMetadata(get)
@@ -88,7 +100,7 @@ export function tokenizerFromGguf(metadata: ReadonlyMap<string, unknown> | Recor
   if (build === undefined) {
     throw new PlumblineError(
       'UNSUPPORTED_TOKENIZER',
-      `GGUF: tokenizer.ggml.model ${JSON.stringify(fields.model)} is not supported; supported: gpt2, llama.`,
+      `tokenizer.ggml.model ${JSON.stringify(fields.model)} is not supported; supported: gpt2, llama.`,
       { hint: 'Use the Hugging Face folder of the model instead of the GGUF.' },
     )
   }
@@ -157,7 +169,7 @@ function byteLevelJson(fields: Metadata): Record<string, unknown> {
     const close = nearest(pre, Object.keys(preRules))
     throw new PlumblineError(
       'UNSUPPORTED_TOKENIZER',
-      `GGUF: tokenizer.ggml.pre ${JSON.stringify(pre)} is not known; known: ${Object.keys(preRules).join(', ')}.`,
+      `tokenizer.ggml.pre ${JSON.stringify(pre)} is not known; known: ${Object.keys(preRules).join(', ')}.`,
       {
         hint: `${close ? `Is it a kind of ${close}? ` : ''}Use the Hugging Face folder of the model instead of the GGUF.`,
       },
@@ -277,5 +289,5 @@ function tokenAt({ tokens }: Metadata, id: number): string {
 }
 
 function broken(why: string): PlumblineError {
-  return new PlumblineError('BAD_TOKENIZER', `GGUF: ${why}.`, { hint: 'Fetch the model again: plumb models pull.' })
+  return brokenTokenizer(new Error(why))
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -115,6 +115,38 @@ test.each([
   await expect(openGguf(await fileOf(parts))).rejects.toMatchObject({
     code: 'GGUF_CORRUPT',
     message: expect.stringMatching(message),
+  })
+})
+
+test.each([
+  ['480 million bytes in one array', [key('a', 9, u32(0), u64(480e6))], /"a" its arrays hold more than 4000000 values/],
+  [
+    'many arrays that are small each',
+    Array.from({ length: 5 }, (_, i) => key(`a${i}`, 9, u32(0), u64(1e6), Buffer.alloc(1e6))),
+    /"a4" its arrays hold more than 4000000 values/,
+  ],
+  [
+    'small arrays inside an array',
+    [
+      key(
+        'a',
+        9,
+        u32(9),
+        u64(400),
+        Buffer.concat(Array(400).fill(Buffer.concat([u32(0), u64(1e4), Buffer.alloc(1e4)]))),
+      ),
+    ],
+    /"a" its arrays hold more than 4000000 values/,
+  ],
+  ['a text of 480 MB', [key('a', 8, u64(480e6))], /metadata takes more than 67108864 bytes/],
+])('%s are refused before memory is taken, however long the file', async (_, keys, message) => {
+  const path = await fileOf({ keys })
+  // The rest of the file is a hole: it has a length, and takes no disk.
+  await truncate(path, 600e6)
+  await expect(openGguf(path)).rejects.toMatchObject({
+    code: 'GGUF_CORRUPT',
+    message: expect.stringMatching(message),
+    hint: expect.any(String),
   })
 })
 

@@ -35,8 +35,10 @@ export interface GgufFile {
 
 const WINDOW_BYTES = 1 << 20
 // Real metadata stays below 30 MB: a vocabulary and its merges.
-const MAX_METADATA_BYTES = 512 << 20
-const MAX_STRING_BYTES = 64 << 20
+const MAX_METADATA_BYTES = 64 << 20
+// Values in all arrays together, inner arrays counted as values too. A vocabulary of 260,000 tokens with types, scores
+// and merges has about a million. One byte in the file costs up to 32 in memory, so bytes alone do not bound it.
+const MAX_ARRAY_VALUES = 4e6
 const MAX_ARRAY_DEPTH = 4
 
 /** Opens a file and checks all but the weights. Throws GGUF_CORRUPT, UNSUPPORTED_QUANTISATION, and what `openTensorFile` throws. */
@@ -61,6 +63,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
 class Cursor {
   readonly path: string
   position = 0
+  #arrayValuesLeft = MAX_ARRAY_VALUES
   #descriptor: number
   #size: number
   #window = Buffer.alloc(0)
@@ -134,10 +137,15 @@ class Cursor {
     return Number(count)
   }
 
+  /** Claims room for the values of an array before any of them is read. */
+  claimArrayValues(count: number, key: string): void {
+    this.#arrayValuesLeft -= count
+    if (this.#arrayValuesLeft >= 0) return
+    throw this.corrupt(`with ${JSON.stringify(key)} its arrays hold more than ${MAX_ARRAY_VALUES} values`)
+  }
+
   string = (): string => {
     const length = this.count('bytes of text', 1)
-    if (length > MAX_STRING_BYTES)
-      throw this.corrupt(`a text claims ${length} bytes; at most ${MAX_STRING_BYTES} are read`)
     return this.#read(length, (window, at) => window.toString('utf8', at, at + length))
   }
 }
@@ -207,6 +215,7 @@ function readArray(cursor: Cursor, key: string, depth: number): readonly GgufVal
   const type = cursor.u32()
   // An array inside an array takes at least its type and its count.
   const length = cursor.count(`values in ${JSON.stringify(key)}`, type === ARRAY ? 12 : (scalars[type]?.bytes ?? 1))
+  cursor.claimArrayValues(length, key)
   const values: GgufValue[] = []
   for (let i = 0; i < length; i++) values.push(readValue(cursor, key, type, depth))
   return values

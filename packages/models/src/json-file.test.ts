@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -34,10 +34,25 @@ test('broken JSON is told with its line', async () => {
     message: expect.stringContaining('line 3'),
   })
   await writeFile(path, '{"a": [1, 2')
-  await expect(readJsonObject(path)).rejects.toMatchObject({ code: 'JSON_BROKEN' })
+  await expect(readJsonObject(path)).rejects.toMatchObject({
+    code: 'JSON_BROKEN',
+    message: `${path} is not valid JSON: line 1, expected "," or "]".`,
+  })
+  // V8 names no position in this one.
+  await writeFile(path, '{\n"a": 1,\n\n"b" "c"\n}')
+  await expect(readJsonObject(path)).rejects.toMatchObject({ message: expect.stringContaining('line 4, expected ":"') })
+})
+
+test('every refusal of a JSON file says what to do next', async () => {
+  const path = join(folder, 'b.json')
+  const hint = expect.stringContaining('again')
   await writeFile(path, '[1]')
-  await expect(readJsonObject(path)).rejects.toMatchObject({ code: 'JSON_BROKEN' })
+  await expect(readJsonObject(path)).rejects.toMatchObject({ code: 'JSON_BROKEN', hint })
+  await writeFile(path, '{')
+  await expect(readJsonObject(path)).rejects.toMatchObject({ code: 'JSON_BROKEN', hint })
   await writeFile(path, ' \n')
-  await expect(readJsonObject(path)).rejects.toMatchObject({ code: 'FILE_EMPTY' })
+  await expect(readJsonObject(path)).rejects.toMatchObject({ code: 'FILE_EMPTY', hint })
+  await truncate(path, 300e6)
+  await expect(readJsonObject(path)).rejects.toMatchObject({ code: 'FILE_TOO_LARGE', hint })
   expect(await readJsonObject(join(folder, 'none.json'))).toBeUndefined()
 })

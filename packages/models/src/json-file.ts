@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises'
-import { PlumblineError } from '@plumbline/contracts'
+import { findJsonFault, PlumblineError } from '@plumbline/contracts'
 
 export type JsonObject = Record<string, unknown>
 
@@ -11,12 +11,16 @@ export function isJsonObject(value: unknown): value is JsonObject {
 // Tokenizers of large vocabularies reach 35 MB.
 const MAX_BYTES = 256 << 20
 
+const FETCH_AGAIN = 'Download or copy the file again.'
+
 /** The text of a small file, or undefined when there is none. Throws FILE_TOO_LARGE past 256 MB. */
 export async function readTextFile(path: string): Promise<string | undefined> {
   const stats = await stat(path).catch(() => undefined)
   if (!stats?.isFile()) return undefined
   if (stats.size > MAX_BYTES) {
-    throw new PlumblineError('FILE_TOO_LARGE', `${path} has ${stats.size} bytes; at most ${MAX_BYTES} are read.`)
+    throw new PlumblineError('FILE_TOO_LARGE', `${path} has ${stats.size} bytes; at most ${MAX_BYTES} are read.`, {
+      hint: `No sound file of this name is so large. ${FETCH_AGAIN}`,
+    })
   }
   return readFile(path, 'utf8')
 }
@@ -25,17 +29,20 @@ export async function readTextFile(path: string): Promise<string | undefined> {
 export async function readJsonObject(path: string): Promise<JsonObject | undefined> {
   const text = await readTextFile(path)
   if (text === undefined) return undefined
-  if (text.trim() === '') throw new PlumblineError('FILE_EMPTY', `${path} is empty.`)
+  if (text.trim() === '') throw new PlumblineError('FILE_EMPTY', `${path} is empty.`, { hint: FETCH_AGAIN })
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
-    const position = /position (\d+)/.exec(String(cause))?.[1]
-    const line = position ? `line ${text.slice(0, Number(position)).split('\n').length}` : 'its end'
-    throw new PlumblineError('JSON_BROKEN', `${path} is not valid JSON, at ${line}.`, { cause })
+    const { position, expected } = findJsonFault(text) ?? { position: 0, expected: 'JSON' }
+    const line = text.slice(0, position).split('\n').length
+    throw new PlumblineError('JSON_BROKEN', `${path} is not valid JSON: line ${line}, expected ${expected}.`, {
+      hint: FETCH_AGAIN,
+      cause,
+    })
   }
   if (!isJsonObject(value)) {
-    throw new PlumblineError('JSON_BROKEN', `${path} holds no JSON object at its top level.`)
+    throw new PlumblineError('JSON_BROKEN', `${path} holds no JSON object at its top level.`, { hint: FETCH_AGAIN })
   }
   return value
 }

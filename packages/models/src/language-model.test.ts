@@ -76,6 +76,26 @@ test('a weight of another shape is told with both shapes', async () => {
   })
 })
 
+test.each([
+  ['model.layers.0.self_attn.o_proj.bias'],
+  ['model.layers.0.mlp.up_proj.bias'],
+  ['model.norm.bias'],
+  ['lm_head.bias'],
+])('%s, which the model would be run without, is refused', async (name) => {
+  const more = new Map(parameters).set(name, createParameter(name, [raw.hidden_size]))
+  await expect(load({ parameters: more })).rejects.toMatchObject({
+    code: 'UNSUPPORTED_ARCHITECTURE',
+    message: expect.stringContaining(`holds ${name}`),
+    hint: expect.stringContaining('attention_bias'),
+  })
+})
+
+test('tensors of other modules are left alone', async () => {
+  const name = 'v_head.summary.bias'
+  const model = await load({ parameters: new Map(parameters).set(name, createParameter(name, [1])) })
+  expect(model.parameters.has(name)).toBe(true)
+})
+
 test('more layers in config.json than in the file', async () => {
   await expect(load({ config: { ...raw, num_hidden_layers: 3 } })).rejects.toMatchObject({
     code: 'MODEL_INCOMPLETE',
@@ -97,6 +117,13 @@ test('a folder without a tokenizer names the file that is missing', async () => 
     code: 'TOKENIZER_MISSING',
     message: `${folder} has no tokenizer.json.`,
     hint: expect.stringContaining('beside the weights'),
+  })
+})
+
+test('a broken tokenizer is named with its file', async () => {
+  await expect(load({ tokenizerJson: { ...tokenizerJson, model: {} } })).rejects.toMatchObject({
+    code: 'UNSUPPORTED_TOKENIZER',
+    message: expect.stringContaining(join(folder, 'tokenizer.json')),
   })
 })
 

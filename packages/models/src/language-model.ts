@@ -4,6 +4,7 @@ import type { ParameterMap } from '@plumbline/engine'
 import { type ModelConfig, parseModelConfig } from './config.ts'
 import { buildForward } from './forward.ts'
 import { tokenizerFromGguf } from './gguf-tokenizer.ts'
+import { SCORE_HEAD, UNTIED_HEAD } from './head-names.ts'
 import { type LoadedModel, loadModelFolder } from './model-folder.ts'
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts'
 
@@ -54,22 +55,25 @@ export async function loadLanguageModel(path: string, options: LoadLanguageModel
 }
 
 function tokenizerFiles(path: string, { tokenizer }: LoadedModel) {
-  if (tokenizer.gguf) return tokenizerFromGguf(tokenizer.gguf)
+  if (tokenizer.gguf) return { ...tokenizerFromGguf(tokenizer.gguf, path), where: path }
   const { tokenizerJson, tokenizerConfig } = tokenizer
-  if (tokenizerJson) return { tokenizerJson, tokenizerConfig }
+  if (tokenizerJson) return { tokenizerJson, tokenizerConfig, where: join(path, 'tokenizer.json') }
   throw new PlumblineError('TOKENIZER_MISSING', `${path} has no tokenizer.json.`, {
     hint: 'Download it beside the weights. A slow tokenizer (vocab.json, tokenizer.model) must be converted first.',
   })
 }
 
-/** Names and shapes against what the family needs. Extra tensors (a score head, say) are left alone. */
+/**
+ * Names and shapes against what the family needs. Extra tensors (a score head, say) are left alone, but not a bias of a
+ * layer that we run without one: the numbers would be wrong and nobody told.
+ */
 function checkParameters(path: string, config: ModelConfig, parameters: ParameterMap): void {
   const forward = buildForward(config)
   forward.logits()
   for (const [name, { shape }] of forward.graph.parameters) {
     const found = parameters.get(name)
     // A reward model has a score head in place of the one over the vocabulary.
-    if (!found && name === 'lm_head.weight' && parameters.has(SCORE_HEAD)) continue
+    if (!found && name === UNTIED_HEAD && parameters.has(SCORE_HEAD)) continue
     if (!found)
       throw new PlumblineError('MODEL_INCOMPLETE', `${path} lacks the weight ${name}.`, {
         hint: 'The files are not all of one model. Download it again.',
@@ -81,10 +85,20 @@ function checkParameters(path: string, config: ModelConfig, parameters: Paramete
         { hint: 'config.json and the weights belong to different models.' },
       )
   }
+  const used = forward.graph.parameters
+  for (const name of parameters.keys()) {
+    if (used.has(name) || !name.endsWith('.bias')) continue
+    const weight = name.replace(/bias$/, 'weight')
+    if (!used.has(weight) && weight !== UNTIED_HEAD && weight !== SCORE_HEAD) continue
+    throw new PlumblineError(
+      'UNSUPPORTED_ARCHITECTURE',
+      `${path} holds ${name}, but its config.json has no such bias.`,
+      {
+        hint: 'Check attention_bias and mlp_bias there. If they are right, the model is a variant that is not supported.',
+      },
+    )
+  }
 }
-
-/** The head of a reward model, [1, hiddenSize]. */
-export const SCORE_HEAD = 'score.weight'
 
 function stopTokenIds({ config, generationConfig }: LoadedModel, tokenizer: Tokenizer): number[] {
   const configured = [generationConfig?.eos_token_id, config.eos_token_id, tokenizer.eosTokenId].flat()

@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
   listModels,
+  localModel,
   type Manifest,
   parseModelName,
   partialFolder,
@@ -114,4 +115,21 @@ test('a path is resolved without a cache', async () => {
   const path = join(home, 'mine.gguf')
   await writeFile(path, 'GGUF')
   expect(await resolveModel(path, { home })).toBe(path)
+})
+
+test('an empty folder called like a known model does not hide it; one with weights does, and so does a path', async () => {
+  const name = 'smollm2-135m-instruct'
+  const before = process.cwd()
+  const there = await mkdtemp(join(tmpdir(), 'cwd-'))
+  await mkdir(join(there, name))
+  process.chdir(there)
+  try {
+    expect(localModel(name)).toBeUndefined()
+    expect(localModel(`./${name}`)).toBe(join(process.cwd(), name))
+    await writeFile(join(there, name, 'model.safetensors'), '')
+    expect(localModel(name)).toBe(join(process.cwd(), name))
+  } finally {
+    process.chdir(before)
+    await rm(there, { recursive: true })
+  }
 })

@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -65,10 +65,18 @@ export function parseModelName(text: string): ModelName | undefined {
   return gguf ? { name: text, repo, gguf, folder: `${folder}--${gguf}` } : { name: text, repo, folder }
 }
 
-/** The path of a model on this disk: a folder as it is, or a `.gguf` file. Undefined when there is none. */
+/**
+ * The path of a model on this disk: a folder as it is, or a `.gguf` file. Undefined when there is none. A known short name
+ * means the model of that name, unless a folder called so holds weights.
+ */
 export function localModel(text: string): string | undefined {
   if (!existsSync(text)) return undefined
+  if (Object.hasOwn(knownModels, text.toLowerCase()) && !holdsWeights(text)) return undefined
   return statSync(text).isDirectory() || text.toLowerCase().endsWith('.gguf') ? resolve(text) : undefined
+}
+
+function holdsWeights(path: string): boolean {
+  return statSync(path).isDirectory() && readdirSync(path).some((name) => /\.(safetensors|gguf)$/i.test(name))
 }
 
 /** What a loader opens: the GGUF file where the model is one, else the folder. */

@@ -6,6 +6,7 @@ import type { Parameter, ParameterMap } from '@plumbline/engine'
 import { supportedModelTypes } from './config.ts'
 import type { GgufMetadata } from './gguf.ts'
 import { readGgufModel } from './gguf-model.ts'
+import { SCORE_HEAD, UNTIED_HEAD } from './head-names.ts'
 import { isJsonObject, type JsonObject, readJsonObject, readTextFile } from './json-file.ts'
 import { openSafetensors, readStoredTensor, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
 import { sameBytes } from './tensor-file.ts'
@@ -92,7 +93,7 @@ async function loadHuggingFaceFolder(path: string, names: readonly string[]): Pr
     const isTied = await hasTiedHead(tensors, config)
     const parameters = new Map<string, Parameter>()
     for (const [name, tensor] of tensors) {
-      if (LEGACY_BUFFER.test(name) || (isTied && name === 'lm_head.weight')) continue
+      if (LEGACY_BUFFER.test(name) || (isTied && name === UNTIED_HEAD)) continue
       parameters.set(name, await readStoredTensor(tensor, name))
     }
     return {
@@ -210,9 +211,9 @@ async function hasTiedHead(
   tensors: ReadonlyMap<string, StoredTensor>,
   config: JsonObject,
 ): Promise<boolean | undefined> {
-  const head = tensors.get('lm_head.weight')
+  const head = tensors.get(UNTIED_HEAD)
   // Said to be untied and not there: a piece of the model is missing, which only its user can judge.
-  if (!head) return tensors.has('score.weight') || config.tie_word_embeddings === false ? undefined : true
+  if (!head) return tensors.has(SCORE_HEAD) || config.tie_word_embeddings === false ? undefined : true
   // transformers ties GPT-2 and nothing else where the config is silent.
   if ((config.tie_word_embeddings ?? config.model_type === 'gpt2') !== true) return false
   const embedding = tensors.get('transformer.wte.weight') ?? tensors.get('model.embed_tokens.weight')

@@ -1,7 +1,9 @@
-import { PlumblineError } from '@plumbline/contracts'
 import { z } from 'zod'
 import { GPT2_PATTERN, toByteCharacters } from './byte-level.ts'
 import { SplitPreTokenizer } from './hf-libraries.ts'
+import { unsupportedPart } from './tokenizer-errors.ts'
+
+const MAX_STEPS = 64
 
 type Step = (pieces: string[], isStart: boolean) => string[]
 
@@ -49,7 +51,7 @@ const stepsByType: Record<string, (config: unknown) => Step[]> = {
     const { pattern, behavior, invert } = splitSchema.parse(config)
     const regex = translate(pattern)
     if (behavior === 'Isolated') return [isolate(regex)] // keeps both sides, so `invert` changes nothing
-    if (behavior !== 'Removed') throw unsupported(`Split with behavior ${behavior}`, 'Isolated and Removed')
+    if (behavior !== 'Removed') throw unsupportedPart(`Split with behavior ${behavior}`, 'Isolated and Removed')
     return [each((text) => (invert ? (text.match(regex) ?? []) : text.split(regex)).filter((piece) => piece !== ''))]
   },
   Metaspace: (config) => {
@@ -72,6 +74,13 @@ export function createPreTokenizer(config: unknown): PreTokenizer {
   if (config === null || config === undefined) return { split: (text) => [text], toModelInput: identity }
   // A byte mapping at the very end commutes with the cache of words: it is left to the words that the cache has not seen.
   const parts = flatten(configSchema.parse(config))
+  // A byte mapping turns a letter into up to three, so a chain of them is a bomb; one is what tokenizers have.
+  const mappings = parts.filter(({ type }) => type === 'ByteLevel').length
+  if (mappings > 2 || parts.length > MAX_STEPS)
+    throw unsupportedPart(
+      `a pre-tokenizer of ${parts.length} steps, ${mappings} of them ByteLevel,`,
+      `${MAX_STEPS} steps, 2 ByteLevel`,
+    )
   const isByteLevel = parts.at(-1)?.type === 'ByteLevel'
   const steps = isByteLevel
     ? [...parts.slice(0, -1).flatMap(stepsOf), ...byteLevelSplits(parts.at(-1))]
@@ -88,7 +97,7 @@ function flatten(config: z.infer<typeof configSchema>): z.infer<typeof configSch
 
 function stepsOf(config: z.infer<typeof configSchema>): Step[] {
   if (!Object.hasOwn(stepsByType, config.type)) {
-    throw unsupported(`Pre-tokenizer ${config.type}`, Object.keys(stepsByType).join(', '))
+    throw unsupportedPart(`Pre-tokenizer ${config.type}`, Object.keys(stepsByType).join(', '))
   }
   return stepsByType[config.type](config)
 }
@@ -135,16 +144,6 @@ function splitBefore(text: string, separator: string): string[] {
 
 function translate(pattern: { Regex: string } | { String: string }): RegExp {
   const regex = new SplitPreTokenizer({ type: 'Split', pattern, behavior: 'Isolated', invert: true }).pattern
-  if (regex === null) throw unsupported(`Split pattern ${JSON.stringify(pattern)}`, 'Regex and String patterns')
+  if (regex === null) throw unsupportedPart(`Split pattern ${JSON.stringify(pattern)}`, 'Regex and String patterns')
   return regex
-}
-
-function unsupported(what: string, supported: string): PlumblineError {
-  return new PlumblineError(
-    'UNSUPPORTED_TOKENIZER',
-    `tokenizer.json: ${what} is not supported; supported: ${supported}.`,
-    {
-      hint: 'Use a model with a byte-level or SentencePiece BPE tokenizer (Llama, Qwen2, GPT-2, SmolLM2).',
-    },
-  )
 }

@@ -7,7 +7,7 @@ import { parseModelConfig } from './config.ts'
 import { buildForward } from './forward.ts'
 import { loadModelFolder } from './model-folder.ts'
 import { randomModel, randomModelConfigs } from './random-model.test-support.ts'
-import { createRewardScorer } from './reward.ts'
+import { checkRewardable, createRewardScorer } from './reward.ts'
 
 const golden = fileURLToPath(new URL('../../../tests/golden/reward-model', import.meta.url))
 
@@ -55,6 +55,17 @@ describe.each(Object.entries(randomModelConfigs))('%s', (_name, raw) => {
     await program.dispose()
     await scorer.dispose()
   })
+})
+
+test('the caller names the rows', () => {
+  const { config } = randomModel(randomModelConfigs.llama)
+  expect(() => checkRewardable(config, [[4], []], (index) => `rows.jsonl:${index + 7}`)).toThrow(
+    expect.objectContaining({
+      code: 'EMPTY_PROMPT',
+      message: 'rows.jsonl:8 has no tokens to score.',
+      hint: expect.any(String),
+    }),
+  )
 })
 
 test('sequences that cannot be scored are named', async () => {

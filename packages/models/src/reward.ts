@@ -3,7 +3,8 @@ import { type CompileOptions, compile, matmul, type ParameterMap, reshape, type 
 import { checkSequenceLengths, forwardFeeds, type PromptCompletion } from './batch.ts'
 import type { ModelConfig } from './config.ts'
 import { buildForward, rowsOf } from './forward.ts'
-import { type LanguageModel, SCORE_HEAD } from './language-model.ts'
+import { SCORE_HEAD } from './head-names.ts'
+import type { LanguageModel } from './language-model.ts'
 import { lengthSortedBatches } from './score.ts'
 
 /** Scores of whole texts by a reward model. It reads the parameters anew at each call. */
@@ -31,6 +32,21 @@ export function scoredIds(
 /** Most tokens, padding included, in one forward pass. */
 const BATCH_TOKENS = 2048
 
+/** Throws EMPTY_PROMPT or SEQUENCE_TOO_LONG, naming the row. */
+export function checkRewardable(
+  config: ModelConfig,
+  sequences: readonly (readonly number[])[],
+  nameOf = (index: number) => `row ${index + 1}`,
+): void {
+  const lengths = sequences.map(({ length }) => length)
+  const empty = lengths.indexOf(0)
+  if (empty >= 0)
+    throw new PlumblineError('EMPTY_PROMPT', `${nameOf(empty)} has no tokens to score.`, {
+      hint: 'Give the prompt or the completion some text.',
+    })
+  checkSequenceLengths(config, lengths, nameOf)
+}
+
 /** Compiles a reward model: a `…ForSequenceClassification` with one label. Throws NOT_A_REWARD_MODEL. */
 export async function createRewardScorer(
   config: ModelConfig,
@@ -54,10 +70,8 @@ export async function createRewardScorer(
 
   return {
     async rewards(sequences) {
-      const empty = sequences.findIndex(({ length }) => length === 0)
-      if (empty >= 0) throw new PlumblineError('EMPTY_PROMPT', `row ${empty + 1} has no tokens to score.`)
+      checkRewardable(config, sequences)
       const lengths = sequences.map(({ length }) => length)
-      checkSequenceLengths(config, lengths)
       const rewards = new Array<number>(sequences.length)
       for (const indices of lengthSortedBatches(lengths, BATCH_TOKENS)) {
         const batch = indices.map((index) => sequences[index])

@@ -1,7 +1,8 @@
 import { addedTokenSplitter } from './added-tokens.ts'
-import { BPE, SequenceNormalizer } from './hf-libraries.ts'
+import { BPE } from './hf-libraries.ts'
+import { createNormalizer } from './normalizer.ts'
 import { createPreTokenizer } from './pre-tokenizer.ts'
-import { brokenTokenizer, type TokenizerJson } from './tokenizer-json.ts'
+import type { TokenizerJson } from './tokenizer-json.ts'
 
 export type TextEncoding = (text: string, options: { parseSpecial: boolean; isStart: boolean }, ids: number[]) => void
 
@@ -9,26 +10,18 @@ export type TextEncoding = (text: string, options: { parseSpecial: boolean; isSt
 const MAX_CACHED_WORDS = 1 << 16
 const MAX_CACHED_LENGTH = 64
 
-/** Appends the ids of a text to `ids`, without what the post-processor adds. Errors: as `parseTokenizerJson`. */
-export function createTextEncoder(parts: TokenizerJson): TextEncoding {
-  try {
-    return textEncoder(parts)
-  } catch (cause) {
-    throw brokenTokenizer(cause)
-  }
-}
-
-function textEncoder({ model, added_tokens, normalizer, pre_tokenizer }: TokenizerJson) {
+/** Appends the ids of a text to `ids`, without what the post-processor adds. Errors: as `parseTokenizerJson`. Encoding throws `NORMALIZER_GROWS`. */
+export function createTextEncoder({ model, added_tokens, normalizer, pre_tokenizer }: TokenizerJson): TextEncoding {
   const bpe = new BPE({ ...model, type: 'BPE' })
   bpe.max_length_to_cache = 0 // words are cached here, as ids
-  const normalize = new SequenceNormalizer({ type: 'Sequence', normalizers: normalizer ? [normalizer] : [] })
+  const normalize = createNormalizer(normalizer)
   const { split, toModelInput } = createPreTokenizer(pre_tokenizer)
   // Added tokens are looked for in the raw text, then those that say so in the normalized text.
   const splitRaw = addedTokenSplitter(added_tokens.filter(({ normalized }) => !normalized))
   const splitNormalized = addedTokenSplitter(
     added_tokens
       .filter(({ normalized }) => normalized)
-      .map((token) => ({ ...token, content: normalize.normalize(token.content) })),
+      .map((token) => ({ ...token, content: normalize(token.content) })),
   )
 
   let cache = new Map<string, number[]>()
@@ -58,7 +51,7 @@ function textEncoder({ model, added_tokens, normalizer, pre_tokenizer }: Tokeniz
         ids.push(raw.id)
         continue
       }
-      for (const segment of splitNormalized(normalize.normalize(raw.text), isParsed)) {
+      for (const segment of splitNormalized(normalize(raw.text), isParsed)) {
         if ('id' in segment) {
           ids.push(segment.id)
           continue

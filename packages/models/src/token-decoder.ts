@@ -1,6 +1,6 @@
-import { PlumblineError } from '@plumbline/contracts'
 import { z } from 'zod'
 import { fromByteCharacters } from './byte-level.ts'
+import { unsupportedPart } from './tokenizer-errors.ts'
 
 /** Turns tokens into text piece by piece; what it has returned is final. */
 export interface DecodeStream {
@@ -17,6 +17,8 @@ interface Stage {
 }
 
 const REPLACEMENT_CHARACTER = '\uFFFD'
+const MAX_STEPS = 64
+const MAX_GROWTH = 64
 const configSchema = z.looseObject({ type: z.string() })
 const replaceSchema = z.looseObject({ pattern: z.looseObject({ String: z.string() }), content: z.string() })
 const stripSchema = z.looseObject({ content: z.string().min(1), start: z.number().max(100), stop: z.literal(0) })
@@ -58,14 +60,14 @@ const stages: Record<string, (config: unknown) => () => Stage> = {
 
 /** A maker of streams for the `decoder` of a tokenizer.json. Errors: `UNSUPPORTED_TOKENIZER`. */
 export function createDecoder(config: unknown): () => DecodeStream {
-  const makers = flatten(configSchema.parse(config)).map((part) => {
+  const parts = config === null || config === undefined ? [] : flatten(configSchema.parse(config))
+  checkGrowth(parts)
+  const makers = parts.map((part) => {
     if (Object.hasOwn(stages, part.type)) return stages[part.type](part)
-    throw new PlumblineError(
-      'UNSUPPORTED_TOKENIZER',
-      `tokenizer.json: decoder ${part.type} is not supported; supported: ${Object.keys(stages).join(', ')}, Sequence.`,
-      { hint: 'Use a model with a byte-level or SentencePiece BPE tokenizer (Llama, Qwen2, GPT-2, SmolLM2).' },
-    )
+    throw unsupportedPart(`decoder ${part.type}`, `${Object.keys(stages).join(', ')}, Sequence`)
   })
+  // Without a decoder Python joins the tokens by spaces.
+  if (makers.length === 0) makers.push(spaced)
   return () => {
     const chain = makers.map((make) => make())
     return {
@@ -79,8 +81,28 @@ function flatten(config: z.infer<typeof configSchema>): z.infer<typeof configSch
   return config.type === 'Sequence' ? sequenceSchema.parse(config).decoders.flatMap(flatten) : [config]
 }
 
+/** A chain of `a` → `aa` doubles a token with each step. */
+function checkGrowth(parts: z.infer<typeof configSchema>[]): void {
+  const growth = parts
+    .filter(({ type }) => type === 'Replace')
+    .map((part) => replaceSchema.parse(part))
+    .map(({ pattern, content }) => Math.max(1, content.length / Math.max(1, pattern.String.length)))
+    .reduce((product, factor) => product * factor, 1)
+  if (parts.length > MAX_STEPS || growth > MAX_GROWTH)
+    throw new Error(`its decoder has ${parts.length} steps, which make a token up to ${growth} times as long`)
+}
+
 function eachToken(map: (token: string) => string): Stage {
   return { push: (tokens) => tokens.map(map), end: () => [] }
+}
+
+function spaced(): Stage {
+  let isFirst = true
+  return eachToken((token) => {
+    const text = isFirst ? token : ` ${token}`
+    isFirst = false
+    return text
+  })
 }
 
 function byteLevel(): Stage {

@@ -1,7 +1,7 @@
-import { PlumblineError } from '@plumbline/contracts'
 import { z } from 'zod'
 import type { AddedToken } from './added-tokens.ts'
 import { createDecoder, type DecodeStream } from './token-decoder.ts'
+import { unsupportedPart } from './tokenizer-errors.ts'
 
 /** A checked tokenizer.json. */
 export interface TokenizerJson {
@@ -52,41 +52,40 @@ const templateProcessing = z.looseObject({
 const typed = z.looseObject({ type: z.string() })
 const pair = z.tuple([z.string(), tokenId])
 
-/** Checks a tokenizer.json given as text or parsed. Errors: `BAD_TOKENIZER`, `UNSUPPORTED_TOKENIZER`. */
+/** Checks a tokenizer.json given as text or parsed. Errors: `UNSUPPORTED_TOKENIZER`; any other is one that `brokenTokenizer` puts into words. */
 export function parseTokenizerJson(given: unknown): { source: Record<string, unknown>; parts: TokenizerJson } {
-  try {
-    const source = (typeof given === 'string' ? JSON.parse(given) : given) as Record<string, unknown>
-    const file = fileSchema.parse(source)
-    const type = file.model.type ?? (file.model.merges ? 'BPE' : 'none')
-    if (type !== 'BPE') throw unsupported(`model type ${type}`, 'BPE')
-    const model = modelSchema.parse(file.model)
-    if (model.dropout) throw unsupported('BPE with dropout', 'BPE without')
-    if (model.continuing_subword_prefix || model.end_of_word_suffix)
-      throw unsupported('BPE with sub-word affixes', 'BPE without')
-    return {
-      source,
-      parts: {
-        model,
-        added_tokens: (file.added_tokens ?? []).filter(({ content }) => content !== ''),
-        normalizer: file.normalizer,
-        pre_tokenizer: file.pre_tokenizer,
-        ...postProcessing(file.post_processor),
-        decodeStream: createDecoder(file.decoder),
-      },
-    }
-  } catch (cause) {
-    throw brokenTokenizer(cause)
+  const source = (typeof given === 'string' ? JSON.parse(given) : given) as Record<string, unknown>
+  const file = fileSchema.parse(source)
+  const type = file.model.type ?? (file.model.merges ? 'BPE' : 'none')
+  if (type !== 'BPE') throw unsupportedPart(`model type ${type}`, 'BPE')
+  const model = modelSchema.parse(file.model)
+  if (model.dropout) throw unsupportedPart('BPE with dropout', 'BPE without')
+  if (model.continuing_subword_prefix || model.end_of_word_suffix)
+    throw unsupportedPart('BPE with sub-word affixes', 'BPE without')
+  checkMerges(model)
+  return {
+    source,
+    parts: {
+      model,
+      added_tokens: (file.added_tokens ?? []).filter(({ content }) => content !== ''),
+      normalizer: file.normalizer,
+      pre_tokenizer: file.pre_tokenizer,
+      ...postProcessing(file.post_processor),
+      decodeStream: createDecoder(file.decoder),
+    },
   }
 }
 
-/** An error met while reading a tokenizer.json, as one that a user understands. */
-export function brokenTokenizer(cause: unknown): PlumblineError {
-  if (cause instanceof PlumblineError) return cause
-  const why = cause instanceof z.ZodError ? firstIssue(cause) : cause instanceof Error ? cause.message : String(cause)
-  return new PlumblineError('BAD_TOKENIZER', `tokenizer.json is broken: ${why}.`, {
-    hint: 'Fetch the model again: plumb models pull.',
-    cause,
-  })
+/** Both sides of a merge and what it makes must be tokens, as in Python: text that merges into no token would be lost. */
+function checkMerges({ vocab, merges }: z.infer<typeof modelSchema>): void {
+  for (const [i, merge] of merges.entries()) {
+    const [left, right, ...more] = typeof merge === 'string' ? merge.split(' ') : merge
+    if (right === undefined || more.length > 0) throw new Error(`model.merges[${i}] is not a pair of tokens`)
+    for (const token of [left, right, left + right]) {
+      if (!Object.hasOwn(vocab, token))
+        throw new Error(`model.merges[${i}] needs ${JSON.stringify(token)}, which is not in the vocabulary`)
+    }
+  }
 }
 
 /** The text of a token in tokenizer_config.json or special_tokens_map.json: a string, or an object with `content`. */
@@ -112,7 +111,7 @@ function postProcessing(config: unknown): { prefixIds: number[]; suffixIds: numb
     return { prefixIds: [cls[1]], suffixIds: [sep[1]] }
   }
   if (type !== 'TemplateProcessing') {
-    throw unsupported(
+    throw unsupportedPart(
       `post-processor ${type}`,
       'TemplateProcessing, ByteLevel, BertProcessing, RobertaProcessing, Sequence',
     )
@@ -131,19 +130,4 @@ function postProcessing(config: unknown): { prefixIds: number[]; suffixIds: numb
     prefixIds: ids.slice(0, text).flatMap((x) => x ?? []),
     suffixIds: ids.slice(text + 1).flatMap((x) => x ?? []),
   }
-}
-
-function unsupported(what: string, supported: string): PlumblineError {
-  return new PlumblineError(
-    'UNSUPPORTED_TOKENIZER',
-    `tokenizer.json: ${what} is not supported; supported: ${supported}.`,
-    {
-      hint: 'Use a model with a byte-level or SentencePiece BPE tokenizer (Llama, Qwen2, GPT-2, SmolLM2).',
-    },
-  )
-}
-
-function firstIssue(error: z.ZodError): string {
-  const issue = error.issues[0]
-  return `${issue.path.join('.') || 'the file'}: ${issue.message}`
 }

@@ -127,8 +127,25 @@ test.each([
 })
 
 const good = files.tokenizerJson
+
+test('without a decoder tokens are joined by spaces, as in Python, streamed or at once', () => {
+  const plain = loadTokenizer({ ...files, tokenizerJson: { ...good, decoder: null } })
+  const ids = [tokens.indexOf('he'), tokens.indexOf('Ġthe'), 0]
+  expect(plain.decode(ids)).toBe('he Ġthe <|end|>')
+  const stream = createTextStream(plain)
+  expect(ids.map((id) => stream.push(id)).join('') + stream.end()).toBe('he Ġthe <|end|>')
+})
+
+test('an error names the file that it is told', () => {
+  const where = 'models/x/tokenizer.json'
+  expect(() => loadTokenizer({ tokenizerJson: {}, where })).toThrow(/^models\/x\/tokenizer\.json: the tokenizer is/)
+  const unknown = { ...good, decoder: { type: 'Magic' } }
+  expect(() => loadTokenizer({ tokenizerJson: unknown, where })).toThrow(/^models\/x\/tokenizer\.json: decoder Magic/)
+  expect(() => tokenizerFromGguf({}, 'x.gguf')).toThrow(/^x\.gguf: the tokenizer is broken: tokenizer\.ggml/)
+})
+
 test.each<[name: string, json: unknown, code: string, message: string]>([
-  ['not JSON', '{"model": ', 'BAD_TOKENIZER', 'tokenizer.json is broken'],
+  ['not JSON', '{"model": ', 'BAD_TOKENIZER', 'tokenizer.json: the tokenizer is broken'],
   ['null', null, 'BAD_TOKENIZER', 'the file'],
   ['no model', {}, 'BAD_TOKENIZER', 'model'],
   [
@@ -168,7 +185,43 @@ test.each<[name: string, json: unknown, code: string, message: string]>([
     'a broken pattern',
     { ...good, pre_tokenizer: { type: 'Split', pattern: { Regex: '(' }, behavior: 'Isolated' } },
     'BAD_TOKENIZER',
-    'tokenizer.json is broken',
+    'tokenizer.json: the tokenizer is broken',
+  ],
+  [
+    'a merge into what is no token',
+    { ...good, model: { type: 'BPE', vocab: { a: 0, b: 1 }, merges: ['a b'] } },
+    'BAD_TOKENIZER',
+    'model.merges[0] needs "ab"',
+  ],
+  [
+    'a merge of what is no token',
+    { ...good, model: { type: 'BPE', vocab: { a: 0, ab: 1 }, merges: [['a', 'b']] } },
+    'BAD_TOKENIZER',
+    'model.merges[0] needs "b"',
+  ],
+  [
+    'a merge of one token',
+    { ...good, model: { type: 'BPE', vocab: { a: 0 }, merges: ['a'] } },
+    'BAD_TOKENIZER',
+    'model.merges[0] is not a pair',
+  ],
+  [
+    'a pre-tokenizer that grows a text with each step',
+    { ...good, pre_tokenizer: { type: 'Sequence', pretokenizers: Array(30).fill({ type: 'ByteLevel' }) } },
+    'UNSUPPORTED_TOKENIZER',
+    '30 of them ByteLevel',
+  ],
+  [
+    'a decoder that doubles a token with each step',
+    {
+      ...good,
+      decoder: {
+        type: 'Sequence',
+        decoders: Array(30).fill({ type: 'Replace', pattern: { String: 'a' }, content: 'aa' }),
+      },
+    },
+    'BAD_TOKENIZER',
+    'its decoder has 30 steps',
   ],
 ])('bad tokenizer.json: %s', (_, tokenizerJson, code, message) => {
   expect(() => loadTokenizer({ tokenizerJson })).toThrow(

@@ -2,6 +2,7 @@ import { createChatCodec, type MarkedText } from './chat-codec.ts'
 import { type ChatMessage, type ChatOptions, templateOf } from './chat-template.ts'
 import { createTextEncoder } from './text-encoder.ts'
 import type { DecodeStream } from './token-decoder.ts'
+import { inFile } from './tokenizer-errors.ts'
 import { parseTokenizerJson, type TokenizerJson, tokenString } from './tokenizer-json.ts'
 
 export interface EncodeOptions {
@@ -53,6 +54,8 @@ export interface LoadTokenizerOptions {
   tokenizerConfig?: Record<string, unknown>
   /** Wins over the template in the config (chat_template.jinja, `--chat-template`). */
   chatTemplate?: string
+  /** The file that errors name; default tokenizer.json. */
+  where?: string
   /** The clock of `strftime_now`. */
   now?: () => Date
 }
@@ -63,13 +66,12 @@ export interface LoadTokenizerOptions {
  * Errors: `BAD_TOKENIZER` (broken file), `UNSUPPORTED_TOKENIZER` (a part that is not known, with those that are).
  */
 export function loadTokenizer(options: LoadTokenizerOptions): Tokenizer {
-  const { source, parts } = parseTokenizerJson(options.tokenizerJson)
+  const { source, parts, encodeText } = readParts(options)
   const { tokenizerConfig = {}, now = () => new Date() } = options
   const chatTemplate = options.chatTemplate ?? templateOf(tokenizerConfig.chat_template)
   const { tokens, idOf } = vocabulary(parts)
   const special = parts.added_tokens.filter((token) => token.special)
   const specialIds = new Set(special.map(({ id }) => id))
-  const encodeText = createTextEncoder(parts)
   const { prefixIds, suffixIds } = parts
   const decodeStream = parts.decodeStream
 
@@ -118,6 +120,15 @@ export function loadTokenizer(options: LoadTokenizerOptions): Tokenizer {
       parseSpecial
         ? encode(chat.renderChat(messages, options), { parseSpecial: true, addSpecialTokens: false })
         : chat.encodeMarkedText(chat.renderMarkedChat(messages, options)),
+  }
+}
+
+function readParts({ tokenizerJson, where = 'tokenizer.json' }: LoadTokenizerOptions) {
+  try {
+    const { source, parts } = parseTokenizerJson(tokenizerJson)
+    return { source, parts, encodeText: createTextEncoder(parts) }
+  } catch (error) {
+    throw inFile(where, error)
   }
 }
 

@@ -2,10 +2,9 @@ import { createReadStream } from 'node:fs'
 import { resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import { nearest, PlumblineError } from '@plumbline/contracts'
+import { findJsonFault, nearest, PlumblineError } from '@plumbline/contracts'
 import type { z } from 'zod'
 import { describeAllowed, fieldsOf } from './fields.ts'
-import { findJsonFault } from './json-position.ts'
 import { missingFile, statIfPresent } from './missing-file.ts'
 import type { World } from './world.ts'
 
@@ -181,7 +180,7 @@ function parseJson(text: string, place: string): unknown {
     const excerpt = text.slice(Math.max(0, position - 20), position + 20).trim()
     throw new PlumblineError(
       'DATA_JSON',
-      `${place}:${position + 1}: broken JSON, expected ${expected} near ${JSON.stringify(excerpt)}.`,
+      `${place}:${position + 1}: broken JSON, expected ${expected === 'the end' ? 'the end of the line' : expected} near ${JSON.stringify(excerpt)}.`,
       { hint: 'Each line must be one whole JSON object.', cause },
     )
   }

@@ -103,7 +103,7 @@ test('a rate, salt or seed that cannot be is refused', () => {
     { rate: 0.1, salt: -1 },
     { rate: 0.1, salt: 0.5 },
   ])
-    expect(() => dropout(x, seed, attributes)).toThrow(expect.objectContaining({ code: 'INVALID_VALUE' }))
+    expect(() => dropout(x, seed, attributes)).toThrow(expect.objectContaining({ code: 'BAD_VALUE' }))
   expect(() => dropout(x, add(x, x), { rate: 0.1, salt: 0 })).toThrow(
     expect.objectContaining({ code: 'SHAPE_MISMATCH' }),
   )

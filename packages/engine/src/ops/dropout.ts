@@ -14,9 +14,8 @@ export interface DropoutAttributes {
 const definition: OpDefinition<DropoutAttributes> = {
   name: 'dropout',
   infer: ([x, seed], { rate, salt }) => {
-    if (!(rate >= 0 && rate < 1))
-      throw new PlumblineError('INVALID_VALUE', `dropout: the rate is ${rate}, not in [0, 1).`)
-    if (salt !== salt >>> 0) throw new PlumblineError('INVALID_VALUE', `dropout: the salt ${salt} is not a uint32.`)
+    if (!(rate >= 0 && rate < 1)) throw new PlumblineError('BAD_VALUE', `dropout: the rate is ${rate}, not in [0, 1).`)
+    if (salt !== salt >>> 0) throw new PlumblineError('BAD_VALUE', `dropout: the salt ${salt} is not a uint32.`)
     if (seed.type !== 'uint32' || seed.shape.length !== 0)
       throw new PlumblineError(
         'SHAPE_MISMATCH',

@@ -188,6 +188,25 @@ describe('bad input is refused before anything is written', () => {
       },
     ],
   ]
+  test('a gradient that is not shared: the state stays as it was, and the next step is as if nothing had been', () => {
+    const state = ({ state: { step, lateSteps, firstMoments, secondMoments } }: Adamw) =>
+      JSON.stringify([step, [...lateSteps], bytes(firstMoments), bytes(secondMoments)])
+    const tried = model([10, 20])
+    const untried = model([10, 20])
+    const [one, other] = [createAdamw(tried, pools[0]), createAdamw(untried, pools[0])]
+    const unshared = () => new Map<string, Float32Array>([...gradientsOf(tried, 0), ['w1', new Float32Array(20)]])
+    const fails = () => one.step(unshared() as ReturnType<typeof good>, { learningRate: 0.1 })
+    const fresh = state(one)
+    expect(fails).toThrow(expect.objectContaining({ code: 'BAD_VALUE' }))
+    expect(state(one)).toBe(fresh)
+    for (const optimizer of [one, other]) optimizer.step(gradientsOf(tried, 1), { learningRate: 0.1 })
+    const stepped = state(one)
+    expect(fails).toThrow(expect.objectContaining({ code: 'BAD_VALUE' }))
+    expect(state(one)).toBe(stepped)
+    expect(stepped).toBe(state(other))
+    expect(bytes(tried)).toBe(bytes(untried))
+  })
+
   for (const [name, code, act] of cases) {
     test(name, () => {
       expect(act).toThrow(expect.objectContaining({ code, hint: expect.any(String) }))

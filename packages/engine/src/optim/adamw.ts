@@ -42,7 +42,8 @@ export interface AdamwStep {
 export interface Adamw {
   /**
    * Updates in place every parameter that has a gradient in the map; returns when all threads are done. Throws
-   * `BAD_VALUE`, `SHAPE_MISMATCH` or `UNKNOWN_PARAMETER` before anything is written.
+   * `BAD_VALUE`, `SHAPE_MISMATCH` or `UNKNOWN_PARAMETER` before anything is written, and `WORKER_FAILED` when the step
+   * is half done.
    */
   step(gradients: GradientMap, options: AdamwStep): void
   /** For checkpoints. The maps are live: copy what must not change. */
@@ -83,20 +84,27 @@ export function createAdamw(
       requireValue('gradient scale', gradientScale, Number.isFinite(gradientScale), 'finite: skip this batch')
       for (const [name, { length }] of gradients) requireSize('gradient', name, length, parameters)
       const items: TaskItem[] = []
+      const pending: { name: string; m: Parameter; v: Parameter; t: number }[] = []
       for (const [name, gradient] of gradients) {
         const { data, shape } = parameters.get(name)!
-        const m = momentOf(firstMoments, name, shape)
-        const v = momentOf(secondMoments, name, shape)
+        const m = firstMoments.get(name) ?? createParameter(name, shape)
+        const v = secondMoments.get(name) ?? createParameter(name, shape)
         const t = (steps.get(name) ?? 0) + 1
-        steps.set(name, t)
         const decay = decays(name, shape) ? 1 - learningRate * weightDecay : 1
         const stepSize = learningRate / (1 - b1 ** t)
         // in the order of the kernel's scalars
         const scalars = [gradientScale, decay, 1 - b1, b2, 1 - b2, 1 / Math.sqrt(1 - b2 ** t), epsilon, -stepSize]
-        items.push({ operands: [data, gradient, m, v], scalars })
+        items.push({ operands: [data, gradient, m.data, v.data], scalars })
+        pending.push({ name, m, v, t })
       }
-      step++
       pool.run('adamw', items)
+      // Only now: the pool refuses what it cannot run before it writes, and then this step has not been.
+      step++
+      for (const { name, m, v, t } of pending) {
+        firstMoments.set(name, m)
+        secondMoments.set(name, v)
+        steps.set(name, t)
+      }
     },
     get state() {
       const lateSteps = new Map([...steps].filter(([, count]) => count !== step))
@@ -113,12 +121,6 @@ export function createAdamw(
       secondMoments = second
     },
   }
-}
-
-function momentOf(moments: Map<string, Parameter>, name: string, shape: readonly number[]): Parameter['data'] {
-  const moment = moments.get(name) ?? createParameter(name, shape)
-  moments.set(name, moment)
-  return moment.data
 }
 
 function copyMoments(what: string, saved: ParameterMap, parameters: ParameterMap): Map<string, Parameter> {

@@ -25,7 +25,7 @@ const config = z.object({
   model: modelField,
   output: z.string().min(1).default('runs/align').describe('the folder of all stages and the report'),
   demonstrations: z.string().optional().describe('JSON lines for fine-tuning; the example set by default'),
-  preferences: z.string().optional().describe('JSON lines with pairs for the reward model'),
+  preferences: z.string().min(1).describe('JSON lines with pairs for the reward model'),
   prompts: z.string().optional().describe('JSON lines with prompts for PPO'),
   eval_prompts: z.string().optional().describe('held-out prompts with "kind": harmful, sensitive or plain'),
   ...alignConfig.shape,
@@ -36,9 +36,9 @@ export const align = defineCommand({
   name: 'align',
   summary: 'fine-tuning, reward model, PPO, and a report of what changed',
   description:
-    'Runs all stages with the example set, or with files of yours. A job that was stopped goes on where it was when the same command is given again.',
+    'Demonstrations and prompts are those of the example set unless you give yours; pairs are always yours. A job that was stopped goes on where it was when the same command is given again.',
   examples: [
-    { line: 'plumb align', does: 'the main job with the example set' },
+    { line: 'plumb align --preferences pairs.jsonl', does: 'the example set with pairs of yours' },
     {
       line: 'plumb align --demonstrations d.jsonl --preferences p.jsonl --prompts q.jsonl --eval-prompts e.jsonl --output runs/mine',
       does: 'the same with your own data',
@@ -59,7 +59,7 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
   const output = resolve(world.cwd, config.output)
   const files = {
     demonstrations: config.demonstrations ?? exampleFile('demonstrations.jsonl'),
-    preferences: config.preferences ?? exampleFile('preferences.jsonl'),
+    preferences: config.preferences,
     prompts: config.prompts ?? exampleFile('prompts.jsonl'),
     eval_prompts: config.eval_prompts ?? exampleFile('prompts.jsonl'),
   }

@@ -123,15 +123,11 @@ async function openRewardScorer(
   nameOf: NameOf,
   world: World,
 ): Promise<() => Promise<number[]>> {
-  const { checkSequenceLengths, createRewardScorer, scoredIds } = await import('@plumbline/models')
+  const { checkRewardable, createRewardScorer, scoredIds } = await import('@plumbline/models')
   const model = await openModel(name, world)
   const encoded = await encodeRows(model, rows, config.parse_special)
   const sequences = encoded.map((row) => scoredIds(row, model))
-  checkSequenceLengths(
-    model.config,
-    sequences.map(({ length }) => length),
-    nameOf,
-  )
+  checkRewardable(model.config, sequences, nameOf)
   const scorer = await createRewardScorer(model.config, model.parameters)
   return async () => {
     const rewards = await inChunks('reward', sequences, world, (chunk) => scorer.rewards(chunk))

@@ -4,7 +4,7 @@ import { openModel } from '../open-model.ts'
 import { printable } from '../terminal-text.ts'
 import { completions } from './generate.ts'
 
-const question = 'What is a plumb line, and what is it used for?'
+const question = "Give me three tips for a good night's sleep."
 
 export const start = defineCommand({
   name: 'start',
@@ -22,7 +22,7 @@ export const start = defineCommand({
     world.stdout.write(`${bold('you')}    ${printable(prompt)}\n${bold('model')}  `)
     const promptIds = model.tokenizer.encodeChat(messages, { addGenerationPrompt: true })
     const sampling = {
-      max_new_tokens: 96,
+      max_new_tokens: 128,
       temperature: 0,
       top_p: 1,
       top_k: 0,

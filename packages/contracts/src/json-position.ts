@@ -29,8 +29,7 @@ export function findJsonFault(text: string): JsonFault | undefined {
     const character = text[at]
     if (state === 'after') {
       const closer = closers.at(-1)
-      if (closer === undefined)
-        return at === text.length ? undefined : { position: at, expected: 'the end of the line' }
+      if (closer === undefined) return at === text.length ? undefined : { position: at, expected: 'the end' }
       if (character === ',') state = closer === '}' ? 'key' : 'value'
       else if (character === closer) closers.pop()
       else return { position: at, expected: `"," or "${closer}"` }
