@@ -1,5 +1,4 @@
 export {
-  checkSequenceLengths,
   completionFeeds,
   forwardFeeds,
   type PromptCompletion,
