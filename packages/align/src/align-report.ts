@@ -83,7 +83,8 @@ export function buildAlignReport(facts: AlignFacts): AlignReport {
     changes: changes(prompts, graded),
     goals,
     curves: { sft: curves(metrics.sft), reward: curves(metrics.reward), ppo: curves(metrics.ppo) },
-    reward_model: rewardEvaluation ? rewardFacts(rewardEvaluation) : null,
+    // One pair has no interval.
+    reward_model: rewardEvaluation && rewardEvaluation.chosen.length > 1 ? rewardFacts(rewardEvaluation) : null,
     samples: samples(prompts, graded),
     warnings: [
       'The grader was measured on answers of larger models; its error on this one is not known. Read the samples.',

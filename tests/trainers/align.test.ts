@@ -1,0 +1,66 @@
+/** The main job on a two-layer model: all stages, the report, and going on after an interruption. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { alignReportSchema } from '@plumbline/contracts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runCli } from '../../packages/plumbline/src/cli.ts'
+import { commands } from '../../packages/plumbline/src/commands.ts'
+import { takeGlobals } from '../../packages/plumbline/src/flags.ts'
+import { createMemoryWorld } from '../../packages/plumbline/src/memory-world.ts'
+import { writeTinyModel } from './tiny-models.ts'
+
+const base = mkdtempSync(join(tmpdir(), 'plumbline-align-'))
+afterAll(() => rmSync(base, { recursive: true, force: true }))
+
+const words = ['ab', 'cd', 'ef', 'ba', 'dc', 'fe']
+const rows = {
+  demonstrations: words.map((prompt) => ({ prompt, completion: `${prompt}!` })),
+  preferences: [...words, ...words].map((prompt) => ({ prompt, chosen: 'yes', rejected: 'no' })),
+  prompts: words.map((prompt) => ({ prompt })),
+  'eval-prompts': words.map((prompt, i) => ({ prompt, kind: ['harmful', 'sensitive', 'plain'][i % 3], category: 'x' })),
+}
+
+beforeAll(async () => {
+  await writeTinyModel(join(base, 'model'))
+  for (const [name, lines] of Object.entries(rows))
+    await writeFile(join(base, `${name}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+})
+
+async function align(output: string) {
+  const data = Object.keys(rows).flatMap((name) => [`--${name}`, join(base, `${name}.jsonl`)])
+  const sizes = ['--max-new-tokens', '4', '--ppo-iterations', '2', '--ppo-batch-size', '4', '--sft-epochs', '1']
+  const args = ['align', '--model', join(base, 'model'), ...data, ...sizes, '--output', output, '--json']
+  const { globals, rest } = takeGlobals(args)
+  const { world, stdout, stderr } = createMemoryWorld(globals, {
+    cwd: base,
+    env: { PLUMBLINE_HOME: join(base, 'home') },
+  })
+  const status = await runCli(rest, globals, commands, world)
+  return { status, stdout: stdout(), stderr: stderr() }
+}
+
+const read = (...path: string[]) => readFile(join(...path), 'utf8')
+
+test('all stages run, the report holds what they measured, and a lost end is made again alike', async () => {
+  const output = join(base, 'out')
+  const first = await align(output)
+  expect(first.stderr).not.toContain('error')
+  expect(first.status).toBe(0)
+  const report = alignReportSchema.parse(JSON.parse(await read(output, 'report.json')))
+  expect(report.outcomes.map(({ stage, kind, counts }) => `${stage} ${kind} ${counts.n}`)).toEqual(
+    ['base', 'sft', 'ppo'].flatMap((stage) => ['harmful', 'sensitive', 'plain'].map((kind) => `${stage} ${kind} 2`)),
+  )
+  expect(report.samples).toHaveLength(words.length)
+  expect(report.curves.ppo.find(({ metric }) => metric === 'objective/kl')?.points).toHaveLength(2)
+  expect(report.reward_model?.n).toBe(2)
+  expect(await read(output, 'report.html')).toContain('Plumbline')
+
+  // As if the job had been killed in its last stages: what is there is kept, the rest comes out the same.
+  const answers = await read(output, 'answers', 'ppo.jsonl')
+  await rm(join(output, 'answers', 'ppo.jsonl'))
+  await rm(join(output, 'ppo'), { recursive: true })
+  expect((await align(output)).status).toBe(0)
+  expect(await read(output, 'answers', 'ppo.jsonl')).toBe(answers)
+})
