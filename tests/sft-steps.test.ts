@@ -42,7 +42,10 @@ test.each([4, 3, 1])('as torch, in micro-batches of %d', async (microBatch) => {
   const config = parseModelConfig(rawConfig)
   const forward = buildForward(config)
   const weights = forward.graph.input('weights', 'float32', ['M'])
-  const program = await compileGradients(sftLoss(targetLogprobs(forward), { weights }), parameters, { pool, accumulates: true })
+  const program = await compileGradients(sftLoss(targetLogprobs(forward), { weights }), parameters, {
+    pool,
+    accumulates: true,
+  })
   const { learningRate, warmupSteps, totalSteps, weightDecay, maxGradNorm } = golden.options
   const adamw = createAdamw(parameters, pool, { weightDecay })
   const schedule = linearSchedule(learningRate, { warmupSteps, totalSteps })
