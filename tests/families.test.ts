@@ -20,7 +20,7 @@ import {
   targetLogprobs,
 } from '@plumbline/models'
 import { describe, expect, test } from 'vitest'
-import { type GoldenArray, goldenPath, readGolden } from './golden/read-golden.ts'
+import { type GoldenArray, goldenPath, largestDifference, readGolden } from './golden/read-golden.ts'
 
 const names = readdirSync(goldenPath('models')).filter((name) => !name.endsWith('-lora'))
 
@@ -42,11 +42,6 @@ async function loadGolden(name: string): Promise<Golden> {
     return part('input_ids').filter((_, i) => mask[i] === 1)
   })
   return { config: parseModelConfig(config), parameters, expected, sequences }
-}
-
-function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  expect(actual.length).toBe(expected.length)
-  return Math.max(0, ...Array.from(expected, (value, i) => Math.abs(value - actual[i])))
 }
 
 /** Runs a forward pass with some hooks, and values by output name. */

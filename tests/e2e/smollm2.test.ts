@@ -15,7 +15,7 @@ import {
   targetLogprobs,
 } from '@plumbline/models'
 import { beforeAll, expect, test } from 'vitest'
-import { goldenPath, readGolden } from '../golden/read-golden.ts'
+import { goldenPath, largestDifference, readGolden } from '../golden/read-golden.ts'
 import { smollm2Path } from './smollm2.ts'
 
 const golden = readGolden('smollm2.safetensors')
@@ -31,13 +31,6 @@ beforeAll(async () => {
   loaded = await loadModelFolder(await smollm2Path())
   config = parseModelConfig(loaded.config)
 }, 300_000)
-
-function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  expect(actual.length).toBe(expected.length)
-  let largest = 0
-  for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(actual[i] - expected[i]))
-  return largest
-}
 
 /** The first rows and columns of a matrix; a vector as it is. */
 function corner(data: Float32Array, shape: readonly number[], rows: number, columns: number): number[] {

@@ -38,3 +38,14 @@ export function readGolden(name: string): Map<string, GoldenArray> {
   )
   return new Map(arrays)
 }
+
+/** The largest difference between two lists of numbers; infinite where they differ in length or one is no number. */
+export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Infinity
+  let largest = 0
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs(actual[i] - expected[i])
+    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Infinity : difference
+  }
+  return largest
+}

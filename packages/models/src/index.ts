@@ -1,5 +1,4 @@
 export {
-  checkSequenceLengths,
   completionFeeds,
   completionTargets,
   forwardFeeds,

@@ -1,3 +1,4 @@
+import type { RopeScaling } from './config.ts'
 import type { JsonObject } from './json-file.ts'
 
 /** The settings of Llama 3's rope scaling. */
@@ -13,15 +14,24 @@ interface Llama3Scaling {
  * Returns one divisor per pair of the head's elements. Source: `_compute_llama3_parameters` of transformers.
  */
 export function llama3Divisors(scaling: Llama3Scaling, theta: number, headDim: number): number[] {
-  const { factor, low_freq_factor: low, high_freq_factor: high } = scaling
-  return Array.from({ length: headDim / 2 }, (_, i) => {
-    const wavelength = 2 * Math.PI * theta ** ((2 * i) / headDim)
-    const turns = scaling.original_max_position_embeddings / wavelength
-    if (turns > high) return 1
-    if (turns < low) return factor
-    const smooth = (turns - low) / (high - low)
-    return 1 / ((1 - smooth) / factor + smooth)
-  })
+  return Array.from({ length: headDim / 2 }, (_, i) =>
+    llama3Divisor(1 / theta ** ((2 * i) / headDim), {
+      factor: scaling.factor,
+      lowFrequencyFactor: scaling.low_freq_factor,
+      highFrequencyFactor: scaling.high_freq_factor,
+      originalMaxPositions: scaling.original_max_position_embeddings,
+    }),
+  )
+}
+
+/** What one frequency, in radians per position, is divided by. */
+export function llama3Divisor(frequency: number, scaling: Omit<RopeScaling, 'type'>): number {
+  const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalMaxPositions } = scaling
+  const turns = (originalMaxPositions * frequency) / (2 * Math.PI)
+  if (turns > high) return 1
+  if (turns < low) return factor
+  const smooth = (turns - low) / (high - low)
+  return 1 / ((1 - smooth) / factor + smooth)
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { LlamaConfig } from './config.ts'
+import { llama3Divisor } from './rope-scaling.ts'
 
 /** cos and sin of every position and frequency, [positions, headSize / 2] each. */
 export interface RopeTables {
@@ -29,16 +30,6 @@ function ropeFrequencies({ headSize, ropeTheta, ropeScaling }: LlamaConfig): Flo
     (_, i) => 1 / Math.fround(ropeTheta ** ((2 * i) / headSize)),
   )
   if (type === 'linear') return frequencies.map((frequency) => frequency / factor)
-  if (type === 'llama3') return frequencies.map((frequency) => llama3Frequency(frequency, ropeScaling))
+  if (type === 'llama3') return frequencies.map((frequency) => frequency / llama3Divisor(frequency, ropeScaling))
   return frequencies
-}
-
-/** Llama 3.1's scaling: long waves are stretched by the factor, short ones kept, those between blended. */
-function llama3Frequency(frequency: number, scaling: LlamaConfig['ropeScaling']): number {
-  const { factor, lowFrequencyFactor, highFrequencyFactor, originalMaxPositions } = scaling
-  const wavelength = (2 * Math.PI) / frequency
-  if (wavelength > originalMaxPositions / lowFrequencyFactor) return frequency / factor
-  if (wavelength < originalMaxPositions / highFrequencyFactor) return frequency
-  const smooth = (originalMaxPositions / wavelength - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor)
-  return ((1 - smooth) * frequency) / factor + smooth * frequency
 }
