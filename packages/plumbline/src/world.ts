@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
@@ -71,7 +72,7 @@ export interface Surroundings {
 
 /** The world of this process: real streams, clock, environment, signals. */
 export function createWorld(globals: Globals): World {
-  endQuietlyOnClosedPipe()
+  endOnStreamErrors()
   const stderr = createOutput(process.stderr)
   return assembleWorld(globals, {
     stdout: createOutput(process.stdout),
@@ -140,12 +141,23 @@ function createOutput(stream: NodeJS.WriteStream): Output {
   }
 }
 
-/** `plumb … | head`: the reader has what it wanted, so this is no failure. */
-function endQuietlyOnClosedPipe(): void {
-  for (const stream of [process.stdout, process.stderr]) {
+/**
+ * `plumb … | head`: the reader has what it wanted, so this is no failure. Any other refusal (a full disk) ends the
+ * process at once: telling of it through the streams would fail again, for ever when stderr is the same disk.
+ */
+function endOnStreamErrors(): void {
+  for (const [name, stream] of [
+    ['stdout', process.stdout],
+    ['stderr', process.stderr],
+  ] as const) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(0)
-      throw error
+      try {
+        writeSync(process.stderr.fd, `error[${error.code}]: cannot write to ${name}: ${error.message}.\n`)
+      } catch {
+        // stderr is gone too: the exit status is all that is left.
+      }
+      process.exit(1)
     })
   }
 }
