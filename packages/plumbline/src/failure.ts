@@ -30,6 +30,8 @@ export function reportFailure(
   world: Pick<World, 'stderr' | 'env' | 'json' | 'verbose' | 'emit' | 'signal'>,
 ): number {
   if (world.signal.aborted) return interruptStatus(world.signal)
+  // A key press that a command took for itself, as chat does at its prompt.
+  if (error instanceof PlumblineError && error.code === 'INTERRUPTED') return statuses.interrupt
   const known = error instanceof PlumblineError ? error : fromSystem(error)
   const shown = known ?? bug(error)
   const color = createColor(wantsColor(world.env, world.stderr.isTerminal))

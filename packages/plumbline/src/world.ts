@@ -16,7 +16,7 @@ export interface Output {
 /** Notes for the person at the keyboard, on stderr. */
 export interface Log {
   /** Not with --quiet. */
-  info(text: string): void
+  info(text: string, style?: 'dim'): void
   warn(text: string): void
   /** Only with --verbose. */
   debug(text: string): void
@@ -100,7 +100,10 @@ export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroun
     stdin: around.stdin,
     emit: (value) => around.stdout.write(`${jsonLine(value)}\n`),
     log: {
-      info: (text) => quiet || line(text),
+      // Styled after control characters are shown, or our own would be among them.
+      info: (text, style) => {
+        if (!quiet) stderr.write(`${style === undefined ? printable(text) : errorColor[style](printable(text))}\n`)
+      },
       warn: (text) => stderr.write(`${errorColor.yellow('warning:')} ${printable(text)}\n`),
       debug: (text) => verbose && line(text),
     },

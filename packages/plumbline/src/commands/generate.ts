@@ -103,7 +103,7 @@ export async function* completions(
   { config: model, parameters, tokenizer, stopTokenIds }: LanguageModel,
   promptIds: readonly (readonly number[])[],
   config: Omit<Config, 'model' | 'prompt' | 'data' | 'parse_special' | 'chat_template'>,
-  { signal }: World,
+  { signal }: Pick<World, 'signal'>,
   onToken?: (event: TokenEvent) => void,
 ): AsyncGenerator<Completion> {
   const { createDecoder, createTextStream, generate, checkPromptLengths } = await import('@plumbline/models')
