@@ -3,7 +3,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import type { Globals } from './flags.ts'
-import { createProgress, type Progress, type ProgressOptions } from './progress.ts'
+import { createProgress, type Drawing, type Progress, type ProgressOptions } from './progress.ts'
 import { type Color, createColor, printable, wantsColor } from './terminal-text.ts'
 
 /** A place to write text to. */
@@ -32,6 +32,8 @@ export interface World {
   emit(value: unknown): void
   readonly log: Log
   progress(title: string, total: number | undefined, options?: ProgressOptions): Progress
+  /** Takes away the bars of work that will not go on. */
+  dropProgress(): void
   /** Styles for `stdout`. */
   readonly color: Color
   /** Milliseconds since 1970. */
@@ -73,10 +75,9 @@ export interface Surroundings {
 /** The world of this process: real streams, clock, environment, signals. */
 export function createWorld(globals: Globals): World {
   endOnStreamErrors()
-  const stderr = createOutput(process.stderr)
-  return assembleWorld(globals, {
+  const world: World = assembleWorld(globals, {
     stdout: createOutput(process.stdout),
-    stderr,
+    stderr: createOutput(process.stderr),
     stdin: process.stdin,
     now: Date.now,
     // Knows the limits of a container, which os.freemem does not.
@@ -84,21 +85,25 @@ export function createWorld(globals: Globals): World {
     env: process.env,
     userFolder: homedir(),
     cwd: process.cwd(),
-    signal: signalOf((text) => globals.quiet || stderr.write(`${text}\n`)),
+    signal: signalOf((text) => world.log.info(text)),
   })
+  return world
 }
 
 /** Who may write what where: --json keeps stdout for `emit`, --quiet keeps notes and progress away. */
 export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroundings): World {
-  const { stderr, env, now } = around
-  const stdout = json ? (quiet ? silent : stderr) : around.stdout
+  const { env, now } = around
+  const bars = new Set<Drawing>()
+  const stderr = besideBars(around.stderr, around.stderr, bars)
+  const results = besideBars(around.stdout, around.stderr, bars)
+  const stdout = json ? (quiet ? silent : stderr) : results
   const errorColor = createColor(wantsColor(env, stderr.isTerminal))
   const line = (text: string) => stderr.write(`${printable(text)}\n`)
   return {
     stdout,
     stderr,
     stdin: around.stdin,
-    emit: (value) => around.stdout.write(`${jsonLine(value)}\n`),
+    emit: (value) => results.write(`${jsonLine(value)}\n`),
     log: {
       // Styled after control characters are shown, or our own would be among them.
       info: (text, style) => {
@@ -107,8 +112,20 @@ export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroun
       warn: (text) => stderr.write(`${errorColor.yellow('warning:')} ${printable(text)}\n`),
       debug: (text) => verbose && line(text),
     },
-    progress: (title, total, options = {}) =>
-      createProgress(printable(title), total, options, { ...(quiet ? silent : stderr), now }),
+    progress: (title, total, options = {}) => {
+      const target = { ...(quiet ? silent : around.stderr), now }
+      const bar = createProgress(printable(title), total, options, target)
+      bars.add(bar)
+      const end = () => {
+        bar.end()
+        bars.delete(bar)
+      }
+      return { set: bar.set, advance: bar.advance, end }
+    },
+    dropProgress: () => {
+      for (const bar of bars) bar.clear()
+      bars.clear()
+    },
     color: createColor(!json && wantsColor(env, stdout.isTerminal)),
     now,
     availableMemory: around.availableMemory,
@@ -133,13 +150,29 @@ function jsonLine(value: unknown): string {
   )
 }
 
+/**
+ * An output that takes the bars off their terminal before it writes there, and puts them back after a whole line. In
+ * the middle of a line a bar waits for its next turn.
+ */
+function besideBars(output: Output, { isTerminal }: Output, bars: ReadonlySet<Drawing>): Output {
+  if (!output.isTerminal || !isTerminal) return output
+  return {
+    ...output,
+    write: (text) => {
+      for (const bar of bars) bar.clear()
+      output.write(text)
+      if (text.endsWith('\n')) for (const bar of bars) bar.redraw()
+    },
+  }
+}
+
 const silent: Output = { isTerminal: false, columns: 80, write: () => {} }
 
 function createOutput(stream: NodeJS.WriteStream): Output {
   return {
     isTerminal: stream.isTTY === true && process.env.TERM !== 'dumb',
     // Read once: a bar that is cut a little early or late after a resize harms nobody.
-    columns: stream.columns ?? 80,
+    columns: stream.columns || 80,
     write: (text) => stream.write(text),
   }
 }
