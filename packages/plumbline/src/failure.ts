@@ -27,9 +27,12 @@ const systemHints: Readonly<Record<string, string>> = {
 /** Tells the user about an error, and scripts too with --json. Returns the exit status. */
 export function reportFailure(
   error: unknown,
-  world: Pick<World, 'stderr' | 'env' | 'json' | 'verbose' | 'emit' | 'signal'>,
+  world: Pick<World, 'stderr' | 'env' | 'json' | 'verbose' | 'emit' | 'signal' | 'dropProgress'>,
 ): number {
+  world.dropProgress()
   if (world.signal.aborted) return interruptStatus(world.signal)
+  // A key press that a command took for itself, as chat does at its prompt.
+  if (error instanceof PlumblineError && error.code === 'INTERRUPTED') return statuses.interrupt
   const known = error instanceof PlumblineError ? error : fromSystem(error)
   const shown = known ?? bug(error)
   const color = createColor(wantsColor(world.env, world.stderr.isTerminal))

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -66,6 +66,20 @@ function runScript(script: string, closeEarly = false) {
 test('a reader that goes away ends the command quietly', async () => {
   const { ended } = runScript(`setInterval(() => world.stdout.write('x'.repeat(100_000)), 1)`, true)
   expect(await ended).toMatchObject({ code: 0, stderr: '' })
+})
+
+const full = '/dev/full'
+
+test.skipIf(!existsSync(full))('a full disk behind stdout is told once and ends with 1', async () => {
+  const file = openSync(full, 'w')
+  const child = spawn(process.execPath, [bin, 'env'], { env, stdio: ['ignore', file, 'pipe'] })
+  closeSync(file)
+  let stderr = ''
+  child.stderr!.on('data', (chunk) => {
+    stderr += chunk
+  })
+  expect(await new Promise((resolve) => child.on('close', resolve))).toBe(1)
+  expect(stderr).toMatch(/^error\[ENOSPC\]: cannot write to stdout: .*\n$/)
 })
 
 test('all that was written arrives before the process ends, whatever it left running', async () => {

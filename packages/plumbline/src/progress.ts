@@ -7,9 +7,17 @@ export interface Progress {
   end(): void
 }
 
+/** A bar that shares its terminal with other lines. */
+export interface Drawing extends Progress {
+  /** Takes the bar off the terminal's line, for something else to be written there. */
+  clear(): void
+  /** Puts it back where `clear` took one away. */
+  redraw(): void
+}
+
 export interface ProgressOptions {
   /** `bytes` are shown as MB. */
-  readonly unit?: 'bytes' | 'rows' | 'tokens' | 'steps'
+  readonly unit?: 'bytes' | 'rows' | 'answers' | 'tokens' | 'steps'
 }
 
 /** Where a progress is drawn. `write` gets whole lines, or on a terminal `\r…` and no line end. */
@@ -24,6 +32,7 @@ const redrawMs = 100
 const lineMs = 5000
 const calmMs = 1000
 const barCells = 24
+const clearLine = '\r\u001b[K'
 
 /**
  * A bar with rate and remaining time on a terminal; elsewhere a plain line at each 10 % (at most one a second) or
@@ -34,18 +43,22 @@ export function createProgress(
   total: number | undefined,
   { unit }: ProgressOptions,
   target: ProgressTarget,
-): Progress {
+): Drawing {
   const start = target.now()
   let done = 0
   let drawnAt = start
   let drawnDone: number | undefined
   let hasEnded = false
+  let isShown = false
+  // Some terminals say that they are 0 columns wide.
+  const width = Math.max(20, (target.columns || 80) - 1)
   const draw = () => {
     drawnAt = target.now()
     drawnDone = done
     const facts = describe(done, total, drawnAt - start, unit)
     if (!target.isTerminal) target.write(`${title}: ${facts}\n`)
-    else target.write(`\r\u001b[K${`${title} ${bar(done, total)} ${facts}`.slice(0, Math.max(20, target.columns - 1))}`)
+    else target.write(`${clearLine}${`${title} ${bar(done, total)} ${facts}`.slice(0, width)}`)
+    isShown = target.isTerminal
   }
   const isDue = () => {
     const elapsed = target.now() - drawnAt
@@ -66,6 +79,13 @@ export function createProgress(
       // Off a terminal the last state may have its line already.
       if (target.isTerminal || drawnDone !== done) draw()
       if (target.isTerminal) target.write('\n')
+      isShown = false
+    },
+    clear: () => {
+      if (isShown) target.write(clearLine)
+    },
+    redraw: () => {
+      if (isShown) draw()
     },
   }
 }

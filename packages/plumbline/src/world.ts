@@ -1,8 +1,9 @@
+import { writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import type { Globals } from './flags.ts'
-import { createProgress, type Progress, type ProgressOptions } from './progress.ts'
+import { createProgress, type Drawing, type Progress, type ProgressOptions } from './progress.ts'
 import { type Color, createColor, printable, wantsColor } from './terminal-text.ts'
 
 /** A place to write text to. */
@@ -15,7 +16,7 @@ export interface Output {
 /** Notes for the person at the keyboard, on stderr. */
 export interface Log {
   /** Not with --quiet. */
-  info(text: string): void
+  info(text: string, style?: 'dim'): void
   warn(text: string): void
   /** Only with --verbose. */
   debug(text: string): void
@@ -31,6 +32,8 @@ export interface World {
   emit(value: unknown): void
   readonly log: Log
   progress(title: string, total: number | undefined, options?: ProgressOptions): Progress
+  /** Takes away the bars of work that will not go on. */
+  dropProgress(): void
   /** Styles for `stdout`. */
   readonly color: Color
   /** Milliseconds since 1970. */
@@ -71,11 +74,10 @@ export interface Surroundings {
 
 /** The world of this process: real streams, clock, environment, signals. */
 export function createWorld(globals: Globals): World {
-  endQuietlyOnClosedPipe()
-  const stderr = createOutput(process.stderr)
-  return assembleWorld(globals, {
+  endOnStreamErrors()
+  const world: World = assembleWorld(globals, {
     stdout: createOutput(process.stdout),
-    stderr,
+    stderr: createOutput(process.stderr),
     stdin: process.stdin,
     now: Date.now,
     // Knows the limits of a container, which os.freemem does not.
@@ -83,28 +85,47 @@ export function createWorld(globals: Globals): World {
     env: process.env,
     userFolder: homedir(),
     cwd: process.cwd(),
-    signal: signalOf((text) => globals.quiet || stderr.write(`${text}\n`)),
+    signal: signalOf((text) => world.log.info(text)),
   })
+  return world
 }
 
 /** Who may write what where: --json keeps stdout for `emit`, --quiet keeps notes and progress away. */
 export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroundings): World {
-  const { stderr, env, now } = around
-  const stdout = json ? (quiet ? silent : stderr) : around.stdout
+  const { env, now } = around
+  const bars = new Set<Drawing>()
+  const stderr = besideBars(around.stderr, around.stderr, bars)
+  const results = besideBars(around.stdout, around.stderr, bars)
+  const stdout = json ? (quiet ? silent : stderr) : results
   const errorColor = createColor(wantsColor(env, stderr.isTerminal))
   const line = (text: string) => stderr.write(`${printable(text)}\n`)
   return {
     stdout,
     stderr,
     stdin: around.stdin,
-    emit: (value) => around.stdout.write(`${jsonLine(value)}\n`),
+    emit: (value) => results.write(`${jsonLine(value)}\n`),
     log: {
-      info: (text) => quiet || line(text),
+      // Styled after control characters are shown, or our own would be among them.
+      info: (text, style) => {
+        if (!quiet) stderr.write(`${style === undefined ? printable(text) : errorColor[style](printable(text))}\n`)
+      },
       warn: (text) => stderr.write(`${errorColor.yellow('warning:')} ${printable(text)}\n`),
       debug: (text) => verbose && line(text),
     },
-    progress: (title, total, options = {}) =>
-      createProgress(printable(title), total, options, { ...(quiet ? silent : stderr), now }),
+    progress: (title, total, options = {}) => {
+      const target = { ...(quiet ? silent : around.stderr), now }
+      const bar = createProgress(printable(title), total, options, target)
+      bars.add(bar)
+      const end = () => {
+        bar.end()
+        bars.delete(bar)
+      }
+      return { set: bar.set, advance: bar.advance, end }
+    },
+    dropProgress: () => {
+      for (const bar of bars) bar.clear()
+      bars.clear()
+    },
     color: createColor(!json && wantsColor(env, stdout.isTerminal)),
     now,
     availableMemory: around.availableMemory,
@@ -129,23 +150,50 @@ function jsonLine(value: unknown): string {
   )
 }
 
+/**
+ * An output that takes the bars off their terminal before it writes there, and puts them back after a whole line. In
+ * the middle of a line a bar waits for its next turn.
+ */
+function besideBars(output: Output, { isTerminal }: Output, bars: ReadonlySet<Drawing>): Output {
+  if (!output.isTerminal || !isTerminal) return output
+  return {
+    ...output,
+    write: (text) => {
+      for (const bar of bars) bar.clear()
+      output.write(text)
+      if (text.endsWith('\n')) for (const bar of bars) bar.redraw()
+    },
+  }
+}
+
 const silent: Output = { isTerminal: false, columns: 80, write: () => {} }
 
 function createOutput(stream: NodeJS.WriteStream): Output {
   return {
     isTerminal: stream.isTTY === true && process.env.TERM !== 'dumb',
     // Read once: a bar that is cut a little early or late after a resize harms nobody.
-    columns: stream.columns ?? 80,
+    columns: stream.columns || 80,
     write: (text) => stream.write(text),
   }
 }
 
-/** `plumb … | head`: the reader has what it wanted, so this is no failure. */
-function endQuietlyOnClosedPipe(): void {
-  for (const stream of [process.stdout, process.stderr]) {
+/**
+ * `plumb … | head`: the reader has what it wanted, so this is no failure. Any other refusal (a full disk) ends the
+ * process at once: telling of it through the streams would fail again, for ever when stderr is the same disk.
+ */
+function endOnStreamErrors(): void {
+  for (const [name, stream] of [
+    ['stdout', process.stdout],
+    ['stderr', process.stderr],
+  ] as const) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(0)
-      throw error
+      try {
+        writeSync(process.stderr.fd, `error[${error.code}]: cannot write to ${name}: ${error.message}.\n`)
+      } catch {
+        // stderr is gone too: the exit status is all that is left.
+      }
+      process.exit(1)
     })
   }
 }

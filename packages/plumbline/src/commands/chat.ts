@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { PlumblineError } from '@plumbline/contracts'
-import type { ChatMessage, Completion, LanguageModel } from '@plumbline/models'
+import type { ChatMessage, LanguageModel, TokenEvent } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { adapterField, chatTemplateField, modelField, samplingFields } from '../fields-of-models.ts'
@@ -40,50 +40,90 @@ export const chat = defineCommand({
     const start: ChatMessage[] = config.system === undefined ? [] : [{ role: 'system', content: config.system }]
     let messages = [...start]
     if (world.stdout.isTerminal)
-      world.log.info(world.color.dim('One line is one message. /new starts over, /quit or Ctrl-D ends.'))
-    for await (const line of lines(world)) {
+      world.log.info('One line is one message. /new starts over, Ctrl-C stops an answer, /quit or Ctrl-D ends.', 'dim')
+    let running: AbortController | undefined
+    const stopAnswer = () => {
+      if (running === undefined || running.signal.aborted) return false
+      running.abort()
+      return true
+    }
+    for await (const line of lines(world, stopAnswer)) {
       const text = line.trim()
       if (text === '/quit' || text === '/exit') break
       if (text === '/new') messages = [...start]
       if (text === '' || text === '/new') continue
-      messages.push({ role: 'user', content: text })
-      const { text: content, tokenIds, finishReason } = await answer(model, messages, config, world)
-      if (world.json)
-        world.emit({ prompt: messages, completion: content, token_ids: tokenIds, finish_reason: finishReason })
-      messages.push({ role: 'assistant', content })
+      const asked: ChatMessage[] = [...messages, { role: 'user', content: text }]
+      running = new AbortController()
+      const content = await answer(model, asked, config, world, running.signal)
+      running = undefined
+      // A question whose answer was stopped before its first word is as if it had not been asked.
+      if (content !== '') messages = [...asked, { role: 'assistant', content }]
     }
   },
 })
 
+/** Writes an answer as it comes; gives its text, or what there was of it when `stop` fired. */
 async function answer(
   model: LanguageModel,
   messages: readonly ChatMessage[],
   config: ChatConfig,
   world: World,
-): Promise<Completion> {
+  stop: AbortSignal,
+): Promise<string> {
   const promptIds = model.tokenizer.encodeChat(messages, { addGenerationPrompt: true })
   const options = { ...config, num_generations: 1, batch_size: 1 }
-  for await (const completion of completions(model, [promptIds], options, world, ({ text }) =>
-    world.stdout.write(printable(text)),
-  )) {
+  const signal = AbortSignal.any([world.signal, stop])
+  let written = ''
+  const onToken = ({ text }: TokenEvent) => {
+    written += text
+    world.stdout.write(printable(text))
+  }
+  try {
+    for await (const completion of completions(model, [promptIds], options, { signal }, onToken)) {
+      world.stdout.write('\n')
+      const { text, tokenIds, finishReason } = completion
+      if (world.json)
+        world.emit({ prompt: messages, completion: text, token_ids: tokenIds, finish_reason: finishReason })
+      return text
+    }
+  } catch (error) {
+    if (world.signal.aborted || !stop.aborted) throw error
     world.stdout.write('\n')
-    return completion
+    return written
   }
   throw new PlumblineError('NO_ANSWER', 'The model gave no answer.')
 }
 
-async function* lines({ stdin, stdout, signal, color }: World): AsyncGenerator<string> {
+/**
+ * What the user types. At a terminal Ctrl-C first goes to `stopAnswer`; when that has nothing to stop it ends the
+ * chat with INTERRUPTED.
+ */
+async function* lines({ stdin, stdout, signal, color }: World, stopAnswer: () => boolean): AsyncGenerator<string> {
   const isInteractive = stdout.isTerminal && process.stdin.isTTY
   const terminal = createInterface({
     input: stdin,
     ...(isInteractive && { output: process.stdout }),
     prompt: color.cyan('you> '),
   })
+  let isOpen = true
+  let isInterrupted = false
+  terminal.once('close', () => {
+    isOpen = false
+  })
+  // The terminal is in raw mode: the key comes here, not as a signal.
+  terminal.on('SIGINT', () => {
+    if (stopAnswer()) return
+    isInterrupted = true
+    stdout.write('\n')
+    terminal.close()
+  })
+  const prompt = () => isInteractive && isOpen && terminal.prompt()
   signal.addEventListener('abort', () => terminal.close(), { once: true })
-  if (isInteractive) terminal.prompt()
+  prompt()
   for await (const line of terminal) {
     yield line
-    if (isInteractive) terminal.prompt()
+    prompt()
   }
   signal.throwIfAborted()
+  if (isInterrupted) throw new PlumblineError('INTERRUPTED', 'Stopped by Ctrl-C.')
 }

