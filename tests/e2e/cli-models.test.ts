@@ -304,8 +304,8 @@ describe('refused with one message, the next step and nothing on stdout', () => 
       /DATA_KINDS_DIFFER.*:1/,
       lines([{ prompt: 'a', completion: user('b') }]),
     ],
-    ['no prompt', ['generate'], /PROMPT_MISSING[\s\S]*--prompt/],
-    ['two prompts', ['generate', '--prompt', 'a', '--data', 'b'], /both given/],
+    ['no prompt', ['generate'], /USAGE_MISSING[\s\S]*--prompt/],
+    ['two prompts', ['generate', '--prompt', 'a', '--data', 'b'], /USAGE_CONFLICT.*both given/],
     [
       'an unknown flag',
       ['generate', '--prompt', 'a', '--temprature', '1'],

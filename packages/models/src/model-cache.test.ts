@@ -133,3 +133,17 @@ test('an empty folder called like a known model does not hide it; one with weigh
     await rm(there, { recursive: true })
   }
 })
+
+test.each(['./nope.gguf', '/nowhere/at/all', '~/x', 'models/nope.gguf'])('%s is told as a path', async (path) => {
+  await expect(resolveModel(path, { home })).rejects.toMatchObject({
+    code: 'MODEL_NOT_FOUND',
+    message: `${path}: There is no such file or folder.`,
+    hint: expect.stringContaining('smollm2-135m-instruct'),
+  })
+})
+
+test('the beginning of a name is enough to suggest it', async () => {
+  await expect(resolveModel('smollm2', { home })).rejects.toMatchObject({
+    hint: expect.stringContaining('Did you mean smollm2-135m-instruct?'),
+  })
+})

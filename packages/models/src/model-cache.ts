@@ -156,7 +156,7 @@ export async function removeModel(text: string, { home }: CacheOptions): Promise
 export async function resolveModel(nameOrPath: string, { home }: CacheOptions): Promise<string> {
   const local = localModel(nameOrPath)
   if (local) return local
-  const model = parseModelName(nameOrPath)
+  const model = looksLikePath(nameOrPath) ? undefined : parseModelName(nameOrPath)
   const manifest = model && (await readCached(home, model.folder))
   if (model && manifest) return modelPath(home, model.folder, manifest)
   throw await notFound(
@@ -167,15 +167,29 @@ export async function resolveModel(nameOrPath: string, { home }: CacheOptions): 
   )
 }
 
-/** MODEL_NOT_FOUND with the nearest name that is known or cached. */
+/** MODEL_NOT_FOUND with the nearest name that is known or cached. What is meant as a path is told as one. */
 export async function notFound(text: string, home: string, why: string, next?: string): Promise<PlumblineError> {
-  const names = [...Object.keys(knownModels), ...(await listModels({ home })).map((model) => model.name)]
-  const close = nearest(text, names)
+  const cached = (await listModels({ home })).map((model) => model.name)
+  const names = [...new Set([...Object.keys(knownModels), ...cached])]
+  if (looksLikePath(text)) {
+    const reason = existsSync(text) ? 'It is neither a folder nor a .gguf file' : 'There is no such file or folder'
+    const tilde = text.startsWith('~') ? ' The shell did not replace "~": write the whole path.' : ''
+    return new PlumblineError('MODEL_NOT_FOUND', `${text}: ${reason}.`, {
+      hint: `Give a folder, a .gguf file, org/name on the hub, or a name: ${names.slice(0, 10).join(', ')}.${tilde}`,
+    })
+  }
+  const close = nearest(text, names) ?? names.find((name) => text.length > 2 && name.startsWith(text.toLowerCase()))
   const hints = [
+    close === undefined ? `Names: ${names.slice(0, 10).join(', ')}.` : undefined,
     close && close !== text ? `Did you mean ${close}?` : undefined,
     next ?? `plumb models pull ${close ?? '<name>'}`,
   ]
   return new PlumblineError('MODEL_NOT_FOUND', `No model "${text}" in ${modelsFolder(home)}. ${why}`, {
     hint: hints.filter(Boolean).join(' '),
   })
+}
+
+/** Whether a name cannot but be meant as a path on this disk; `org/name:file.gguf` is a file of the hub's. */
+export function looksLikePath(text: string): boolean {
+  return /^[/.~\\]|^[A-Za-z]:[/\\]/.test(text) || (/\.gguf$/i.test(text) && !text.includes(':'))
 }

@@ -8,6 +8,7 @@ import { type KnownModel, knownModels } from './known-models.ts'
 import {
   localModel,
   lockPath,
+  looksLikePath,
   type Manifest,
   type ManifestFile,
   type ModelName,
@@ -63,8 +64,8 @@ export async function pullModel(name: string, options: PullOptions): Promise<Pul
   const { home, signal } = options
   const local = localModel(name)
   if (local) return { path: local, source: 'path' }
-  const model = parseModelName(name)
-  if (!model) throw await notFound(name, home, 'It is no path, no short name, and not of the form org/name.')
+  const model = looksLikePath(name) ? undefined : parseModelName(name)
+  if (!model) throw await notFound(name, home, 'It is no short name, and not of the form org/name.')
   const cached = await readCached(home, model.folder)
   if (cached) return { path: modelPath(home, model.folder, cached), source: 'cache', manifest: cached }
   throwIfAborted(signal, model.name)

@@ -72,14 +72,11 @@ async function readPrompts(
   { prompt, data }: Config,
   world: World,
 ): Promise<{ prompts: TextOrMessages[]; lines?: number[] }> {
-  if ((prompt === undefined) === (data === undefined))
-    throw new PlumblineError(
-      'PROMPT_MISSING',
-      prompt === undefined ? 'There is no prompt.' : '--prompt and --data are both given.',
-      {
-        hint: 'Give either --prompt "some text" or --data prompts.jsonl.',
-      },
-    )
+  const hint = 'Give either --prompt "some text" or --data prompts.jsonl.'
+  if (prompt !== undefined && data !== undefined)
+    throw new PlumblineError('USAGE_CONFLICT', '--prompt and --data are both given.', { hint })
+  if (prompt === undefined && data === undefined)
+    throw new PlumblineError('USAGE_MISSING', 'There is no prompt.', { hint })
   if (prompt !== undefined) return { prompts: [prompt] }
   const prompts: TextOrMessages[] = []
   const lines: number[] = []
