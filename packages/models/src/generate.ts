@@ -109,7 +109,7 @@ export function checkPromptLengths(
       throw new PlumblineError(
         'PROMPT_TOO_LONG',
         `${nameOf(index)} has ${prompt.length} tokens; with ${maxNewTokens} new ones it exceeds the ${length} that fit.`,
-        { hint: 'Shorten the prompt or lower --max-new-tokens.' },
+        { hint: prompt.length < length ? 'Shorten the prompt or lower --max-new-tokens.' : 'Shorten the prompt.' },
       )
   })
 }
