@@ -7,7 +7,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AlignReport } from '@plumbline/contracts'
 import type { ComputePool } from '@plumbline/engine'
-import { type LanguageModel, loadLanguageModel, saveModelFolder } from '@plumbline/models'
+import { loadLanguageModel } from '@plumbline/models'
 import { type AlignFacts, buildAlignReport, type StageAnswers } from './align-report.ts'
 import {
   type AlignConfig,
@@ -22,6 +22,7 @@ import {
 import { answersOf, rewardsOf } from './evaluate.ts'
 import type { RunFolder } from './parts/run-folder.ts'
 import type { TrainerWorld } from './parts/training.ts'
+import { writeTrainedModel } from './parts/write-trained-model.ts'
 import { trainPpo } from './ppo.ts'
 import { type RewardEvaluation, rewardModelConfig, trainReward } from './reward.ts'
 import { trainSft } from './sft.ts'
@@ -180,7 +181,7 @@ async function sftStage(
   await stage('sft', resolved, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
     const { trainable } = await trainSft(resolved, model, { train: demonstrations }, trainer)
-    return (folder) => save(folder, model, trainable.merged())
+    return (folder) => writeTrainedModel(folder, model, trainable.merged())
   })
 }
 
@@ -203,7 +204,7 @@ async function rewardStage(
     const model = await loadLanguageModel(modelPath)
     const result = await trainReward(resolved, model, { train: preferences }, trainer)
     await writeFile(join(trainer.run.path, EVALUATION), JSON.stringify(result.evaluation ?? null))
-    return (folder) => save(folder, model, result.parameters, rewardModelConfig(model.rawConfig, result))
+    return (folder) => writeTrainedModel(folder, model, result.parameters, rewardModelConfig(model.rawConfig, result))
   })
 }
 
@@ -233,23 +234,8 @@ async function ppoStage(
     const policy = await loadLanguageModel(policyPath)
     const rewardModel = await loadLanguageModel(rewardPath)
     const { trainable } = await trainPpo(resolved, { policy, rewardModel }, prompts, trainer)
-    return (folder) => save(folder, policy, trainable.merged())
+    return (folder) => writeTrainedModel(folder, policy, trainable.merged())
   })
-}
-
-async function save(
-  folder: string,
-  model: LanguageModel,
-  parameters: LanguageModel['parameters'],
-  config = model.rawConfig,
-): Promise<void> {
-  const { tokenizerJson, tokenizerConfig } = model.tokenizer
-  const { generationConfig } = model
-  await saveModelFolder(
-    folder,
-    { config, parameters, tokenizerJson, tokenizerConfig, ...(generationConfig && { generationConfig }) },
-    { overwrite: true },
-  )
 }
 
 async function readLines(path: string): Promise<Record<string, unknown>[]> {

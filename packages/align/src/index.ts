@@ -46,6 +46,7 @@ export {
   tokenRewards,
 } from './parts/token-rewards.ts'
 export type { TrainerWorld } from './parts/training.ts'
+export { writeTrainedModel } from './parts/write-trained-model.ts'
 export { trainPpo } from './ppo.ts'
 export { type IntervalChartOptions, type IntervalRow, intervalChart, type Shape } from './report/interval-chart.ts'
 export { type LineChartOptions, type LinePoint, type LineSeries, lineChart } from './report/line-chart.ts'

@@ -75,7 +75,7 @@ function notWritable(folder: string, code: string, cause: unknown): PlumblineErr
 }
 
 /** Makes a folder's entries durable. Windows cannot open a folder, and needs no such call. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
   const handle = await open(folder, 'r')
   try {

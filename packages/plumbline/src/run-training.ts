@@ -1,8 +1,6 @@
 import { resolve } from 'node:path'
 import type { RunFolder, TrainerWorld } from '@plumbline/align'
 import { trainerHint } from '@plumbline/align/config'
-import type { ParameterMap } from '@plumbline/engine'
-import type { LanguageModel } from '@plumbline/models'
 import { z } from 'zod'
 import { saveResolvedConfig } from './config-file.ts'
 import { readJsonLines } from './json-lines.ts'
@@ -77,23 +75,6 @@ export async function runTraining(
     pool.dispose()
     await run.close()
   }
-}
-
-/** Writes a trained model with the tokenizer of the one that it came from. */
-export async function writeModel(
-  folder: string,
-  model: LanguageModel,
-  parameters: ParameterMap,
-  rawConfig = model.rawConfig,
-): Promise<void> {
-  const { saveModelFolder } = await import('@plumbline/models')
-  const { tokenizerJson, tokenizerConfig } = model.tokenizer
-  const { generationConfig } = model
-  await saveModelFolder(
-    folder,
-    { config: rawConfig, parameters, tokenizerJson, tokenizerConfig, ...(generationConfig && { generationConfig }) },
-    { overwrite: true },
-  )
 }
 
 /** All rows of a data file. Rows that lack a column may be for another trainer: then it is named. */

@@ -6,10 +6,10 @@ import { createHash, hash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import { formatBytes, writeSafetensors } from '@plumbline/models'
+import { formatBytes, syncFolder, writeSafetensors } from '@plumbline/models'
 import { readArrays } from './checkpoint-arrays.ts'
 import { checkJson, type JsonValue } from './json-value.ts'
-import { syncFolder, writeDurably } from './run-files.ts'
+import { writeDurably } from './run-files.ts'
 
 /** What a trainer hands over to be kept. */
 export interface CheckpointToSave {

@@ -24,17 +24,6 @@ export async function replaceDurably(path: string, text: string): Promise<void> 
   }
 }
 
-/** Makes a folder's entries durable. Windows cannot open a folder, and needs no such call. */
-export async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
 /** Turns a failed write into an error for the user; any other comes back as it is. */
 export function runWriteError(folder: string, error: unknown): unknown {
   const { code, message } = error as NodeJS.ErrnoException

@@ -2,10 +2,10 @@
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { syncFolder } from '@plumbline/models'
 import { AppendFile } from './append-file.ts'
 import type { LogSizes } from './checkpoint.ts'
 import type { JsonValue } from './json-value.ts'
-import { syncFolder } from './run-files.ts'
 import { encodeFileVersion, encodeScalars, encodeTextTable, eventFileName } from './tensorboard.ts'
 
 /** One sampled answer: `prompt`, `completion`, and what a trainer adds (`reward`, `finish_reason`, …). */

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { chatTemplateField, modelField } from '../fields-of-models.ts'
 import { modelOptions, openModel } from '../open-model.ts'
-import { readRows, runFields, runTraining, writeModel } from '../run-training.ts'
+import { readRows, runFields, runTraining } from '../run-training.ts'
 
 export const ppo = defineCommand({
   name: 'ppo',
@@ -25,13 +25,13 @@ export const ppo = defineCommand({
     chat_template: chatTemplateField,
   }),
   async run(config, world) {
-    const { trainPpo } = await import('@plumbline/align')
+    const { trainPpo, writeTrainedModel } = await import('@plumbline/align')
     const rows = await readRows(config.data, promptRowSchema, world)
     const folder = await runTraining('ppo', config, world, async (trainer) => {
       const policy = await openModel(config.model, world, modelOptions(config))
       const rewardModel = await openModel(config.reward_model, world)
       const { trainable } = await trainPpo(config, { policy, rewardModel }, rows, trainer)
-      return (path) => writeModel(path, policy, trainable.merged())
+      return (path) => writeTrainedModel(path, policy, trainable.merged())
     })
     if (world.json) world.emit({ model: folder })
     else world.stdout.write(`${folder}\n`)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { chatTemplateField, modelField } from '../fields-of-models.ts'
 import { modelOptions, openModel } from '../open-model.ts'
-import { readRows, runFields, runTraining, writeModel } from '../run-training.ts'
+import { readRows, runFields, runTraining } from '../run-training.ts'
 
 export const reward = defineCommand({
   name: 'reward',
@@ -22,14 +22,14 @@ export const reward = defineCommand({
     chat_template: chatTemplateField,
   }),
   async run(config, world) {
-    const { rewardModelConfig, trainReward } = await import('@plumbline/align')
+    const { rewardModelConfig, trainReward, writeTrainedModel } = await import('@plumbline/align')
     const train = await readRows(config.data, preferenceRowSchema, world)
     const evaluation =
       config.eval_data === undefined ? undefined : await readRows(config.eval_data, preferenceRowSchema, world)
     const folder = await runTraining('reward', config, world, async (trainer) => {
       const model = await openModel(config.model, world, modelOptions(config))
       const result = await trainReward(config, model, { train, ...(evaluation && { evaluation }) }, trainer)
-      return (path) => writeModel(path, model, result.parameters, rewardModelConfig(model.rawConfig, result))
+      return (path) => writeTrainedModel(path, model, result.parameters, rewardModelConfig(model.rawConfig, result))
     })
     if (world.json) world.emit({ model: folder })
     else world.stdout.write(`${folder}\n`)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { chatTemplateField, modelField } from '../fields-of-models.ts'
 import { modelOptions, openModel } from '../open-model.ts'
-import { readRows, runFields, runTraining, writeModel } from '../run-training.ts'
+import { readRows, runFields, runTraining } from '../run-training.ts'
 
 export const sft = defineCommand({
   name: 'sft',
@@ -23,14 +23,14 @@ export const sft = defineCommand({
     chat_template: chatTemplateField,
   }),
   async run(config, world) {
-    const { trainSft } = await import('@plumbline/align')
+    const { trainSft, writeTrainedModel } = await import('@plumbline/align')
     const train = await readRows(config.data, sftRowSchema, world)
     const evaluation =
       config.eval_data === undefined ? undefined : await readRows(config.eval_data, sftRowSchema, world)
     const folder = await runTraining('sft', config, world, async (trainer) => {
       const model = await openModel(config.model, world, modelOptions(config))
       const { trainable } = await trainSft(config, model, { train, ...(evaluation && { evaluation }) }, trainer)
-      return (path) => writeModel(path, model, trainable.merged())
+      return (path) => writeTrainedModel(path, model, trainable.merged())
     })
     if (world.json) world.emit({ model: folder })
     else world.stdout.write(`${folder}\n`)
