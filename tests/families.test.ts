@@ -73,6 +73,33 @@ function isGiven(name: string, value: GoldenArray | undefined): value is GoldenA
   return value !== undefined
 }
 
+/** The mean loss over all completion tokens and its gradient for each parameter. */
+async function lossAndGradients(
+  { config, parameters }: Golden,
+  build: typeof buildForward,
+  feedsOf: typeof completionFeeds,
+  rows: readonly PromptCompletion[],
+): Promise<Record<string, Float32Array>> {
+  const forward = build(config)
+  const weights = forward.graph.input('weights', 'float32', ['M'])
+  const loss = neg(sum(mul(targetLogprobs(forward), weights)))
+  const wrt = [...forward.graph.parameters.values()]
+  const grads = gradients(loss, wrt)
+  const outputs = { loss, ...Object.fromEntries(wrt.map(({ id }, i) => [`grad.${id}`, grads[i]!])) }
+  const program = await compile<string>(forward.graph, outputs)
+  const feeds = feedsOf(config, rows)
+  const count = feeds.targets.shape[0]
+  const mean = { data: new Float32Array(count).fill(1 / count), shape: [count] }
+  const values = await program.run({ ...Object.fromEntries(parameters), ...feeds, weights: mean })
+  await program.dispose()
+  return Object.fromEntries(Object.entries(values).map(([key, { data }]) => [key, data as Float32Array]))
+}
+
+/** The largest difference over the largest number. */
+function relativeDifference(values: ArrayLike<number>, reference: ArrayLike<number>): number {
+  return largestDifference(values, reference) / Math.max(...Array.from(reference, Math.abs))
+}
+
 describe.each(names)('%s', (name) => {
   test('logits and hidden states equal those of transformers', async () => {
     const golden = await loadGolden(name)
@@ -107,28 +134,32 @@ describe.each(names)('%s', (name) => {
     ['without padding', buildRaggedForward, raggedCompletionFeeds],
   ] as const)('loss and gradients equal those of torch, %s', async (_, build, feedsOf) => {
     const golden = await loadGolden(name)
-    const { config, parameters, expected, sequences } = golden
-    const forward = build(config)
-    const weights = forward.graph.input('weights', 'float32', ['M'])
-    const loss = neg(sum(mul(targetLogprobs(forward), weights)))
-    const wrt = [...forward.graph.parameters.values()]
-    const grads = gradients(loss, wrt)
-    const outputs = { loss, ...Object.fromEntries(wrt.map(({ id }, i) => [`grad.${id}`, grads[i]!])) }
-    const program = await compile<string>(forward.graph, outputs)
+    const { expected, sequences } = golden
     const rows = sequences.map((ids) => ({ promptIds: ids.slice(0, 1), completionIds: ids.slice(1) }))
-    const feeds = feedsOf(config, rows)
-    const count = feeds.targets.shape[0]
-    const mean = { data: new Float32Array(count).fill(1 / count), shape: [count] }
-    const values = await program.run({ ...Object.fromEntries(parameters), ...feeds, weights: mean })
-    expect(values.loss.data[0]).toBeCloseTo(expected.get('loss')!.data[0], 5)
-    for (const { id } of wrt) {
-      const reference = expected.get(`grad.${id}`)
-      if (!isGiven(name, reference)) continue
-      const largest = Math.max(...reference.data.map(Math.abs))
-      const difference = largestDifference(values[`grad.${id}`].data as Float32Array, reference.data)
-      expect(difference / largest, id).toBeLessThan(1e-5)
+    const { loss, ...grads } = await lossAndGradients(golden, build, feedsOf, rows)
+    expect(loss[0]).toBeCloseTo(expected.get('loss')!.data[0], 5)
+    for (const [key, values] of Object.entries(grads)) {
+      const reference = expected.get(key)
+      if (isGiven(name, reference)) expect(relativeDifference(values, reference.data), key).toBeLessThan(1e-5)
     }
-    await program.dispose()
+  })
+
+  test('a prefix that sequences share is computed once and changes nothing, loss and gradients', async () => {
+    const golden = await loadGolden(name)
+    const [first, second] = golden.sequences
+    const rows = [
+      { promptIds: first.slice(0, 3), completionIds: first.slice(3) },
+      { promptIds: first.slice(0, 3), completionIds: second.slice(0, 2) },
+      { promptIds: first.slice(0, 2), completionIds: first.slice(2, 5) },
+      { promptIds: second.slice(0, 2), completionIds: second.slice(2) },
+      { promptIds: first.slice(0, 3), completionIds: first.slice(3) },
+    ]
+    const feeds = raggedCompletionFeeds(golden.config, rows)
+    expect(feeds.ids.shape[0]).toBeLessThan(rows.flatMap((row) => [...row.promptIds, ...row.completionIds]).length)
+    const shared = await lossAndGradients(golden, buildRaggedForward, raggedCompletionFeeds, rows)
+    const padded = await lossAndGradients(golden, buildForward, completionFeeds, rows)
+    for (const [key, values] of Object.entries(padded))
+      expect(relativeDifference(shared[key], values), key).toBeLessThan(1e-5)
   })
 
   test('scores equal those of torch, in any batch and order', async () => {

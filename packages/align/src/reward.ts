@@ -25,6 +25,7 @@ import {
   rowsOf,
   SCORE_HEAD,
   scoredIds,
+  shareTokens,
 } from '@plumbline/models'
 import type { PreferenceRow, RewardConfig } from './config.ts'
 import { microBatches, planBatches, shuffled } from './parts/batches.ts'
@@ -237,18 +238,14 @@ function rewardGraph({ config }: LanguageModel, build: BuildOptions, { center_re
 }
 
 function pairFeeds({ config }: LanguageModel, pairs: readonly EncodedPair[], pairsOfStep: number): Feeds {
-  let end = 0
-  const lastRow = (ids: readonly number[]) => {
-    end += ids.length
-    return end - 1
-  }
-  const chosen = pairs.map((pair) => lastRow(pair.chosen))
-  const rejected = pairs.map((pair) => lastRow(pair.rejected))
+  const sequences = [...pairs.map((pair) => pair.chosen), ...pairs.map((pair) => pair.rejected)]
+  const shared = shareTokens(sequences)
+  const lastRows = Int32Array.from(shared.places, (tokens) => tokens[tokens.length - 1])
   const shape = [pairs.length]
   return {
-    ...raggedFeeds(config, [...pairs.map((pair) => pair.chosen), ...pairs.map((pair) => pair.rejected)]),
-    chosenRows: { data: Int32Array.from(chosen), shape },
-    rejectedRows: { data: Int32Array.from(rejected), shape },
+    ...raggedFeeds(config, sequences, shared),
+    chosenRows: { data: lastRows.subarray(0, pairs.length), shape },
+    rejectedRows: { data: lastRows.subarray(pairs.length), shape },
     margins: { data: Float32Array.from(pairs, ({ margin }) => margin), shape },
     weights: { data: new Float32Array(pairs.length).fill(1 / pairsOfStep), shape },
   }

@@ -4,13 +4,13 @@ import {
   greater,
   matmul,
   multiplyDims,
-  padRows,
   reshape,
   rmsNorm,
   rope,
   scale,
   slice,
   softmax,
+  spreadRows,
   type Tensor,
   transpose,
   unpadRows,
@@ -46,12 +46,22 @@ export const MASKED = -1e9
 
 const swapTimeAndHeads = { permutation: [0, 2, 1, 3] }
 
-/** Where the tokens of sequences without padding stand in a padded batch; see the engine's `padRows`. */
+/**
+ * Where the tokens of sequences without padding stand in a padded batch; see the engine's `spreadRows`. A token of a
+ * shared prefix stands in every sequence that begins with it. What attention gives it is read where it stands first:
+ * the others see the same past, so they would say the same.
+ */
 export interface RaggedInputs {
   /** [B, T] */
   readonly slots: Tensor
+  /** [B, T]: the same, −1 where a copy stands. */
+  readonly firstSlots: Tensor
   /** [N] */
   readonly rows: Tensor
+  /** [C] */
+  readonly copies: Tensor
+  /** [C] */
+  readonly copyOf: Tensor
 }
 
 export interface FullAttentionInputs {
@@ -73,7 +83,7 @@ export function fullAttention({ positions, attentionBias, tables, ragged }: Full
     const { heads, keyValueHeads, headSize } = layer
     const [batch, time] = positions.shape
     const hook = (name: string, tensor: Tensor) => model.hook(`blocks.${layer.index}.attn.${name}`, tensor)
-    const padded = (rows: Tensor) => (ragged ? padRows(rows, ragged.slots, ragged.rows) : rows)
+    const padded = (x: Tensor) => (ragged ? spreadRows(x, ragged.slots, ragged.rows, ragged.copies, ragged.copyOf) : x)
     const [query, key, value] = projectHeads(model, x, layer, hook, padded)
     const rotate = (head: Tensor, name: string) => {
       const ordered = transpose(head, swapTimeAndHeads)
@@ -94,7 +104,7 @@ export function fullAttention({ positions, attentionBias, tables, ragged }: Full
     const mixed = matmul(reshape(pattern, { shape: [batch, keyValueHeads, tall, time] }), values)
     const z = transpose(reshape(mixed, { shape: [batch, heads, time, headSize] }), swapTimeAndHeads)
     const joined = reshape(hook('hook_z', z), { shape: [batch, time, heads * headSize] })
-    return ragged ? unpadRows(joined, ragged.rows, ragged.slots) : joined
+    return ragged ? unpadRows(joined, ragged.rows, ragged.firstSlots) : joined
   }
 }
 

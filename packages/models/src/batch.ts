@@ -48,25 +48,71 @@ export function forwardFeeds(config: ModelConfig, sequences: readonly (readonly 
   }
 }
 
-/** Sequences as the feeds of `buildRaggedForward`. Throws SEQUENCE_TOO_LONG. */
-export function raggedFeeds(config: ModelConfig, sequences: readonly (readonly number[])[]): Feeds {
-  const { ids, ...padded } = forwardFeeds(config, sequences)
-  const [batch, time] = ids.shape
+/** Sequences as the feeds of `buildRaggedForward`; see `shareTokens`. Throws SEQUENCE_TOO_LONG. */
+export function raggedFeeds(
+  config: ModelConfig,
+  sequences: readonly (readonly number[])[],
+  { ids, places } = shareTokens(sequences),
+): Feeds {
+  const { ids: _, ...padded } = forwardFeeds(config, sequences)
+  const shape = padded.positions.shape
+  const [batch, time] = shape
   const slots = new Int32Array(batch * time).fill(-1)
+  const firstSlots = new Int32Array(batch * time).fill(-1)
   const rows: number[] = []
-  sequences.forEach((sequence, row) => {
-    sequence.forEach((_, position) => {
-      slots[row * time + position] = rows.length
-      rows.push(row * time + position)
+  const copies: number[] = []
+  places.forEach((tokens, row) => {
+    tokens.forEach((token, position) => {
+      const slot = row * time + position
+      slots[slot] = token
+      // Tokens are numbered in the order in which they are first seen.
+      if (token < rows.length) copies.push(slot)
+      else {
+        firstSlots[slot] = token
+        rows.push(slot)
+      }
     })
   })
   return {
     ...padded,
-    ids: vector(sequences.flat()),
+    ids: vector(ids),
     tokenPositions: vector(rows.map((row) => row % time)),
     tokenRows: vector(rows),
-    slots: { data: slots, shape: [batch, time] },
+    slots: { data: slots, shape },
+    firstSlots: { data: firstSlots, shape },
+    copies: vector(copies),
+    copyOf: vector(copies.map((slot) => slots[slot])),
   }
+}
+
+/** The distinct tokens of a batch, and which of them each sequence is made of. */
+export interface SharedTokens {
+  /** [N] */
+  readonly ids: readonly number[]
+  /** For each sequence the token, 0 … N − 1, at each position. */
+  readonly places: readonly (readonly number[])[]
+}
+
+/**
+ * A trie of the sequences: tokens with the same past are one token, so a system prompt, or the prompt of a chosen and a
+ * rejected answer, is computed once for all. Past and position decide what a token's hidden state is, so sharing changes
+ * no number, and its gradient is the sum over the sequences.
+ */
+export function shareTokens(sequences: readonly (readonly number[])[]): SharedTokens {
+  const ids: number[] = []
+  const beginnings = new Map<number, number>()
+  const next: Map<number, number>[] = []
+  const places = sequences.map((sequence) => {
+    let children = beginnings
+    return sequence.map((id) => {
+      const token = children.get(id) ?? ids.push(id) - 1
+      children.set(id, token)
+      next[token] ??= new Map()
+      children = next[token]
+      return token
+    })
+  })
+  return { ids, places }
 }
 
 function vector(values: readonly number[]) {
@@ -81,15 +127,11 @@ export interface TargetSequence {
 
 /** Feeds of `buildRaggedForward` with `targetLogprobs`: the targets in order of sequences and positions. */
 export function raggedTargetFeeds(config: ModelConfig, batch: readonly TargetSequence[]): Feeds {
-  let start = 0
-  const rows = batch.flatMap(({ ids, targets }) => {
-    const first = start
-    start += ids.length
-    return targets.map((position) => first + position - 1)
-  })
-  const targets = batch.flatMap(({ ids, targets }) => targets.map((position) => ids[position]))
   const sequences = batch.map(({ ids }) => ids)
-  return { ...raggedFeeds(config, sequences), rows: vector(rows), targets: vector(targets) }
+  const shared = shareTokens(sequences)
+  const rows = batch.flatMap(({ targets }, i) => targets.map((position) => shared.places[i][position - 1]))
+  const targets = batch.flatMap(({ ids, targets }) => targets.map((position) => ids[position]))
+  return { ...raggedFeeds(config, sequences, shared), rows: vector(rows), targets: vector(targets) }
 }
 
 /** The same for prompts and completions: every completion token is a target. */

@@ -62,16 +62,19 @@ export interface CachedForward extends Forward {
 }
 
 /**
- * The same over sequences side by side without padding: nothing but attention is computed for padding. For training,
- * where batches are ragged. `ids` and `tokenPositions` are [N] and hidden states [N, hiddenSize]; `slots` [B, T] and
- * `tokenRows` [N] say where the tokens stand in the padded batch that attention sees.
+ * The same over sequences side by side without padding, in which a prefix that several sequences share stands once:
+ * nothing but attention is computed for padding, or twice. For training, where batches are ragged and prompts alike.
+ * `ids` and `tokenPositions` are [N] and hidden states [N, hiddenSize]; `raggedFeeds` says what the other inputs are.
  */
 export function buildRaggedForward(config: ModelConfig, { graph, adapt }: BuildOptions = {}): Forward {
   const model = createModelGraph({ graph, adapt })
   const ids = model.graph.input('ids', 'int32', ['N'])
   const ragged = {
     slots: model.graph.input('slots', 'int32', ['B', 'T']),
+    firstSlots: model.graph.input('firstSlots', 'int32', ['B', 'T']),
     rows: model.graph.input('tokenRows', 'int32', ['N']),
+    copies: model.graph.input('copies', 'int32', ['C']),
+    copyOf: model.graph.input('copyOf', 'int32', ['C']),
   }
   const positions = model.graph.input('positions', 'int32', ['B', 'T'])
   const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])

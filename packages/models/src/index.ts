@@ -6,6 +6,7 @@ export {
   raggedCompletionFeeds,
   raggedFeeds,
   raggedTargetFeeds,
+  shareTokens,
   type TargetSequence,
 } from './batch.ts'
 export { acquireLock, type Lock, type LockOptions, type LockOwner } from './cache-lock.ts'

@@ -1,12 +1,14 @@
 /**
  * Between sequences side by side without padding [N, D] and as a padded batch [B, T, D]. `slots` [B, T] int32 says which
  * row of N stands where, −1 for padding; `rows` [N] int32 says where each row stands in the flattened batch. The two
- * describe one placement; each op's gradient is the other op.
+ * describe one placement; the gradients of `padRows` and `unpadRows` are each other.
  */
 import { PlumblineError } from '@plumbline/contracts'
 import { defineOp, type Op, type Tensor } from '../graph.ts'
 import type { Emitter } from '../lower.ts'
 import { formatShape, multiplyDims } from '../shape.ts'
+import { embedding, scatterAddRows } from './indexing.ts'
+import { reshape } from './layout.ts'
 
 /** x [N, D] → [B, T, D], zeros where there is padding. */
 export const padRows: Op<[x: Tensor, slots: Tensor, rows: Tensor]> = defineOp({
@@ -22,6 +24,29 @@ export const padRows: Op<[x: Tensor, slots: Tensor, rows: Tensor]> = defineOp({
   lower: (emit, [x, slots], { inputs }) =>
     emit.node('Gather', [withZeroRow(emit, x, inputs[0].shape[1]), slotAfterZero(emit, slots)], { axis: 0 }),
   gradient: ({ inputs: [, slots, rows], outputGradient }) => [unpadRows(outputGradient, rows, slots)],
+})
+
+/**
+ * The same where a row may stand in several places, as a prefix that sequences share does: `rows` has its first place,
+ * `copies` [C] int32 the others and `copyOf` [C] int32 whose they are. Its gradient is the sum over all places.
+ */
+export const spreadRows: Op<[x: Tensor, slots: Tensor, rows: Tensor, copies: Tensor, copyOf: Tensor]> = defineOp({
+  name: 'spreadRows',
+  infer: ([x, slots, rows, copies, copyOf]) => {
+    if (copies.shape.length !== 1 || copyOf.shape[0] !== copies.shape[0])
+      throw new PlumblineError(
+        'SHAPE_MISMATCH',
+        `spreadRows: copies ${formatShape(copies.shape)} of rows ${formatShape(copyOf.shape)}.`,
+      )
+    return padRows.definition.infer([x, slots, rows], {})
+  },
+  lower: (emit, [x, slots, rows], context) => padRows.definition.lower(emit, [x, slots, rows], context),
+  gradient: ({ inputs: [x, slots, rows, copies, copyOf], outputGradient }) => {
+    const [count, width] = x.shape
+    const places = reshape(outputGradient, { shape: [multiplyDims(slots.shape), width] })
+    const first = unpadRows(outputGradient, rows, slots)
+    return [scatterAddRows(copyOf, embedding(places, copies), first, { rows: count })]
+  },
 })
 
 /** Row 0 of zeros before the others: what slot −1 finds. */

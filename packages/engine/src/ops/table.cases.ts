@@ -77,6 +77,27 @@ const raggedRows: InputSpec = {
   type: 'int32',
   values: (count) => Array.from({ length: count }, (_, i) => i),
 }
+/** The same with C copies of the first rows behind the N, among them two of one row. */
+const sharedSizes: readonly Sizes[] = [
+  { B: 2, T: 4, N: 2, C: 3 },
+  { B: 1, T: 2, N: 1, C: 1 },
+  { B: 2, T: 3, N: 4, C: 0 },
+]
+const sharedSlots: InputSpec = {
+  shape: ['B', 'T'],
+  type: 'int32',
+  values: (count, _, { N, C }) => Array.from({ length: count }, (_, i) => (i < N ? i : i < N + C ? (i - N) % N : -1)),
+}
+const copies: InputSpec = {
+  shape: ['C'],
+  type: 'int32',
+  values: (count, _, { N }) => Array.from({ length: count }, (_, i) => N + i),
+}
+const copyOf: InputSpec = {
+  shape: ['C'],
+  type: 'int32',
+  values: (count, _, { N }) => Array.from({ length: count }, (_, i) => i % N),
+}
 
 const float = (shape: Shape, values?: InputSpec['values']): InputSpec => ({ shape, ...(values && { values }) })
 const int = (shape: Shape, values: InputSpec['values']): InputSpec => ({ shape, type: 'int32', values })
@@ -118,6 +139,12 @@ const softmaxOf = (row: readonly number[]) => {
   const top = Math.max(...row)
   const powers = row.map((x) => Math.exp(x - top))
   return powers.map((power) => power / total(powers))
+}
+
+/** Row slots[i] of x at place i, zeros where it is −1. */
+function placedRows([x, slots]: readonly NdArray[]): number[][] {
+  const zeros = new Array<number>(x.shape[1]).fill(0)
+  return [slots.data.flatMap((slot) => (slot < 0 ? zeros : rowsOf(x)[slot]))]
 }
 
 /** x [..., D] turned by the angles of row `position` of the tables. */
@@ -628,12 +655,14 @@ export const cases = {
     ],
   },
   padRows: {
-    reference: ([x, slots]) => {
-      const width = x.shape[1]
-      return [slots.data.flatMap((slot) => (slot < 0 ? new Array<number>(width).fill(0) : rowsOf(x)[slot]))]
-    },
+    reference: placedRows,
     differentiable: [0],
     cases: [{ inputs: [float(['N', 3]), raggedSlots, raggedRows], sizes: raggedSizes }],
+  },
+  spreadRows: {
+    reference: placedRows,
+    differentiable: [0],
+    cases: [{ inputs: [float(['N', 3]), sharedSlots, raggedRows, copies, copyOf], sizes: sharedSizes }],
   },
   unpadRows: {
     reference: ([x, rows]) => [rows.data.flatMap((row) => rowsOf(x)[row])],

@@ -25,7 +25,7 @@ import { addLast, argmax, embedding, pick, placeLast, scatterAddRows } from './i
 import { concat, expand, pad, reshape, slice, sum, transpose } from './layout.ts'
 import { matmul, matmulAdd } from './matmul.ts'
 import { layerNorm, logSoftmax, rmsNorm, softmax } from './normalization.ts'
-import { padRows, unpadRows } from './ragged.ts'
+import { padRows, spreadRows, unpadRows } from './ragged.ts'
 import { tokenLogprobs } from './token-logprobs.ts'
 
 export const ops = {
@@ -38,6 +38,7 @@ export const ops = {
   dropout,
   embedding,
   padRows,
+  spreadRows,
   unpadRows,
   exp,
   expand,
