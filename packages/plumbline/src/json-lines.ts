@@ -194,7 +194,8 @@ function wrongColumn(
 ) {
   const column = String(issue.path[0] ?? '')
   const field = fieldsOf(schema).find(({ name }) => name === column)
-  if (field === undefined) return new PlumblineError('DATA_COLUMN', `${place}: ${issue.message}.`)
+  // Of the row as a whole.
+  if (field === undefined) return new PlumblineError('DATA_WRONG_KIND', `${place}: ${issue.message}.`, { hint })
   if (!Object.hasOwn(row, column)) {
     const known = new Set(Object.keys(schema.shape))
     const others = Object.keys(row).filter((name) => !known.has(name))

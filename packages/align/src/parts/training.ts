@@ -126,7 +126,7 @@ export async function saveTraining<Totals>(
 ): Promise<void> {
   const arrays = new Map<string, Float32Array>()
   for (const [name, { data }] of parameters) {
-    if (!data.every(Number.isFinite))
+    if (!areFinite(data))
       throw new PlumblineError('NOT_FINITE', `step ${training.step}: ${name} has a weight that is no finite number.`, {
         hint: 'Checkpoints of earlier steps are good. Start again with a lower --learning-rate.',
       })
@@ -142,4 +142,11 @@ export async function saveTraining<Totals>(
     state: state as never,
     ...(metric !== undefined && { metric }),
   })
+}
+
+/** Whether all numbers are finite: x − x is not 0 where x is not. A callback a number would take seconds. */
+function areFinite(numbers: Float32Array): boolean {
+  let differences = 0
+  for (let i = 0; i < numbers.length; i++) differences += numbers[i] - numbers[i]
+  return differences === 0
 }
