@@ -103,9 +103,16 @@ test('data of the wrong kind: says which trainer it fits', async () => {
 test('rows that are for no trainer are told what this one needs', async () => {
   const { stderr, status, output } = await train('sft', [demonstrations[0], { question: 'a', answer: 'b' }])
   expect(status).toBe(1)
-  expect(stderr).toMatch(/error\[DATA_WRONG_KIND\]: .*:2: plumb sft learns from .*; here is "question", "answer"\./)
+  expect(stderr).toMatch(
+    /error\[DATA_WRONG_KIND\]: .*:2: plumb sft learns from .*; this row has "question", "answer"\./,
+  )
   // Before anything is made.
   await expect(readdir(output)).rejects.toThrow('ENOENT')
+})
+
+test('a conversation without messages is named as such', async () => {
+  const { stderr } = await train('reward', [{ prompt: [], chosen: 'a', rejected: 'b' }])
+  expect(stderr).toContain('the column "prompt": must be text or a list of objects, not empty, got an empty list.')
 })
 
 test('a reward model from scores, with its error and correlation on held-out rows beside it', async () => {

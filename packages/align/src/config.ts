@@ -178,7 +178,7 @@ export const sftRowSchema = z
   .superRefine((row, { addIssue }) => {
     if (row.messages || row.text !== undefined || (row.prompt !== undefined && row.completion !== undefined)) return
     const names = Object.keys(row).map((name) => `"${name}"`)
-    const message = `plumb sft learns from "messages", from "prompt" and "completion", or from "text"; here is ${names.join(', ') || 'no column'}`
+    const message = `plumb sft learns from "messages", from "prompt" and "completion", or from "text"; this row has ${names.join(', ') || 'no columns'}`
     addIssue({ code: 'custom', path: [], message })
   })
 export type SftRow = z.infer<typeof sftRowSchema>

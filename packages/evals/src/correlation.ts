@@ -7,7 +7,7 @@ export function pearson(x: readonly number[], y: readonly number[]): number | un
     throw new PlumblineError('INVALID_COUNT', `correlation: ${x.length} and ${y.length} numbers; they must pair up.`)
   const [a, b] = [centred(x), centred(y)]
   const product = dot(a, b)
-  const scale = Math.sqrt(dot(a, a)) * Math.sqrt(dot(b, b))
+  const scale = Math.sqrt(dot(a, a) * dot(b, b))
   return scale > 0 ? Math.min(1, Math.max(-1, product / scale)) : undefined
 }
 

@@ -60,7 +60,7 @@ export function checkFinite(what: string, value: number, step: StepRows): void {
 export function notFinite(what: string, { step, rows }: StepRows, cause?: unknown): PlumblineError {
   const named = `${rows.slice(0, 8).join(', ')}${rows.length > 8 ? ', …' : ''}`
   return new PlumblineError('NOT_FINITE', `step ${step + 1}: ${what}; its rows are ${named}.`, {
-    hint: 'Checkpoints of earlier steps are good. Start again with a lower --learning-rate, or look at these rows.',
+    hint: 'Checkpoints of earlier steps are good, where there are any. Start again with a lower --learning-rate, or look at these rows.',
     cause,
   })
 }
@@ -128,7 +128,7 @@ export async function saveTraining<Totals>(
   for (const [name, { data }] of parameters) {
     if (!areFinite(data))
       throw new PlumblineError('NOT_FINITE', `step ${training.step}: ${name} has a weight that is no finite number.`, {
-        hint: 'Checkpoints of earlier steps are good. Start again with a lower --learning-rate.',
+        hint: 'Checkpoints of earlier steps are good, where there are any. Start again with a lower --learning-rate.',
       })
     arrays.set(`parameter.${name}`, data)
   }
