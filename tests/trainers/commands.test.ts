@@ -1,7 +1,7 @@
 /** What users get wrong, through the commands: one message that says what, where, why and the next step. */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -48,6 +48,7 @@ async function plumb(args: readonly string[], availableMemory = Number.POSITIVE_
 
 const demonstrations = ['ab', 'cd', 'ef'].map((prompt) => ({ prompt, completion: `${prompt}!` }))
 const pairs = ['ab', 'cd', 'ef'].map((prompt) => ({ prompt, chosen: 'yes', rejected: 'no' }))
+const scored = ['ab', 'cd', 'ef'].map((prompt, score) => ({ prompt, completion: 'yes', score }))
 const prompts = ['ab', 'cd', 'ef'].map((prompt) => ({ prompt }))
 const small = ['--max-steps', '2', '--per-device-train-batch-size', '2']
 
@@ -97,6 +98,130 @@ test('data of the wrong kind: says which trainer it fits', async () => {
       new RegExp(`error\\[DATA_\\w+\\]: [^\\n]+\\nhint: Rows with [^\\n]+ are for ${fits}\\.\n`),
     )
   }
+})
+
+test('rows that are for no trainer are told what this one needs', async () => {
+  const { stderr, status, output } = await train('sft', [demonstrations[0], { question: 'a', answer: 'b' }])
+  expect(status).toBe(1)
+  expect(stderr).toMatch(
+    /error\[DATA_WRONG_KIND\]: .*:2: plumb sft learns from .*; this row has "question", "answer"\./,
+  )
+  // Before anything is made.
+  await expect(readdir(output)).rejects.toThrow('ENOENT')
+})
+
+test('a conversation without messages is named as such', async () => {
+  const { stderr } = await train('reward', [{ prompt: [], chosen: 'a', rejected: 'b' }])
+  expect(stderr).toContain('the column "prompt": must be text or a list of objects, not empty, got an empty list.')
+})
+
+test('a reward model from scores, with its error and correlation on held-out rows beside it', async () => {
+  const more = ['--eval-data', await rowsFile(scored)]
+  const { status, stderr, output } = await train('reward', scored, more)
+  expect(stderr).not.toContain('error')
+  expect(stderr).toContain('3 answers to learn from (3 prompts), 3 to measure on (3 prompts). 3 prompts of these are')
+  expect(status).toBe(0)
+  const evaluation = JSON.parse(await readFile(join(output, 'evaluation.json'), 'utf8'))
+  expect(evaluation).toMatchObject({ kind: 'scores', n: 3, scores: [0, 1, 2] })
+  const lines = (await readFile(join(output, 'metrics.jsonl'), 'utf8')).trim().split('\n')
+  expect(JSON.parse(lines.at(-1)!)).toMatchObject({
+    eval_mse: evaluation.mse,
+    eval_pearson: evaluation.pearson,
+    eval_spearmanr: evaluation.spearmanr,
+  })
+  const rewards = await plumb([
+    'score',
+    '--model',
+    model,
+    '--reward-model',
+    join(output, 'model'),
+    '--data',
+    more[1],
+    '--json',
+  ])
+  const given = rewards.stdout.trim().split('\n')
+  expect(given.map((line) => JSON.parse(line).reward)).toEqual(
+    evaluation.rewards.map((reward: number) => expect.closeTo(reward, 4)),
+  )
+})
+
+test('a reward model from pairs: calibration in the metrics and beside the model', async () => {
+  const { output } = await train('reward', pairs, ['--eval-data', await rowsFile(pairs)])
+  const { ece, brier_score, calibration } = JSON.parse(await readFile(join(output, 'evaluation.json'), 'utf8'))
+  const lines = (await readFile(join(output, 'metrics.jsonl'), 'utf8')).trim().split('\n')
+  expect(JSON.parse(lines.at(-1)!)).toMatchObject({ eval_ece: ece, eval_brier_score: brier_score })
+  expect(calibration.length).toBeGreaterThan(0)
+})
+
+test('pairs and scores do not mix: in one file, in one row, in data and evaluation data', async () => {
+  const file = await train('reward', [...pairs, scored[0]])
+  expect(file.stderr).toMatch(
+    /error\[DATA_MIXED\]: .*jsonl: row 1 is a pair, row 4 an answer with a score; .*\nhint: Put/,
+  )
+  const row = await train('reward', [{ ...pairs[0], ...scored[0] }])
+  expect(row.stderr).toMatch(/error\[DATA_WRONG_KIND\]: .*:1: the row is a pair and an answer with a score at once/)
+  const evaluation = await train('reward', pairs, ['--eval-data', await rowsFile(scored)])
+  expect(evaluation.stderr).toMatch(
+    /error\[DATA_MIXED\]: the data has pairs, the evaluation data answers with scores\./,
+  )
+  const centred = await train('reward', scored, ['--center-rewards-coefficient', '0.01'])
+  expect(centred.stderr).toMatch(/error\[CENTERING_NEEDS_PAIRS\]/)
+  for (const { status } of [file, row, evaluation, centred]) expect(status).toBe(1)
+})
+
+test('the best checkpoint needs something to measure, when checkpoints are saved', async () => {
+  const best = '--load-best-model-at-end'
+  const none = await train('sft', demonstrations, [best, '--eval-steps', '1', '--save-steps', '1'])
+  expect(none.stderr).toMatch(/error\[BEST_NOT_MEASURED\]: .*no rows to measure.*\nhint: Give --eval-data\./)
+  const tiny = await train('reward', pairs, [best, '--eval-steps', '1', '--save-steps', '1'])
+  expect(tiny.stderr).toMatch(/error\[BEST_NOT_MEASURED\]: .*\nhint: Give --eval-data, or raise --eval-fraction\./)
+  const evaluation = ['--eval-data', await rowsFile(demonstrations)]
+  const apart = await train('sft', demonstrations, [best, ...evaluation, '--eval-steps', '2', '--save-steps', '3'])
+  expect(apart.stderr).toMatch(/--save-steps is 3, --eval-steps 2, .*\nhint: .*--eval-steps 2 --save-steps 2/)
+  const never = await train('sft', demonstrations, [best, ...evaluation])
+  expect(never.stderr).toMatch(/--eval-steps 0, and 0 means at the end only/)
+  for (const { status } of [none, tiny, apart, never]) expect(status).toBe(1)
+  const whole = await train('sft', demonstrations, [best, ...evaluation, '--eval-steps', '1', '--save-steps', '1'])
+  expect(whole.stderr).toMatch(/The model is that of step \d, which has the lowest eval_loss: \d/)
+  expect(whole.status).toBe(0)
+})
+
+test.each([
+  ['sft', demonstrations],
+  ['reward', pairs],
+  ['ppo', prompts],
+] as const)('plumb %s --resume: rows that changed are noticed, spaces are not', async (trainer, rows) => {
+  const { output, data } = await train(trainer, rows)
+  const models = trainer === 'ppo' ? ['--reward-model', rewardModel, '--response-length', '3'] : []
+  const line = [trainer, '--model', model, ...models, '--data', data, '--output', output, ...small]
+  const resume = ['--max-steps', '3', '--resume']
+  await writeFile(data, rows.map((row) => `${JSON.stringify(row, null, 1).replaceAll('\n', '')}\n\n`).join(''))
+  expect((await plumb([...line, ...resume])).status).toBe(0)
+  await writeFile(
+    data,
+    [...rows.slice(1), { ...rows[0], prompt: 'other' }].map((row) => `${JSON.stringify(row)}\n`).join(''),
+  )
+  const before = await readFile(join(output, 'metrics.jsonl'), 'utf8')
+  const changed = await plumb([...line, '--max-steps', '4', '--resume'])
+  expect(changed.status).toBe(1)
+  expect(changed.stderr).toMatch(
+    /error\[INPUTS_DIFFER\]: .* was started from something else:\n {2}data: .*jsonl has changed, some of its 3 rows\n?\.?\nhint: .*--allow-changed-inputs/,
+  )
+  expect(await readFile(join(output, 'metrics.jsonl'), 'utf8')).toBe(before)
+  const allowed = await plumb([...line, '--max-steps', '4', '--resume', '--allow-changed-inputs'])
+  expect(allowed.stderr).toContain('warning: Goes on all the same: data: ')
+  expect(allowed.status).toBe(0)
+})
+
+test('--resume notices another model at the same path', async () => {
+  const own = await writeTinyModel(newPath())
+  const { output, data } = await train('sft', demonstrations, ['--model', own])
+  const line = ['sft', '--data', data, '--output', output, ...small, '--model', own, '--max-steps', '3', '--resume']
+  await rm(own, { recursive: true })
+  await writeTinyModel(own, { seed: 4 })
+  const { stderr, status } = await plumb(line)
+  expect(stderr).toMatch(/error\[INPUTS_DIFFER\][\s\S]*\n {2}model: .* has changed, its files/)
+  expect(status).toBe(1)
 })
 
 test('a row that only lacks a column is told its name', async () => {

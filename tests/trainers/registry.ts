@@ -54,7 +54,44 @@ const demonstrations = ['ab', 'abc', 'x', 'hello', 'a b c'].map((prompt) => ({ p
 const pairs = ['one', 'two', 'three', 'four', 'five', 'six'].map((prompt) => {
   return { prompt, chosen: 'yes.', rejected: `no, ${prompt}` }
 })
+const scored = ['one', 'two', 'three', 'four', 'five', 'six', 'seven'].flatMap((prompt) => [
+  { prompt, completion: 'yes.', score: 3 },
+  { prompt, completion: `no, ${prompt}`, score: -2 },
+])
 const prompts = ['a', 'bc', 'def', 'ghij'].map((prompt) => ({ prompt }))
+
+function rewardCase(rows: Parameters<typeof trainReward>[2]['train']): TrainerCase {
+  return {
+    curve: 'loss',
+    direction: 'falls',
+    steps: 5,
+    hasEvaluation: true,
+    hasLora: false,
+    run({ models, folder }, changes, options) {
+      const config = rewardConfig.parse({
+        ...shared,
+        learning_rate: 0.01,
+        per_device_train_batch_size: 3,
+        max_steps: 5,
+        eval_steps: 2,
+        eval_fraction: 0.2,
+        ...changes,
+      })
+      return runInFolder(
+        folder,
+        'reward',
+        config,
+        async (world) => {
+          const model = await loadLanguageModel(join(models, 'model'))
+          const data = { train: rows }
+          const { parameters } = await trainReward(config, model, data, poisoned(world, model, options?.poisonAfter))
+          return { weights: parameters, base: model.parameters }
+        },
+        options,
+      )
+    },
+  }
+}
 
 export const trainers = {
   sft: {
@@ -86,40 +123,8 @@ export const trainers = {
       )
     },
   },
-  reward: {
-    curve: 'loss',
-    direction: 'falls',
-    steps: 5,
-    hasEvaluation: true,
-    hasLora: false,
-    run({ models, folder }, changes, options) {
-      const config = rewardConfig.parse({
-        ...shared,
-        learning_rate: 0.01,
-        per_device_train_batch_size: 3,
-        max_steps: 5,
-        eval_steps: 2,
-        eval_fraction: 0.2,
-        ...changes,
-      })
-      return runInFolder(
-        folder,
-        'reward',
-        config,
-        async (world) => {
-          const model = await loadLanguageModel(join(models, 'model'))
-          const { parameters } = await trainReward(
-            config,
-            model,
-            { train: pairs },
-            poisoned(world, model, options?.poisonAfter),
-          )
-          return { weights: parameters, base: model.parameters }
-        },
-        options,
-      )
-    },
-  },
+  reward: rewardCase(pairs),
+  'reward from scores': rewardCase(scored),
   ppo: {
     curve: 'objective/rlhf_reward',
     direction: 'rises',
@@ -159,11 +164,11 @@ export const trainers = {
       )
     },
   },
-} satisfies Record<TrainerName, TrainerCase>
+} satisfies Record<TrainerName, TrainerCase> & Record<string, TrainerCase>
 
 if (import.meta.main) {
   const [name, models, folder, steps] = process.argv.slice(2)
-  const trainer: TrainerCase = trainers[name as TrainerName]
+  const trainer: TrainerCase = trainers[name as keyof typeof trainers]
   const onStep = (step: number) => process.stdout.write(`${step}\n`)
   const { error } = await trainer.run({ models, folder }, { max_steps: Number(steps) }, { resume: true, onStep })
   process.exit(error ? 1 : 0)

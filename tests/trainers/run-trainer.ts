@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { openRunFolder, type TrainerWorld } from '@plumbline/align'
+import { openRunFolder, runTrainer, type TrainerWorld } from '@plumbline/align'
 import { PlumblineError } from '@plumbline/contracts'
 import { createComputePool, type ParameterMap } from '@plumbline/engine'
 import type { LanguageModel } from '@plumbline/models'
@@ -34,47 +34,42 @@ export async function runInFolder<Result>(
   command: string,
   config: Record<string, unknown>,
   train: (world: TrainerWorld) => Promise<Result>,
-  { resume = false, stopAfter, onStep = () => {}, availableBytes = Number.POSITIVE_INFINITY }: RunOptions = {},
+  options: RunOptions = {},
 ): Promise<TrainerRun<Result>> {
+  const { resume = false, stopAfter, availableBytes = Number.POSITIVE_INFINITY } = options
   const said: string[] = []
   const stop = new AbortController()
   const interrupt = () => stop.abort(new PlumblineError('INTERRUPTED', 'Stopped by the test.'))
   if (stopAfter === 0) interrupt()
-  const run = await openRunFolder(folder, {
-    command,
-    config,
-    resume,
-    now: () => 0,
-    version: '0',
-    keep: 2,
-    best: 'lowest',
-    warn: (text) => said.push(text),
-  })
+  const openRun = () =>
+    openRunFolder(folder, {
+      command,
+      config,
+      resume,
+      now: () => 0,
+      version: '0',
+      keep: 2,
+      best: 'lowest',
+      warn: (text) => said.push(text),
+    })
   let steps = 0
+  const onStep = (step: number) => {
+    steps++
+    options.onStep?.(step)
+    if (step === stopAfter) interrupt()
+  }
+  const { signal } = stop
+  const log = (text: string) => said.push(text)
   let result: Result | undefined
   let error: PlumblineError | undefined
   try {
-    if (run.state !== 'finished') {
-      result = await train({
-        run,
-        pool,
-        signal: stop.signal,
-        availableBytes,
-        log: (text) => said.push(text),
-        onStep(step) {
-          steps++
-          onStep(step)
-          if (step === stopAfter) interrupt()
-        },
-      })
-      await run.finish()
-    }
+    await runTrainer({ openRun, pool, signal, availableBytes: () => availableBytes, onStep, log }, async (world) => {
+      result = await train(world)
+      return async () => {}
+    })
   } catch (thrown) {
-    await run.fail(thrown)
     if (!(thrown instanceof PlumblineError)) throw thrown
     error = thrown
-  } finally {
-    await run.close()
   }
   return { result, error, steps, said, metrics: readLines(join(folder, 'metrics.jsonl')) }
 }

@@ -98,6 +98,36 @@ describe.each(Object.entries<TrainerCase>(trainers))('%s', (name, trainer) => {
     },
   )
 
+  test.runIf(trainer.hasEvaluation)(
+    'load_best_model_at_end: the weights are those of the lowest eval_loss, also after an interrupt',
+    async () => {
+      // So fast that training goes astray.
+      const changes = { load_best_model_at_end: true, learning_rate: 0.3, max_steps: 8, save_steps: 2 }
+      const { metrics, result, trace, said } = await finishedRun(trainer, changes)
+      const measured = metrics.filter((line) => 'eval_loss' in line)
+      const [best] = measured.toSorted((a, b) => a.eval_loss - b.eval_loss)
+      expect(best.global_step).toBeLessThan(8)
+      expect(said.join()).toContain(`The model is that of step ${best.global_step}, `)
+      const last = await finishedRun(trainer, { ...changes, load_best_model_at_end: false })
+      expect(trace.metrics).toBe(last.trace.metrics)
+      expect(trace.arrays).toBe(last.trace.arrays)
+      expect(trace.weights).not.toBe(last.trace.weights)
+      expect(trace.weights).toBe(hashOf(result.weights))
+      for (const stopAfter of [best.global_step, 7]) {
+        const folder = newFolder()
+        await trainer.run({ models: base, folder }, changes, { stopAfter })
+        const saved = await openSafetensors(
+          join(folder, 'checkpoints', `step-0000000${best.global_step}`, 'arrays.safetensors'),
+        )
+        const [name, { data }] = [...result.weights][0]
+        expect((await saved.readTensor(`parameter.${name}`)).data).toEqual(new Float32Array(data))
+        await saved.close()
+        const resumed = await trainer.run({ models: base, folder }, changes, { resume: true })
+        expect(await traceOf(folder, resumed)).toEqual(trace)
+      }
+    },
+  )
+
   test('killed at random moments, a run ends as if it never was', async () => {
     const [straight, killed] = [newFolder(), newFolder()]
     const steps = 12

@@ -3,28 +3,24 @@ import {
   type AlignReport,
   type AlignStage,
   alignReportSchema,
-  type Estimate,
   type MetricSeries,
   type OutcomeLabel,
   type PromptKind,
 } from '@plumbline/contracts'
 import { createRandom } from '@plumbline/engine'
 import {
-  calibrationCurve,
   complianceRate,
-  expectedCalibrationError,
   type Graded,
   graders,
   mcnemarExact,
-  meanInterval,
   pairedBootstrap,
-  type Estimate as Rate,
   refusalRate,
   wilson,
 } from '@plumbline/evals'
 import type { EvalPromptRow } from './config.ts'
 import type { Answer } from './evaluate.ts'
-import type { RewardEvaluation } from './reward.ts'
+import { estimateOf, shareOf } from './parts/estimates.ts'
+import type { RewardEvaluation } from './parts/reward-evaluation.ts'
 
 export interface StageAnswers {
   readonly stage: AlignStage
@@ -83,8 +79,7 @@ export function buildAlignReport(facts: AlignFacts): AlignReport {
     changes: changes(prompts, graded),
     goals,
     curves: { sft: curves(metrics.sft), reward: curves(metrics.reward), ppo: curves(metrics.ppo) },
-    // One pair has no interval.
-    reward_model: rewardEvaluation && rewardEvaluation.chosen.length > 1 ? rewardFacts(rewardEvaluation) : null,
+    reward_model: rewardFacts(rewardEvaluation),
     samples: samples(prompts, graded),
     warnings: [
       'The grader was measured on answers of larger models; its error on this one is not known. Read the samples.',
@@ -110,17 +105,6 @@ function countsOf(grades: readonly Graded[]) {
   return { n: grades.length, complied: count('complied'), refused: count('refused'), empty: count('empty'), error: 0 }
 }
 
-const estimate = ({ estimate: value, low, high }: Rate): Estimate => ({
-  value,
-  low: Math.min(low, value),
-  high: Math.max(high, value),
-})
-const share = (rate: Rate): Estimate => {
-  const { value, low, high } = estimate(rate)
-  const clip = (x: number) => Math.min(1, Math.max(0, x))
-  return { value: clip(value), low: clip(low), high: clip(high) }
-}
-
 function outcomes(
   stage: AlignStage,
   kind: PromptKind,
@@ -132,7 +116,7 @@ function outcomes(
   const { calibration } = grader
   const measured = (rates: typeof complianceRate) => {
     const [rate] = rates(rows, { calibration })
-    return rate.raw ? { raw: share(rate.raw), corrected: rate.corrected ? share(rate.corrected) : null } : null
+    return rate.raw ? { raw: shareOf(rate.raw), corrected: rate.corrected ? shareOf(rate.corrected) : null } : null
   }
   const counts = countsOf(grades)
   return [
@@ -159,7 +143,7 @@ function categories(
     const counts = countsOf(members.map((i) => grades[i]))
     const n = counts.complied + counts.refused
     const hits = kind === 'harmful' ? counts.complied : counts.refused
-    return { stage, kind, category, counts, unwanted: n === 0 ? null : share(wilson({ hits, n })) }
+    return { stage, kind, category, counts, unwanted: n === 0 ? null : shareOf(wilson({ hits, n })) }
   })
 }
 
@@ -182,7 +166,7 @@ function changes(prompts: readonly EvalPromptRow[], stages: readonly GradedStage
       }))
       const onlyFrom = items.filter(({ before, after }) => before && !after).length
       const onlyTo = items.filter(({ before, after }) => after && !before).length
-      const difference = estimate(pairedBootstrap(pairs, { random: createRandom(1) }))
+      const difference = estimateOf(pairedBootstrap(pairs, { random: createRandom(1) }))
       return [
         {
           kind,
@@ -206,30 +190,22 @@ function graderFacts(): AlignReport['grader'] {
     name: grader.name,
     version: grader.version,
     positive: 'complied',
-    sensitivity: share(sensitivity),
-    specificity: share(specificity),
+    sensitivity: shareOf(sensitivity),
+    specificity: shareOf(specificity),
     n: sensitivity.n + specificity.n,
     data_set: dataset,
     data_set_version: grader.calibration.date,
   }
 }
 
-function rewardFacts({ chosen, rejected }: RewardEvaluation): AlignReport['reward_model'] {
-  const margins = chosen.map((reward, i) => reward - rejected[i])
-  const hits = margins.filter((margin) => margin > 0).length
-  // Each pair is one forecast: σ(margin) that the chosen answer wins, turned so that it is never below one half.
-  const forecasts = margins.map((margin) => ({ score: 1 / (1 + Math.exp(-Math.abs(margin))), happened: margin > 0 }))
-  return {
-    n: margins.length,
-    accuracy: share(wilson({ hits, n: margins.length })),
-    margin: estimate(meanInterval(margins)),
-    ece: expectedCalibrationError(forecasts),
-    calibration: calibrationCurve(forecasts).map((bin) => ({
-      predicted: bin.predicted,
-      observed: share(wilson({ hits: Math.round(bin.observed * bin.n), n: bin.n })),
-      n: bin.n,
-    })),
-  }
+/** One pair has no interval, and scored answers no accuracy. */
+function rewardFacts(evaluation: RewardEvaluation | undefined): AlignReport['reward_model'] {
+  if (evaluation?.kind !== 'pairs') return null
+  const { n, accuracy, ece, calibration } = evaluation
+  const { value, low, high } = evaluation.margin
+  return low === null || high === null
+    ? null
+    : { n, accuracy, margin: { value, low, high }, ece, calibration: [...calibration] }
 }
 
 function curves(lines: readonly Readonly<Record<string, unknown>>[]): MetricSeries[] {

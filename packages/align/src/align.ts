@@ -3,7 +3,7 @@
  * measure each of the three models on held-out prompts. Each stage has a folder; a job that was stopped goes on with
  * the stage that it was in.
  */
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AlignReport } from '@plumbline/contracts'
 import type { ComputePool } from '@plumbline/engine'
@@ -20,11 +20,14 @@ import {
   sftConfig,
 } from './config.ts'
 import { answersOf, rewardsOf } from './evaluate.ts'
+import type { RewardEvaluation } from './parts/reward-evaluation.ts'
 import type { RunFolder } from './parts/run-folder.ts'
+import { describeModel, describeRows, type RunInputs } from './parts/run-inputs.ts'
+import { runTrainer } from './parts/run-trainer.ts'
 import type { TrainerWorld } from './parts/training.ts'
 import { writeTrainedModel } from './parts/write-trained-model.ts'
 import { trainPpo } from './ppo.ts'
-import { type RewardEvaluation, rewardModelConfig, trainReward } from './reward.ts'
+import { REWARD_EVALUATION, trainReward, writeRewardModel } from './reward.ts'
 import { trainSft } from './sft.ts'
 
 export interface AlignData {
@@ -36,7 +39,7 @@ export interface AlignData {
 
 export interface AlignWorld {
   /** Opens, or resumes, the run folder of a stage. */
-  readonly openRun: (stage: string, config: Readonly<Record<string, unknown>>) => Promise<RunFolder>
+  readonly openRun: (stage: string, config: Readonly<Record<string, unknown>>, inputs: RunInputs) => Promise<RunFolder>
   readonly pool: ComputePool
   readonly signal: AbortSignal
   /** Memory that is free now. */
@@ -97,7 +100,7 @@ export async function runAlign(
     reward: await readLines(join(output, 'reward', 'metrics.jsonl')),
     ppo: await readLines(join(output, 'ppo', 'metrics.jsonl')),
   }
-  const rewardEvaluation = await readJson<RewardEvaluation>(join(output, 'reward', EVALUATION))
+  const rewardEvaluation = await readJson<RewardEvaluation>(join(output, 'reward', REWARD_EVALUATION))
   return buildAlignReport({
     ...setting,
     seed: config.seed,
@@ -131,34 +134,18 @@ async function evaluate(
 async function stage(
   name: string,
   config: Readonly<Record<string, unknown>>,
-  { openRun, pool, signal, availableBytes, log, progress }: AlignWorld,
+  inputs: RunInputs,
+  { openRun, progress, ...world }: AlignWorld,
   train: (world: TrainerWorld) => Promise<(folder: string) => Promise<void>>,
 ): Promise<void> {
-  const run = await openRun(name, config)
   const shown = progress(name)
+  const onStep = (step: number, total: number) => shown.set(step, total)
   try {
-    if (run.state === 'finished') return
-    const onStep = (step: number, total: number) => shown.set(step, total)
-    const writeModel = await train({
-      run,
-      pool,
-      signal: AbortSignal.any([signal, run.signal]),
-      availableBytes: availableBytes(),
-      onStep,
-      log,
-    })
-    await run.finish({ writeModel })
-  } catch (error) {
-    await run.fail(error)
-    throw error
+    await runTrainer({ ...world, openRun: () => openRun(name, config, inputs), onStep }, train)
   } finally {
     shown.end()
-    await run.close()
   }
 }
-
-/** Rewards of the held-out pairs, beside the reward model's run. */
-const EVALUATION = 'evaluation.json'
 
 /** Common to all stages: few log lines are dropped, checkpoints are rare since stages are short. */
 const often = { logging_steps: 1, save_steps: 25 }
@@ -178,7 +165,11 @@ async function sftStage(
     lr_scheduler_type: 'cosine',
     warmup_steps: 5,
   })
-  await stage('sft', resolved, world, async (trainer) => {
+  const inputs = {
+    model: await describeModel(modelPath),
+    demonstrations: describeRows('the demonstrations', demonstrations),
+  }
+  await stage('sft', resolved, inputs, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
     const { trainable } = await trainSft(resolved, model, { train: demonstrations }, trainer)
     return (folder) => writeTrainedModel(folder, model, trainable.merged())
@@ -200,11 +191,11 @@ async function rewardStage(
     center_rewards_coefficient: 0.01,
     eval_fraction: 0.15,
   })
-  await stage('reward', resolved, world, async (trainer) => {
+  const inputs = { model: await describeModel(modelPath), preferences: describeRows('the preferences', preferences) }
+  await stage('reward', resolved, inputs, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
     const result = await trainReward(resolved, model, { train: preferences }, trainer)
-    await writeFile(join(trainer.run.path, EVALUATION), JSON.stringify(result.evaluation ?? null))
-    return (folder) => writeTrainedModel(folder, model, result.parameters, rewardModelConfig(model.rawConfig, result))
+    return (folder) => writeRewardModel(folder, model, result)
   })
 }
 
@@ -230,7 +221,12 @@ async function ppoStage(
     missing_eos_penalty: 1,
     lr_scheduler_type: 'constant',
   })
-  await stage('ppo', resolved, world, async (trainer) => {
+  const inputs = {
+    model: await describeModel(policyPath),
+    reward_model: await describeModel(rewardPath),
+    prompts: describeRows('the prompts', prompts),
+  }
+  await stage('ppo', resolved, inputs, world, async (trainer) => {
     const policy = await loadLanguageModel(policyPath)
     const rewardModel = await loadLanguageModel(rewardPath)
     const { trainable } = await trainPpo(resolved, { policy, rewardModel }, prompts, trainer)

@@ -19,6 +19,14 @@ const scheduleFields = {
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(42).describe('same seed, same run'),
 }
 
+/** Of trainers that measure on held-out rows. */
+const bestFields = {
+  load_best_model_at_end: z
+    .boolean()
+    .default(false)
+    .describe('end with the checkpoint of the lowest eval_loss, not with the last'),
+}
+
 /** Optimizer and schedule by TRL's flags; a trainer overrides the learning rate. */
 const optimizationFields = {
   lr_scheduler_type: z
@@ -54,6 +62,7 @@ export const sftConfig = z.object({
     .default(false)
     .describe('fill each step up to batch size × max length tokens; rows never see each other'),
   ...scheduleFields,
+  ...bestFields,
   ...optimizationFields,
   ...loraFields,
 })
@@ -61,10 +70,20 @@ export type SftConfig = z.output<typeof sftConfig>
 
 export const rewardConfig = z.object({
   learning_rate: z.number().positive().default(1e-4).describe('highest learning rate'),
-  max_length: z.number().int().min(2).default(1024).describe('pairs with a longer side are left out'),
-  center_rewards_coefficient: z.number().min(0).default(0).describe('pulls the mean reward to zero; 0.01 is usual'),
-  eval_fraction: z.number().min(0).lt(1).default(0.1).describe('pairs held out when there is no --eval-data'),
+  max_length: z.number().int().min(2).default(1024).describe('rows with a longer answer are left out'),
+  center_rewards_coefficient: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('pulls the mean reward of pairs to zero; 0.01 is usual'),
+  eval_fraction: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.1)
+    .describe('rows held out, by whole prompts, when there is no --eval-data'),
   ...scheduleFields,
+  ...bestFields,
   num_train_epochs: z.number().int().min(1).default(1).describe('times each pair is seen'),
   ...optimizationFields,
 })
@@ -132,6 +151,7 @@ const textOrMessages = z.union([z.string(), messages])
 /** The trainers by the columns that they need, the one that needs most first. */
 const columnsByTrainer = [
   ['plumb reward', ['prompt', 'chosen', 'rejected']],
+  ['plumb reward', ['prompt', 'completion', 'score']],
   ['plumb sft', ['prompt', 'completion']],
   ['plumb sft', ['messages']],
   ['plumb sft', ['text']],
@@ -148,12 +168,19 @@ export function trainerHint(columns: readonly string[]): string | undefined {
 }
 
 // Loose: of a row that does not fit, the other columns tell what it is for.
-export const sftRowSchema = z.looseObject({
-  messages: messages.optional(),
-  prompt: textOrMessages.optional(),
-  completion: textOrMessages.optional(),
-  text: z.string().optional(),
-})
+export const sftRowSchema = z
+  .looseObject({
+    messages: messages.optional(),
+    prompt: textOrMessages.optional(),
+    completion: textOrMessages.optional(),
+    text: z.string().optional(),
+  })
+  .superRefine((row, { addIssue }) => {
+    if (row.messages || row.text !== undefined || (row.prompt !== undefined && row.completion !== undefined)) return
+    const names = Object.keys(row).map((name) => `"${name}"`)
+    const message = `plumb sft learns from "messages", from "prompt" and "completion", or from "text"; this row has ${names.join(', ') || 'no columns'}`
+    addIssue({ code: 'custom', path: [], message })
+  })
 export type SftRow = z.infer<typeof sftRowSchema>
 
 export const preferenceRowSchema = z.object({
@@ -163,6 +190,26 @@ export const preferenceRowSchema = z.object({
   margin: z.number().optional(),
 })
 export type PreferenceRow = z.infer<typeof preferenceRowSchema>
+
+const scoredRowSchema = z.object({ prompt: textOrMessages, completion: textOrMessages, score: z.number() })
+/** An answer and the score that it was given. */
+export type ScoredRow = z.infer<typeof scoredRowSchema>
+
+/** What `plumb reward` learns from: pairs, or answers with scores. */
+export const rewardRowSchema = z
+  .looseObject({ ...preferenceRowSchema.partial().shape, ...scoredRowSchema.partial().shape })
+  .superRefine((row, { addIssue }) => {
+    const has = (name: string) => Object.hasOwn(row, name)
+    const isPair = has('chosen') || has('rejected')
+    if (isPair && has('completion') && has('score')) {
+      const message = 'the row is a pair and an answer with a score at once; remove the columns of one of them'
+      addIssue({ code: 'custom', path: [], message })
+    }
+    const needed = isPair ? ['chosen', 'rejected'] : has('completion') || has('score') ? ['completion', 'score'] : []
+    const missing = ['prompt', ...needed].find((name) => !has(name)) ?? (needed.length === 0 ? 'chosen' : undefined)
+    if (missing !== undefined) addIssue({ code: 'custom', path: [missing], message: 'is missing' })
+  })
+export type RewardRow = z.infer<typeof rewardRowSchema>
 
 export const promptRowSchema = z.object({ prompt: textOrMessages })
 export type PromptRow = z.infer<typeof promptRowSchema>

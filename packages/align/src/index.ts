@@ -1,5 +1,6 @@
 export { type AlignData, type AlignSetting, type AlignWorld, runAlign } from './align.ts'
 export { type Advantages, type GaeOptions, gae, type WhitenOptions, whiten } from './parts/advantages.ts'
+export { checkBestIsMeasured } from './parts/best-checkpoint.ts'
 export type { Checkpoint, CheckpointToSave } from './parts/checkpoint.ts'
 export type { JsonValue } from './parts/json-value.ts'
 export {
@@ -35,7 +36,9 @@ export { checkMemory, estimateMemory } from './parts/memory.ts'
 export type { Rows } from './parts/rows.ts'
 export type { RunConfig } from './parts/run-config.ts'
 export { type OpenRunOptions, openRunFolder, type RunFolder } from './parts/run-folder.ts'
+export { describeModel, describeRows, type RunInput, type RunInputs } from './parts/run-inputs.ts'
 export type { SampleRow } from './parts/run-logs.ts'
+export { type RunTrainerWorld, runTrainer } from './parts/run-trainer.ts'
 export {
   type MissingEos,
   type ShapeScoresOptions,
@@ -55,5 +58,6 @@ export { type ReliabilityBin, type ReliabilityChartOptions, reliabilityChart } f
 export { renderReport } from './report/render-report.ts'
 export { type ChartColour, chartStyles } from './report/styles.ts'
 export { warningsOf } from './report/warnings.ts'
-export { rewardModelConfig, trainReward } from './reward.ts'
+export { rewardModelConfig, trainReward, writeRewardModel } from './reward.ts'
+export { rewardKind } from './reward-rows.ts'
 export { trainSft } from './sft.ts'

@@ -3,7 +3,12 @@
  * from pairs which answer people prefer (Bradley & Terry 1952; Ouyang et al. 2022, equation 1):
  *
  *   L = −log σ(r(x, y_chosen) − r(x, y_rejected) − margin) + c · (r_chosen + r_rejected)²
+ *
+ * or from answers that have scores already:
+ *
+ *   L = (r(x, y) − score)²
  */
+import { dirname, join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import {
   compile,
@@ -15,24 +20,26 @@ import {
   type ParameterMap,
   type Random,
   reshape,
+  type Tensor,
 } from '@plumbline/engine'
 import {
   type BuildOptions,
   buildRaggedForward,
-  createRewardScorer,
   type LanguageModel,
   raggedFeeds,
   rowsOf,
   SCORE_HEAD,
-  scoredIds,
   shareTokens,
 } from '@plumbline/models'
-import type { PreferenceRow, RewardConfig } from './config.ts'
+import type { RewardConfig, RewardRow } from './config.ts'
 import { microBatches, planBatches, shuffled } from './parts/batches.ts'
-import { encodePair } from './parts/encode.ts'
-import { rewardLoss } from './parts/losses/reward.ts'
+import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
+import { rewardLoss, rewardScoreLoss } from './parts/losses/reward.ts'
+import { weightedSum } from './parts/losses/weighted.ts'
 import { checkMemory, numbersIn } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
+import { evaluatePairs, evaluateScores, evaluationMetrics, type RewardEvaluation } from './parts/reward-evaluation.ts'
+import { replaceDurably } from './parts/run-files.ts'
 import {
   addTo,
   checkFinite,
@@ -43,37 +50,37 @@ import {
   stopIfAsked,
   type TrainerWorld,
 } from './parts/training.ts'
+import { writeTrainedModel } from './parts/write-trained-model.ts'
+import {
+  checkSameKind,
+  describeSplit,
+  type EncodedAnswers,
+  encodeRewardRows,
+  holdOutPrompts,
+  type RewardKind,
+  type RewardSplit,
+  rewardKind,
+  rowsNoun,
+  tokensOf,
+} from './reward-rows.ts'
 
 export interface RewardData {
-  readonly train: readonly PreferenceRow[]
-  readonly evaluation?: readonly PreferenceRow[]
-}
-
-export interface RewardEvaluation {
-  /** Rewards of the held-out pairs. */
-  readonly chosen: readonly number[]
-  readonly rejected: readonly number[]
+  readonly train: readonly RewardRow[]
+  readonly evaluation?: readonly RewardRow[]
 }
 
 export interface RewardResult {
   /** The trunk and `score.weight`; no head over the vocabulary. */
   readonly parameters: ParameterMap
-  /** Of the scores of all training answers: what PPO normalises with. */
+  /** Of the scores of training answers: what PPO normalises with. */
   readonly mean: number
   readonly std: number
+  /** Of the finished model on the held-out rows, where there are any. */
   readonly evaluation?: RewardEvaluation
   readonly steps: number
 }
 
-interface EncodedPair {
-  readonly chosen: readonly number[]
-  readonly rejected: readonly number[]
-  readonly margin: number
-  /** Where the pair stands in the data, from 1. */
-  readonly row: number
-}
-
-/** Trains the trunk of `model` in place, with a new score head. Throws NOT_FINITE and MEMORY_SHORT. */
+/** Trains the trunk of `model` in place, with a new score head. Throws DATA_MIXED, NOT_FINITE and MEMORY_SHORT. */
 export async function trainReward(
   config: RewardConfig,
   model: LanguageModel,
@@ -82,13 +89,9 @@ export async function trainReward(
 ): Promise<RewardResult> {
   const { run, pool, signal } = world
   const random = createRandom(config.seed)
-  const pairs = encodePairs(model, data.train, config, world)
-  const { train, evaluation } = split(
-    pairs,
-    data.evaluation && encodePairs(model, data.evaluation, config, world),
-    config,
-    random,
-  )
+  const kind = rewardKind(data.train)
+  const { train, evaluation } = encodeAndSplit(model, data, config, kind, random, world)
+  checkBestIsMeasured(config, evaluation.length > 0, 'Give --eval-data, or raise --eval-fraction.')
   const parameters = withScoreHead(model, random)
   checkMemory(
     {
@@ -96,39 +99,42 @@ export async function trainReward(
       parameters: numbersIn(parameters),
       trainable: numbersIn(parameters),
       microBatchTokens: config.micro_batch_tokens,
-      longestRow: Math.max(
-        ...[...train, ...evaluation].map(({ chosen, rejected }) => Math.max(chosen.length, rejected.length)),
-      ),
+      longestRow: [...train, ...evaluation].reduce((longest, row) => Math.max(longest, longestAnswer(row)), 0),
     },
     { availableBytes: world.availableBytes, flags: ['--micro-batch-tokens', '--max-length'] },
   )
-  const plan = planBatches(train.map(sizeOf), {
+  const plan = planBatches(train.map(tokensOf), {
     batchSize: config.per_device_train_batch_size * config.gradient_accumulation_steps,
     epochs: config.num_train_epochs,
     maxSteps: config.max_steps,
     random,
   })
   const optimizer = createOptimizer(parameters, pool, config, plan.length)
-  const { loss, metrics } = rewardGraph(model, {}, config)
+  const { loss, metrics } = rewardGraph(kind, model, {}, config)
   const parts = (batch: readonly number[]) =>
     microBatches(
       batch.map((index) => train[index]),
-      sizeOf,
+      tokensOf,
       config.micro_batch_tokens,
     )
   const accumulates = plan.some((batch) => parts(batch).length > 1)
   const program = await compileGradients(loss, parameters, { pool, outputs: metrics, accumulates })
   const weights = Object.fromEntries(parameters)
-  const evaluate = evaluation.length > 0 ? await createEvaluator(model, evaluation, config, weights) : undefined
+  const scorer = await createRaggedScorer(kind, model, config, weights)
+  const evaluate = async () => {
+    const rewards = await scorer.rewards(evaluation)
+    return evaluationOf(kind, rewards, evaluation, config)
+  }
   const state = await restoreTraining(run, parameters, optimizer.adamw, emptyTotals)
 
+  let measured: RewardEvaluation | undefined
   while (state.step < plan.length) {
     await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => train[index])
-    const sums = { loss: 0, accuracy: 0, margin: 0, meanReward: 0 }
+    const sums = noMetrics()
     for (const [i, part] of parts(plan[state.step]).entries()) {
-      const feeds = { ...weights, ...pairFeeds(model, part, batch.length) }
-      addTo(sums, scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))))
+      const feeds = { ...weights, ...answerFeeds(kind, model, part, batch.length) }
+      addTo(sums, { ...noMetrics(), ...scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))) })
     }
     const named = { step: state.step, rows: batch.map(({ row }) => row) }
     checkFinite('loss', sums.loss, named)
@@ -136,80 +142,70 @@ export async function trainReward(
     addTo(state.totals, { ...sums, gradNorm, steps: 1 })
     state.step++
     state.rows += batch.length
-    state.tokens += batch.reduce((count, pair) => count + sizeOf(pair), 0)
+    state.tokens += batch.reduce((count, row) => count + tokensOf(row), 0)
     const isLast = state.step === plan.length
     const epoch = state.rows / train.length
     if (isLast || isDue(state.step, config.logging_steps)) {
       run.logMetrics(state.step, {
         epoch,
-        ...averages(state.totals),
+        ...averages(kind, state.totals),
         learning_rate: learningRate,
         num_tokens: state.tokens,
       })
       state.totals = emptyTotals()
     }
-    const measured = evaluate && (isLast || isDue(state.step, config.eval_steps)) ? await evaluate.run() : undefined
-    if (measured) run.logMetrics(state.step, { epoch, ...measured })
+    measured = evaluation.length > 0 && (isLast || isDue(state.step, config.eval_steps)) ? await evaluate() : undefined
+    const held = measured && evaluationMetrics(measured)
+    if (held) run.logMetrics(state.step, { epoch, ...held })
     if (isLast || isDue(state.step, config.save_steps))
-      await saveTraining(run, parameters, optimizer.adamw, state, measured?.eval_loss)
+      await saveTraining(run, parameters, optimizer.adamw, state, held?.eval_loss)
     world.onStep(state.step, plan.length)
   }
-  await Promise.all([program.dispose(), evaluate?.dispose()])
-  return { parameters, steps: plan.length, ...(await scoresOf(model, parameters, train, evaluation)) }
+  await program.dispose()
+  if (config.load_best_model_at_end && (await loadBestWeights(run, parameters, world.log))) measured = undefined
+  const final = evaluation.length > 0 ? (measured ?? (await evaluate())) : undefined
+  const scale = await scaleOf(scorer, train, random)
+  await scorer.dispose()
+  return { parameters, steps: plan.length, ...scale, ...(final && { evaluation: final }) }
 }
 
-/** Tokens of both sides. */
-const sizeOf = ({ chosen, rejected }: EncodedPair) => chosen.length + rejected.length
+const longestAnswer = ({ answers }: EncodedAnswers) => Math.max(...answers.map(({ length }) => length))
 
-const emptyTotals = () => ({ loss: 0, accuracy: 0, margin: 0, meanReward: 0, gradNorm: 0, steps: 0 })
+/** Scores have no accuracy and no margin: theirs stay 0 and are not logged. */
+const noMetrics = () => ({ loss: 0, accuracy: 0, margin: 0, meanReward: 0 })
+const emptyTotals = () => ({ ...noMetrics(), gradNorm: 0, steps: 0 })
 
-function averages({ loss, accuracy, margin, meanReward, gradNorm, steps }: ReturnType<typeof emptyTotals>) {
+function averages(kind: RewardKind, totals: ReturnType<typeof emptyTotals>) {
+  const { steps } = totals
+  const [loss, meanReward] = [totals.loss / steps, totals.meanReward / steps]
   return {
-    loss: loss / steps,
-    accuracy: accuracy / steps,
-    margin: margin / steps,
-    mean_reward: meanReward / steps,
-    grad_norm: gradNorm / steps,
+    loss,
+    ...(kind === 'pairs' ? { accuracy: totals.accuracy / steps, margin: totals.margin / steps } : { mse: loss }),
+    mean_reward: meanReward,
+    grad_norm: totals.gradNorm / steps,
   }
 }
 
-/** Pairs as tokens. Equal sides teach nothing and long ones are left out, as TRL does; both are said. */
-function encodePairs(
+/** Rows to learn from and rows to measure on: those given, else a fraction of the prompts. Counts are said. */
+function encodeAndSplit(
   model: LanguageModel,
-  rows: readonly PreferenceRow[],
-  { max_length }: RewardConfig,
-  { log }: TrainerWorld,
-): EncodedPair[] {
-  const limit = Math.min(max_length, model.config.maxPositions)
-  const encoded = rows.map(({ prompt, chosen, rejected, margin = 0 }, i) => {
-    const side = (answer: PreferenceRow['chosen']) => {
-      return scoredIds(encodePair(model.tokenizer, prompt, answer, i + 1), model)
-    }
-    return { chosen: side(chosen), rejected: side(rejected), margin, row: i + 1 }
-  })
-  const differing = encoded.filter(({ chosen, rejected }) => chosen.join() !== rejected.join())
-  const kept = differing.filter(({ chosen, rejected }) => Math.max(chosen.length, rejected.length) <= limit)
-  if (differing.length < rows.length)
-    log(`${rows.length - differing.length} of ${rows.length} pairs have equal sides and were left out.`)
-  if (kept.length < differing.length)
-    log(`${differing.length - kept.length} of ${rows.length} pairs are longer than ${limit} tokens and were left out.`)
-  if (kept.length > 0) return kept
-  throw new PlumblineError('NOTHING_TO_LEARN', 'no pair is left to learn from.', {
-    hint: 'Chosen and rejected must differ and fit in --max-length.',
-  })
-}
-
-/** Training and held-out pairs; without evaluation rows a fraction is held out, but never the last pair. */
-function split(
-  pairs: EncodedPair[],
-  given: EncodedPair[] | undefined,
-  { eval_fraction }: RewardConfig,
+  data: RewardData,
+  config: RewardConfig,
+  kind: RewardKind,
   random: Random,
-) {
-  if (given) return { train: pairs, evaluation: given }
-  const count = Math.min(pairs.length - 1, Math.round(pairs.length * eval_fraction))
-  const order = shuffled(pairs.length, random.fork('held out')).map((index) => pairs[index])
-  return { train: order.slice(count), evaluation: order.slice(0, count) }
+  { log }: TrainerWorld,
+): RewardSplit {
+  if (data.evaluation) checkSameKind(kind, rewardKind(data.evaluation, 'the evaluation data'))
+  if (kind === 'scores' && config.center_rewards_coefficient > 0)
+    throw new PlumblineError('CENTERING_NEEDS_PAIRS', '--center-rewards-coefficient: scores say where rewards lie.', {
+      hint: 'Leave it out, or subtract the mean from the scores.',
+    })
+  const rows = encodeRewardRows(model, data.train, config, log)
+  const split = data.evaluation
+    ? { train: rows, evaluation: encodeRewardRows(model, data.evaluation, config, log) }
+    : holdOutPrompts(rows, config.eval_fraction, random.fork('held out'))
+  log(describeSplit(split, rowsNoun[kind]))
+  return split
 }
 
 /** The trunk's own arrays and a head with deviation 1/√(hiddenSize + 1) (Stiennon et al. 2020). */
@@ -222,78 +218,132 @@ function withScoreHead({ config, parameters }: LanguageModel, random: Random): P
   return trunk.set(SCORE_HEAD, head)
 }
 
-function rewardGraph({ config }: LanguageModel, build: BuildOptions, { center_rewards_coefficient }: RewardConfig) {
+/** The rewards of each side of the rows, [rows] each, read at the last token of its answers. */
+function buildRewards(kind: RewardKind, { config }: LanguageModel, build: BuildOptions) {
   const { graph, hidden, model } = buildRaggedForward(config, build)
   const head = model.parameter(SCORE_HEAD, [1, config.hiddenSize])
   const read = (name: string) =>
-    reshape(matmul(rowsOf(hidden, graph.input(name, 'int32', ['pairs'])), head, { transposeB: true }), {
-      shape: ['pairs'],
+    reshape(matmul(rowsOf(hidden, graph.input(name, 'int32', ['rows'])), head, { transposeB: true }), {
+      shape: ['rows'],
     })
-  const { loss, ...metrics } = rewardLoss(read('chosenRows'), read('rejectedRows'), {
-    weights: graph.input('weights', 'float32', ['pairs']),
-    margins: graph.input('margins', 'float32', ['pairs']),
-    centerRewardsCoefficient: center_rewards_coefficient,
-  })
-  return { graph, loss, metrics }
+  return { graph, rewards: sidesOf[kind].map(read) }
 }
 
-function pairFeeds({ config }: LanguageModel, pairs: readonly EncodedPair[], pairsOfStep: number): Feeds {
-  const sequences = [...pairs.map((pair) => pair.chosen), ...pairs.map((pair) => pair.rejected)]
-  const shared = shareTokens(sequences)
-  const lastRows = Int32Array.from(shared.places, (tokens) => tokens[tokens.length - 1])
-  const shape = [pairs.length]
+/** Inputs that say where the rewards of each answer of a row are read. */
+const sidesOf = { pairs: ['chosenRows', 'rejectedRows'], scores: ['answerRows'] } as const
+
+function rewardGraph(
+  kind: RewardKind,
+  model: LanguageModel,
+  build: BuildOptions,
+  { center_rewards_coefficient }: RewardConfig,
+): { loss: Tensor; metrics: Readonly<Record<string, Tensor>> } {
+  const { graph, rewards } = buildRewards(kind, model, build)
+  const weights = graph.input('weights', 'float32', ['rows'])
+  const targets = graph.input('targets', 'float32', ['rows'])
+  if (kind === 'scores') {
+    const meanReward = weightedSum(rewards[0], weights)
+    return { loss: rewardScoreLoss(rewards[0], { scores: targets, weights }), metrics: { meanReward } }
+  }
+  const { loss, ...metrics } = rewardLoss(rewards[0], rewards[1], {
+    weights,
+    margins: targets,
+    centerRewardsCoefficient: center_rewards_coefficient,
+  })
+  return { loss, metrics }
+}
+
+function answerFeeds(
+  kind: RewardKind,
+  model: LanguageModel,
+  rows: readonly EncodedAnswers[],
+  rowsOfStep: number,
+): Feeds {
+  const shape = [rows.length]
   return {
-    ...raggedFeeds(config, sequences, shared),
-    chosenRows: { data: lastRows.subarray(0, pairs.length), shape },
-    rejectedRows: { data: lastRows.subarray(pairs.length), shape },
-    margins: { data: Float32Array.from(pairs, ({ margin }) => margin), shape },
-    weights: { data: new Float32Array(pairs.length).fill(1 / pairsOfStep), shape },
+    ...scoringFeeds(kind, model, rows),
+    targets: { data: Float32Array.from(rows, ({ target }) => target), shape },
+    weights: { data: new Float32Array(rows.length).fill(1 / rowsOfStep), shape },
   }
 }
 
-async function createEvaluator(
-  model: LanguageModel,
-  pairs: readonly EncodedPair[],
-  config: RewardConfig,
-  weights: Feeds,
-) {
-  const { graph, loss, metrics } = rewardGraph(model, {}, config)
-  const program = await compile(graph, { loss, ...metrics })
+/** The answers side by side: all first ones, then all second ones. */
+function scoringFeeds(kind: RewardKind, { config }: LanguageModel, rows: readonly EncodedAnswers[]): Feeds {
+  const sequences = sidesOf[kind].flatMap((_, side) => rows.map(({ answers }) => answers[side]))
+  const shared = shareTokens(sequences)
+  const lastRows = Int32Array.from(shared.places, (tokens) => tokens[tokens.length - 1])
+  const sides = sidesOf[kind].map((name, side) => {
+    const data = lastRows.subarray(side * rows.length, (side + 1) * rows.length)
+    return [name, { data, shape: [rows.length] }] as const
+  })
+  return { ...raggedFeeds(config, sequences, shared), ...Object.fromEntries(sides) }
+}
+
+/** Gives the rewards of rows by the weights as they are then: one list for each side. */
+async function createRaggedScorer(kind: RewardKind, model: LanguageModel, config: RewardConfig, weights: Feeds) {
+  const { graph, rewards } = buildRewards(kind, model, {})
+  const program = await compile(graph, Object.fromEntries(rewards.map((reward, side) => [side, reward])))
   return {
-    async run() {
-      const sums = { loss: 0, accuracy: 0, margin: 0, meanReward: 0 }
-      for (const part of microBatches(pairs, sizeOf, config.micro_batch_tokens))
-        addTo(sums, scalars(await program.run({ ...weights, ...pairFeeds(model, part, pairs.length) })))
-      return {
-        eval_loss: sums.loss,
-        eval_accuracy: sums.accuracy,
-        eval_margin: sums.margin,
-        eval_mean_reward: sums.meanReward,
+    async rewards(rows: readonly EncodedAnswers[]): Promise<number[][]> {
+      const found = rewards.map(() => new Array<number>(rows.length))
+      const indices = rows.map((_, i) => i)
+      for (const part of microBatches(indices, (i) => tokensOf(rows[i]), config.micro_batch_tokens)) {
+        const feeds = scoringFeeds(
+          kind,
+          model,
+          part.map((i) => rows[i]),
+        )
+        const values = await program.run({ ...weights, ...feeds })
+        found.forEach((side, which) => {
+          part.forEach((index, i) => {
+            side[index] = Number(values[which].data[i])
+          })
+        })
       }
+      return found
     },
     dispose: () => program.dispose(),
   }
 }
 
-/** What the finished model says of all pairs. */
-async function scoresOf(
-  { config }: LanguageModel,
-  parameters: ParameterMap,
-  train: readonly EncodedPair[],
-  evaluation: readonly EncodedPair[],
-) {
-  const scorer = await createRewardScorer(config, parameters)
-  const rewardsOf = async (pairs: readonly EncodedPair[]) => ({
-    chosen: await scorer.rewards(pairs.map(({ chosen }) => chosen)),
-    rejected: await scorer.rewards(pairs.map(({ rejected }) => rejected)),
+function evaluationOf(
+  kind: RewardKind,
+  rewards: readonly (readonly number[])[],
+  rows: readonly EncodedAnswers[],
+  { center_rewards_coefficient }: RewardConfig,
+): RewardEvaluation {
+  const targets = rows.map(({ target }) => target)
+  if (kind === 'scores') return evaluateScores(rewards[0], targets)
+  const [chosen, rejected] = rewards
+  return evaluatePairs(chosen, rejected, {
+    margins: targets,
+    centerRewardsCoefficient: center_rewards_coefficient,
   })
-  const trained = await rewardsOf(train)
-  const held = evaluation.length > 0 ? await rewardsOf(evaluation) : undefined
-  await scorer.dispose()
-  const all = [...trained.chosen, ...trained.rejected]
+}
+
+/** Rows that the mean and deviation of the rewards are taken from: of 256 answers, the deviation is known to 4 %. */
+const SCALE_ROWS = 128
+
+async function scaleOf(
+  scorer: { rewards(rows: readonly EncodedAnswers[]): Promise<number[][]> },
+  train: readonly EncodedAnswers[],
+  random: Random,
+) {
+  const sample = shuffled(train.length, random.fork('scale')).slice(0, SCALE_ROWS)
+  const all = (await scorer.rewards(sample.map((i) => train[i]))).flat()
   const mean = all.reduce((sum, reward) => sum + reward, 0) / all.length
   const variance = all.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / all.length
-  return { mean, std: Math.sqrt(variance) || 1, ...(held && { evaluation: held }) }
+  return { mean, std: Math.sqrt(variance) || 1 }
+}
+
+/** Where what a reward model is worth stands: beside its folder. */
+export const REWARD_EVALUATION = 'evaluation.json'
+
+/** Writes the model, and its evaluation beside it. */
+export async function writeRewardModel(folder: string, model: LanguageModel, result: RewardResult): Promise<void> {
+  const evaluation = join(dirname(folder), REWARD_EVALUATION)
+  await replaceDurably(evaluation, `${JSON.stringify(result.evaluation ?? null, null, 2)}\n`)
+  await writeTrainedModel(folder, model, result.parameters, rewardModelConfig(model.rawConfig, result))
 }
 
 /** config.json of a reward model: a sequence classification with one label; mean and std as OpenRLHF stores them. */

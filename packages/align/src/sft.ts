@@ -16,6 +16,7 @@ import {
 } from '@plumbline/models'
 import type { SftConfig, SftRow } from './config.ts'
 import { microBatches, planBatches } from './parts/batches.ts'
+import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { encodeDemonstration, truncate } from './parts/encode.ts'
 import { sftLoss } from './parts/losses/sft.ts'
 import { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
@@ -41,8 +42,6 @@ export interface SftData {
 export interface SftResult {
   readonly trainable: Trainable
   readonly steps: number
-  /** Loss on the evaluation rows at the end, where there are any. */
-  readonly evalLoss?: number
 }
 
 /** A row as tokens, and where it stands in the data, from 1. */
@@ -63,6 +62,7 @@ export async function trainSft(
   const { run, pool, signal } = world
   const random = createRandom(config.seed)
   const batchSize = config.per_device_train_batch_size * config.gradient_accumulation_steps
+  checkBestIsMeasured(config, data.evaluation !== undefined, 'Give --eval-data.')
   const train = encodeRows(model, data.train, config, world)
   const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
   const plan = planBatches(
@@ -103,7 +103,6 @@ export async function trainSft(
   const evaluate = evaluation && (await createEvaluator(model, trainable, evaluation, config))
   const state = await restoreTraining(run, trainable.parameters, optimizer.adamw, emptyTotals)
 
-  let evalLoss: number | undefined
   while (state.step < plan.length) {
     await stopIfAsked(signal, state, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => train[index])
@@ -130,11 +129,11 @@ export async function trainSft(
     if (measured) run.logMetrics(state.step, { epoch, ...measured })
     if (isLast || isDue(state.step, config.save_steps))
       await saveTraining(run, trainable.parameters, optimizer.adamw, state, measured?.eval_loss)
-    evalLoss = measured?.eval_loss
     world.onStep(state.step, plan.length)
   }
   await Promise.all([program.dispose(), evaluate?.dispose()])
-  return { trainable, steps: plan.length, ...(evalLoss !== undefined && { evalLoss }) }
+  if (config.load_best_model_at_end) await loadBestWeights(run, trainable.parameters, world.log)
+  return { trainable, steps: plan.length }
 
   /** Gradients of one optimizer step, over its micro-batches. */
   async function trainStep(micro: readonly (readonly TargetSequence[])[]) {

@@ -7,6 +7,7 @@ export {
   expectedCalibrationError,
   type Forecast,
 } from './agreement.ts'
+export { pearson, spearman } from './correlation.ts'
 export type { Calibration, Graded, Grader, MeasuredRate, RefusalLabel } from './grader.ts'
 export { type GraderName, graders } from './graders.ts'
 export { mcnemarExact, meanInterval, type Pair, pairedBootstrap } from './paired.ts'
@@ -21,3 +22,4 @@ export {
   wilson,
 } from './proportions.ts'
 export { complianceRate, type GradedRow, type Rate, refusalRate } from './rates.ts'
+export { fitTemperature, type LogitForecast } from './temperature.ts'

@@ -108,7 +108,7 @@ test('an impossible value says field, value, what is allowed, and where it came 
   )
   const file = await yaml('model: m\nseeds:\n  - 1\n  - two\n')
   expect((await failure('--config', file)).message).toBe(
-    `seeds[1]: must be a list of an integer, got "two" (from ${file}:3).`,
+    `seeds[1]: must be a list of integers, got "two" (from ${file}:3).`,
   )
   expect((await failure('--model=m', '--learning-rate', 'NaN')).message).toContain('got "NaN"')
 })

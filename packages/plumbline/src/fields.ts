@@ -70,7 +70,8 @@ export function describeAllowed(shape: Shape): string {
 function describeOne(shape: Shape): string {
   if (shape.const !== undefined) return JSON.stringify(shape.const)
   if (shape.enum !== undefined) return joinOr(shape.enum.map(String))
-  if (shape.type === 'array') return `a list of ${shape.items === undefined ? 'values' : describeAllowed(shape.items)}`
+  if (shape.type === 'array')
+    return [`a list of ${itemsOf(shape)}`, ...((shape.minItems ?? 0) > 0 ? ['not empty'] : [])].join(', ')
   const names: Record<string, string> = {
     integer: 'an integer',
     number: 'a number',
@@ -81,6 +82,11 @@ function describeOne(shape: Shape): string {
   }
   const noun = names[shape.type ?? ''] ?? 'a value'
   return [noun, ...bounds(shape)].join(', ')
+}
+
+function itemsOf({ items }: Shape): string {
+  const plurals: Record<string, string> = { integer: 'integers', number: 'numbers', string: 'texts', object: 'objects' }
+  return items === undefined ? 'values' : (plurals[items.type ?? ''] ?? describeAllowed(items))
 }
 
 function joinOr(words: readonly string[]): string {

@@ -194,7 +194,8 @@ function wrongColumn(
 ) {
   const column = String(issue.path[0] ?? '')
   const field = fieldsOf(schema).find(({ name }) => name === column)
-  if (field === undefined) return new PlumblineError('DATA_COLUMN', `${place}: ${issue.message}.`)
+  // Of the row as a whole.
+  if (field === undefined) return new PlumblineError('DATA_WRONG_KIND', `${place}: ${issue.message}.`, { hint })
   if (!Object.hasOwn(row, column)) {
     const known = new Set(Object.keys(schema.shape))
     const others = Object.keys(row).filter((name) => !known.has(name))
@@ -229,7 +230,7 @@ function excerptNames(row: Record<string, unknown>): string {
 function kindOf(value: unknown): string {
   if (value === null) return 'null'
   if (value === undefined) return 'nothing'
-  if (Array.isArray(value)) return 'a list'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (typeof value === 'object') return 'an object'
   if (typeof value === 'string')
     return `the text ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)}`

@@ -1,9 +1,10 @@
 import { resolve } from 'node:path'
-import type { RunFolder, TrainerWorld } from '@plumbline/align'
+import type { RunInputs, TrainerWorld } from '@plumbline/align'
 import { trainerHint } from '@plumbline/align/config'
 import { z } from 'zod'
 import { saveResolvedConfig } from './config-file.ts'
-import { readJsonLines } from './json-lines.ts'
+import { dataName, readJsonLines } from './json-lines.ts'
+import { pullShown } from './open-model.ts'
 import { version } from './version.ts'
 import type { World } from './world.ts'
 
@@ -11,70 +12,77 @@ import type { World } from './world.ts'
 export const runFields = {
   output: z.string().min(1).describe('the run folder: metrics, checkpoints, samples and the model'),
   resume: z.boolean().default(false).describe('go on with the run that is in the output folder'),
+  allow_changed_inputs: z
+    .boolean()
+    .default(false)
+    .describe('with --resume: go on although data or model are not what the run started from'),
   save_total_limit: z.number().int().min(1).default(2).describe('checkpoints to keep, beside the best'),
 }
 
 interface RunConfig {
   readonly output: string
   readonly resume: boolean
+  readonly allow_changed_inputs: boolean
   readonly save_total_limit: number
 }
 
-/**
- * Runs `train` in a run folder: opens it, shows progress, notes how it ended, frees it. A finished run is left as it
- * is. `train` gives what writes the model.
- */
+/** Runs `train` in the run folder of `config`, with its progress shown; gives the model's folder. */
 export async function runTraining(
   command: string,
   config: RunConfig & Record<string, unknown>,
+  inputs: RunInputs,
   world: World,
   train: (trainer: TrainerWorld) => Promise<(folder: string) => Promise<void>>,
 ): Promise<string> {
-  const [{ openRunFolder }, { createComputePool }] = await Promise.all([
+  const [{ openRunFolder, runTrainer }, { createComputePool }] = await Promise.all([
     import('@plumbline/align'),
     import('@plumbline/engine'),
   ])
-  const { resume, ...resolved } = config
-  const run: RunFolder = await openRunFolder(resolve(world.cwd, config.output), {
-    command,
-    config: resolved,
-    resume,
-    now: world.now,
-    version,
-    writeConfig: (folder) => saveResolvedConfig(folder, command, config),
-    keep: config.save_total_limit,
-    best: 'lowest',
-    warn: world.log.warn,
-  })
+  const { resume, allow_changed_inputs: allowChangedInputs, ...resolved } = config
+  const openRun = () =>
+    openRunFolder(resolve(world.cwd, config.output), {
+      command,
+      config: resolved,
+      inputs,
+      resume,
+      allowChangedInputs,
+      now: world.now,
+      version,
+      writeConfig: (folder) => saveResolvedConfig(folder, command, config),
+      keep: config.save_total_limit,
+      best: 'lowest',
+      warn: world.log.warn,
+    })
+  let progress: ReturnType<World['progress']> | undefined
+  const onStep = (step: number, total: number) => {
+    progress ??= world.progress(command, total, { unit: 'steps' })
+    progress.set(step)
+  }
+  const { signal, log, availableMemory: availableBytes } = world
   const pool = createComputePool()
-  const availableBytes = world.availableMemory()
   try {
-    if (run.state === 'finished') world.log.info(`${run.path} is finished; nothing to do.`)
-    else {
-      let progress: ReturnType<World['progress']> | undefined
-      const onStep = (step: number, total: number) => {
-        progress ??= world.progress(command, total, { unit: 'steps' })
-        progress.set(step)
-      }
-      const writeModel = await train({
-        run,
-        pool,
-        signal: AbortSignal.any([world.signal, run.signal]),
-        availableBytes,
-        onStep,
-        log: world.log.info,
-      })
-      progress?.end()
-      await run.finish({ writeModel })
-    }
+    const run = await runTrainer({ openRun, pool, signal, availableBytes, onStep, log: log.info }, train)
+    progress?.end()
+    if (run.state === 'finished') log.info(`${run.path} is finished; nothing to do.`)
     return run.modelFolder
-  } catch (error) {
-    await run.fail(error)
-    throw error
   } finally {
     pool.dispose()
-    await run.close()
   }
+}
+
+/** What a run starts from: models by name, rows by the flag that names their file. Models are pulled if need be. */
+export async function describeInputs(
+  models: Readonly<Record<string, string>>,
+  data: Readonly<Record<string, { readonly path: string | undefined; readonly rows: readonly unknown[] | undefined }>>,
+  world: World,
+): Promise<RunInputs> {
+  const { describeModel, describeRows } = await import('@plumbline/align')
+  const inputs: Record<string, RunInputs[string]> = {}
+  for (const [flag, name] of Object.entries(models))
+    inputs[flag] = await describeModel((await pullShown(name, world)).path, name)
+  for (const [flag, { path, rows }] of Object.entries(data))
+    if (path !== undefined && rows !== undefined) inputs[flag] = describeRows(dataName(path), rows)
+  return inputs
 }
 
 /** All rows of a data file. Rows that lack a column may be for another trainer: then it is named. */

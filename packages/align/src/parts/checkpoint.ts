@@ -186,7 +186,7 @@ export async function checkpointFailed(
     'CHECKPOINT_FAILED',
     `The checkpoint of step ${step} could not be written to ${folder}: ${why}.`,
     {
-      hint: `${next} ${isFull ? 'Free some space, lower save_total_limit, or use an --output on a larger disk.' : 'Check the disk and your rights to the folder.'}`,
+      hint: `${next} ${isFull ? 'Free some space, lower --save-total-limit, or use an --output on a larger disk.' : 'Check the disk and your rights to the folder.'}`,
       cause,
     },
   )

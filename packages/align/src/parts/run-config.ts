@@ -21,11 +21,13 @@ const notLess = (before: unknown, now: unknown) =>
  * Keys that change neither the weights nor what is on the disk already: where and how often something is written, how
  * much of the machine is used, and how far the run goes.
  */
-const harmless: Readonly<Record<string, (before: unknown, now: unknown) => boolean>> = {
+const harmless: Readonly<Record<string, (before: unknown, now: unknown, config: RunConfig) => boolean>> = {
   output: always,
   resume: always,
+  allow_changed_inputs: always,
   logging_steps: always,
-  save_steps: always,
+  // Which checkpoints there are decides which one can be the best.
+  save_steps: (_before, _now, { load_best_model_at_end }) => load_best_model_at_end !== true,
   save_total_limit: always,
   threads: always,
   max_steps: notLess,
@@ -46,7 +48,7 @@ export function configDifferences(before: RunConfig, now: RunConfig): ConfigDiff
 export function checkConfig(path: string, before: RunConfig, now: RunConfig, mayDiffer: readonly string[]): void {
   const wrong = configDifferences(before, now).filter(({ key, ...values }) => {
     const rule = Object.hasOwn(harmless, key) ? harmless[key] : undefined
-    return !mayDiffer.includes(key) && !rule?.(values.before, values.now)
+    return !mayDiffer.includes(key) && !rule?.(values.before, values.now, now)
   })
   if (wrong.length === 0) return
   const show = (value: JsonValue | undefined) => (value === undefined ? 'not set' : shorten(JSON.stringify(value)))

@@ -15,6 +15,7 @@ import { type Checkpoint, type CheckpointToSave, tidyCheckpoints } from './check
 import { openCheckpoints } from './run-checkpoints.ts'
 import { checkConfig, goesFurther, type RunConfig } from './run-config.ts'
 import { runWriteError } from './run-files.ts'
+import { changedInputs, checkInputs, type RunInputs } from './run-inputs.ts'
 import { lockRunFolder } from './run-lock.ts'
 import { openRunLogs, type RunLogs, type SampleRow } from './run-logs.ts'
 import { type RunRecord, type RunStatus, readRunRecord, writeRunRecord } from './run-record.ts'
@@ -25,6 +26,9 @@ export interface OpenRunOptions {
   /** The resolved values by outward name. A run is resumed with the same ones alone, but for those that do no harm. */
   config: RunConfig
   resume?: boolean
+  /** What the run starts from. A run is resumed from the same alone, unless `allowChangedInputs`. */
+  inputs?: RunInputs
+  allowChangedInputs?: boolean
   /** Milliseconds since 1970. */
   now: () => number
   /** Plumbline's. */
@@ -77,7 +81,7 @@ export interface RunFolder {
 
 /**
  * Opens a run folder: a new one, or with `resume` one that is there. Throws RUN_FOLDER_NOT_EMPTY, RUN_EXISTS, RUN_IN_USE,
- * RUN_OTHER_COMMAND, CONFIG_DIFFERS, RUN_BROKEN and RUN_NOT_WRITABLE; nothing is changed then.
+ * RUN_OTHER_COMMAND, CONFIG_DIFFERS, INPUTS_DIFFER, RUN_BROKEN and RUN_NOT_WRITABLE; nothing is changed then.
  */
 export async function openRunFolder(path: string, options: OpenRunOptions): Promise<RunFolder> {
   const folder = resolve(path)
@@ -102,11 +106,8 @@ export async function openRunFolder(path: string, options: OpenRunOptions): Prom
 }
 
 /** Fails before anything is written when the run that is there cannot go on as `options` say. */
-function checkResumable(
-  folder: string,
-  before: RunRecord,
-  { resume, command, config, mayDiffer = [] }: OpenRunOptions,
-) {
+function checkResumable(folder: string, before: RunRecord, options: OpenRunOptions) {
+  const { resume, command, config, inputs, allowChangedInputs, mayDiffer = [], warn } = options
   if (!resume) {
     throw new PlumblineError(
       'RUN_EXISTS',
@@ -122,7 +123,11 @@ function checkResumable(
     })
   }
   // Without a checkpoint nothing was computed that another configuration could contradict.
-  if (before.step !== null) checkConfig(folder, before.config, config, mayDiffer)
+  if (before.step === null) return
+  checkConfig(folder, before.config, config, mayDiffer)
+  if (!before.inputs || !inputs) return
+  if (!allowChangedInputs) return checkInputs(folder, before.inputs, inputs, allowChangedInputs !== undefined)
+  for (const line of changedInputs(before.inputs, inputs)) warn?.(`Goes on all the same: ${line}.`)
 }
 
 /** Nobody holds the lock, so a run that says it is running was killed. */
@@ -139,7 +144,7 @@ async function tidy(folder: string): Promise<void> {
   }
 }
 
-function recordOf({ version, command, config, now }: OpenRunOptions, before: RunRecord | undefined): RunRecord {
+function recordOf({ version, command, config, inputs, now }: OpenRunOptions, before: RunRecord | undefined): RunRecord {
   const time = new Date(now()).toISOString()
   return {
     plumbline: version,
@@ -152,6 +157,7 @@ function recordOf({ version, command, config, now }: OpenRunOptions, before: Run
     step: before?.step ?? null,
     error: null,
     config: JSON.parse(JSON.stringify(config)),
+    ...(inputs && { inputs }),
   }
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import type { JsonValue } from './json-value.ts'
 import { replaceDurably } from './run-files.ts'
+import type { RunInputs } from './run-inputs.ts'
 
 /** A run that says `running` while no living process holds its lock was killed. */
 export type RunStatus = 'running' | 'finished' | 'interrupted' | 'failed'
@@ -22,6 +23,7 @@ export interface RunRecord {
   readonly step: number | null
   readonly error: { readonly code: string; readonly message: string } | null
   readonly config: { readonly [key: string]: JsonValue }
+  readonly inputs?: RunInputs
 }
 
 const name = 'run.json'

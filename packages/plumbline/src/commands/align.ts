@@ -80,10 +80,11 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
   const pool = createComputePool()
   try {
     const report = await runAlign(config, path, data, output, await setting(config, files, data, world), {
-      openRun: (stage, resolved) =>
+      openRun: (stage, resolved, inputs) =>
         openRunFolder(join(output, stage), {
           command: stage,
           config: resolved,
+          inputs,
           resume: true,
           now: world.now,
           version,

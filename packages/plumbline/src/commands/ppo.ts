@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { chatTemplateField, modelField } from '../fields-of-models.ts'
 import { modelOptions, openModel } from '../open-model.ts'
-import { readRows, runFields, runTraining } from '../run-training.ts'
+import { describeInputs, readRows, runFields, runTraining } from '../run-training.ts'
 
 export const ppo = defineCommand({
   name: 'ppo',
@@ -27,7 +27,9 @@ export const ppo = defineCommand({
   async run(config, world) {
     const { trainPpo, writeTrainedModel } = await import('@plumbline/align')
     const rows = await readRows(config.data, promptRowSchema, world)
-    const folder = await runTraining('ppo', config, world, async (trainer) => {
+    const models = { model: config.model, reward_model: config.reward_model }
+    const inputs = await describeInputs(models, { data: { path: config.data, rows } }, world)
+    const folder = await runTraining('ppo', config, inputs, world, async (trainer) => {
       const policy = await openModel(config.model, world, modelOptions(config))
       const rewardModel = await openModel(config.reward_model, world)
       const { trainable } = await trainPpo(config, { policy, rewardModel }, rows, trainer)

@@ -1,35 +1,41 @@
-import { preferenceRowSchema, rewardConfig } from '@plumbline/align/config'
+import { rewardConfig, rewardRowSchema } from '@plumbline/align/config'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { chatTemplateField, modelField } from '../fields-of-models.ts'
+import { dataName } from '../json-lines.ts'
 import { modelOptions, openModel } from '../open-model.ts'
-import { readRows, runFields, runTraining } from '../run-training.ts'
+import { describeInputs, readRows, runFields, runTraining } from '../run-training.ts'
 
 export const reward = defineCommand({
   name: 'reward',
-  summary: 'train a reward model on preference pairs',
+  summary: 'train a reward model on preference pairs, or on scores',
   description:
-    'Rows have "prompt", "chosen" and "rejected" (and maybe "margin"). The model that comes out is a …ForSequenceClassification with one label, for plumb ppo and plumb score --reward-model.',
+    'Rows have "prompt", "chosen" and "rejected" (and maybe "margin"), or all of them "prompt", "completion" and "score", a number. The model that comes out is a …ForSequenceClassification with one label, for plumb ppo and plumb score --reward-model. What it is worth on held-out rows, calibration included, is in evaluation.json beside it.',
   examples: [
     { line: 'plumb reward --data preferences.jsonl --output runs/reward', does: 'train on pairs, a tenth held out' },
+    { line: 'plumb reward --data scored.jsonl --output runs/reward', does: 'learn the scores of answers' },
   ],
   config: z.object({
     model: modelField,
-    data: z.string().min(1).describe('JSON lines with pairs'),
-    eval_data: z.string().optional().describe('pairs to measure on, instead of a part of the data'),
+    data: z.string().min(1).describe('JSON lines with pairs, or with scored answers'),
+    eval_data: z.string().optional().describe('rows of the same kind to measure on, instead of a part of the data'),
     ...runFields,
     ...rewardConfig.shape,
     chat_template: chatTemplateField,
   }),
   async run(config, world) {
-    const { rewardModelConfig, trainReward, writeTrainedModel } = await import('@plumbline/align')
-    const train = await readRows(config.data, preferenceRowSchema, world)
+    const { rewardKind, trainReward, writeRewardModel } = await import('@plumbline/align')
+    const train = await readRows(config.data, rewardRowSchema, world)
     const evaluation =
-      config.eval_data === undefined ? undefined : await readRows(config.eval_data, preferenceRowSchema, world)
-    const folder = await runTraining('reward', config, world, async (trainer) => {
+      config.eval_data === undefined ? undefined : await readRows(config.eval_data, rewardRowSchema, world)
+    // Before a run folder is made.
+    rewardKind(train, dataName(config.data))
+    const data = { data: { path: config.data, rows: train }, eval_data: { path: config.eval_data, rows: evaluation } }
+    const inputs = await describeInputs({ model: config.model }, data, world)
+    const folder = await runTraining('reward', config, inputs, world, async (trainer) => {
       const model = await openModel(config.model, world, modelOptions(config))
       const result = await trainReward(config, model, { train, ...(evaluation && { evaluation }) }, trainer)
-      return (path) => writeTrainedModel(path, model, result.parameters, rewardModelConfig(model.rawConfig, result))
+      return (path) => writeRewardModel(path, model, result)
     })
     if (world.json) world.emit({ model: folder })
     else world.stdout.write(`${folder}\n`)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { chatTemplateField, modelField } from '../fields-of-models.ts'
 import { modelOptions, openModel } from '../open-model.ts'
-import { readRows, runFields, runTraining } from '../run-training.ts'
+import { describeInputs, readRows, runFields, runTraining } from '../run-training.ts'
 
 export const sft = defineCommand({
   name: 'sft',
@@ -23,11 +23,14 @@ export const sft = defineCommand({
     chat_template: chatTemplateField,
   }),
   async run(config, world) {
-    const { trainSft, writeTrainedModel } = await import('@plumbline/align')
+    const { checkBestIsMeasured, trainSft, writeTrainedModel } = await import('@plumbline/align')
+    checkBestIsMeasured(config, config.eval_data !== undefined, 'Give --eval-data.')
     const train = await readRows(config.data, sftRowSchema, world)
     const evaluation =
       config.eval_data === undefined ? undefined : await readRows(config.eval_data, sftRowSchema, world)
-    const folder = await runTraining('sft', config, world, async (trainer) => {
+    const data = { data: { path: config.data, rows: train }, eval_data: { path: config.eval_data, rows: evaluation } }
+    const inputs = await describeInputs({ model: config.model }, data, world)
+    const folder = await runTraining('sft', config, inputs, world, async (trainer) => {
       const model = await openModel(config.model, world, modelOptions(config))
       const { trainable } = await trainSft(config, model, { train, ...(evaluation && { evaluation }) }, trainer)
       return (path) => writeTrainedModel(path, model, trainable.merged())
