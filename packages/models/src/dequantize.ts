@@ -92,9 +92,13 @@ function kMin(bytes: Uint8Array, p: number, j: number): number {
   return j < 4 ? bytes[p + 4 + j] & 63 : (bytes[p + 4 + j] >> 4) | ((bytes[p + j] >> 6) << 4)
 }
 
-/** d, dmin, 12 bytes of scales and minima, 128 bytes of quants; 8 sub-blocks of 32: w = d·scale·q − dmin·min. */
-function decodeQ4_K(bytes: Uint8Array, out: Float32Array, at: number): void {
-  for (let block = 0; block < bytes.length; block += 144, at += 256) {
+/**
+ * d, dmin, 12 bytes of scales and minima, for Q5_K 32 bytes of fifth bits (bit j for sub-block j), 128 bytes of quants;
+ * 8 sub-blocks of 32: w = d·scale·q − dmin·min.
+ */
+function decodeQ4OrQ5_K(bytes: Uint8Array, out: Float32Array, at: number, hasFifthBits: boolean): void {
+  const fifthBytes = hasFifthBits ? 32 : 0
+  for (let block = 0; block < bytes.length; block += 144 + fifthBytes, at += 256) {
     const d = half(bytes, block)
     const dmin = half(bytes, block + 2)
     for (let pair = 0; pair < 4; pair++) {
@@ -102,32 +106,11 @@ function decodeQ4_K(bytes: Uint8Array, out: Float32Array, at: number): void {
       const m1 = dmin * kMin(bytes, block + 4, 2 * pair)
       const d2 = d * kScale(bytes, block + 4, 2 * pair + 1)
       const m2 = dmin * kMin(bytes, block + 4, 2 * pair + 1)
-      const quants = block + 16 + pair * 32
+      const quants = block + 16 + fifthBytes + pair * 32
       const to = at + pair * 64
       for (let i = 0; i < 32; i++) {
         const byte = bytes[quants + i]
-        out[to + i] = d1 * (byte & 15) - m1
-        out[to + 32 + i] = d2 * (byte >> 4) - m2
-      }
-    }
-  }
-}
-
-/** As Q4_K, with 32 bytes of fifth bits (bit j for sub-block j) before the quants. */
-function decodeQ5_K(bytes: Uint8Array, out: Float32Array, at: number): void {
-  for (let block = 0; block < bytes.length; block += 176, at += 256) {
-    const d = half(bytes, block)
-    const dmin = half(bytes, block + 2)
-    for (let pair = 0; pair < 4; pair++) {
-      const d1 = d * kScale(bytes, block + 4, 2 * pair)
-      const m1 = dmin * kMin(bytes, block + 4, 2 * pair)
-      const d2 = d * kScale(bytes, block + 4, 2 * pair + 1)
-      const m2 = dmin * kMin(bytes, block + 4, 2 * pair + 1)
-      const quants = block + 48 + pair * 32
-      const to = at + pair * 64
-      for (let i = 0; i < 32; i++) {
-        const byte = bytes[quants + i]
-        const fifth = bytes[block + 16 + i] >> (2 * pair)
+        const fifth = hasFifthBits ? bytes[block + 16 + i] >> (2 * pair) : 0
         out[to + i] = d1 * ((byte & 15) | ((fifth & 1) << 4)) - m1
         out[to + 32 + i] = d2 * ((byte >> 4) | ((fifth & 2) << 3)) - m2
       }
@@ -167,8 +150,19 @@ export const blockFormats: ReadonlyMap<number, BlockFormat> = new Map([
   [6, { name: 'Q5_0', blockSize: 32, blockBytes: 22, decode: decodeQ5_0 }],
   [7, { name: 'Q5_1', blockSize: 32, blockBytes: 24, decode: decodeQ5_1 }],
   [8, { name: 'Q8_0', blockSize: 32, blockBytes: 34, decode: decodeQ8_0 }],
-  [12, { name: 'Q4_K', blockSize: 256, blockBytes: 144, decode: decodeQ4_K }],
-  [13, { name: 'Q5_K', blockSize: 256, blockBytes: 176, decode: decodeQ5_K }],
+  [
+    12,
+    {
+      name: 'Q4_K',
+      blockSize: 256,
+      blockBytes: 144,
+      decode: (bytes, out, at) => decodeQ4OrQ5_K(bytes, out, at, false),
+    },
+  ],
+  [
+    13,
+    { name: 'Q5_K', blockSize: 256, blockBytes: 176, decode: (bytes, out, at) => decodeQ4OrQ5_K(bytes, out, at, true) },
+  ],
   [14, { name: 'Q6_K', blockSize: 256, blockBytes: 210, decode: decodeQ6_K }],
   [30, { name: 'BF16', blockSize: 1, blockBytes: 2, decode: decodeBF16 }],
 ])
