@@ -77,8 +77,8 @@ test('mlp_bias is a word of Llama alone', () => {
 test('a window counts only where the model uses it', () => {
   const window = { sliding_window: 16, max_position_embeddings: 128 }
   const refused = expect.objectContaining({
-    code: 'BAD_MODEL_CONFIG',
-    message: expect.stringContaining('sliding_window 16'),
+    code: 'UNSUPPORTED_ARCHITECTURE',
+    message: expect.stringContaining('sliding_window "16"'),
   })
   expect(() => llamaOf({ model_type: 'mistral', ...window })).toThrow(refused)
   expect(() => llamaOf({ model_type: 'qwen2', use_sliding_window: true, ...window })).toThrow(refused)
@@ -104,9 +104,7 @@ test.each([
   [{ hidden_size: '32' }, 'hidden_size'],
   [{ hidden_size: Number.NaN }, 'hidden_size'],
   [{ intermediate_size: undefined }, 'intermediate_size'],
-  [{ hidden_act: 'gelu' }, 'hidden_act'],
   [{ rope_theta: -1 }, 'rope_theta'],
-  [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, '"yarn" is not supported (default, linear, llama3 are)'],
   [{ rope_parameters: { rope_type: 'linear' } }, '"linear" needs a factor'],
   [{ rope_scaling: { type: 'linear', factor: 0 } }, 'rope_scaling.factor'],
 ])('%j cannot be, and the message says what and what next', (changes, words) => {
@@ -122,10 +120,25 @@ test.each([
 
 test.each([
   [{ n_head: 5 }, 'n_embd 32 is not divisible by n_head 5'],
-  [{ activation_function: 'relu' }, 'activation_function'],
   [{ scale_attn_by_inverse_layer_idx: true }, 'scale_attn_by_inverse_layer_idx'],
 ])('GPT-2 with %j is refused', (changes, words) => {
   expect(() => parseModelConfig({ ...gpt2, ...changes })).toThrow(words)
+})
+
+test.each([
+  [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'the rope scaling "yarn"', 'default, linear, llama3'],
+  [{ rope_scaling: { type: 'longrope' } }, 'the rope scaling "longrope"', 'default, linear, llama3'],
+  [{ rope_parameters: { rope_type: 'dynamic', factor: 2 } }, 'the rope scaling "dynamic"', 'default, linear, llama3'],
+  [{ hidden_act: 'gelu' }, 'hidden_act "gelu"', 'silu, swish'],
+  [{ ...gpt2, activation_function: 'relu' }, 'activation_function "relu"', 'gelu_new, gelu_pytorch_tanh'],
+])('%j is a sound file of another kind of model: what is supported is said', (changes, what, supported) => {
+  expect(() => parseModelConfig({ ...llama, ...changes }, 'some/config.json')).toThrow(
+    expect.objectContaining({
+      code: 'UNSUPPORTED_ARCHITECTURE',
+      message: `some/config.json: ${what} is not supported.`,
+      hint: `Supported: ${supported}. Choose another model.`,
+    }),
+  )
 })
 
 test('an unknown architecture gets the list of those that are known, and the nearest', () => {

@@ -31,7 +31,7 @@ const llamaSchema = z.object({
   tie_word_embeddings: z.boolean().default(false),
   attention_bias: z.boolean().optional(),
   mlp_bias: z.boolean().optional(),
-  hidden_act: z.enum(['silu', 'swish']).default('silu'),
+  hidden_act: z.string().default('silu'),
   sliding_window: size.nullish(),
   use_sliding_window: z.boolean().optional(),
 })
@@ -45,7 +45,7 @@ const gpt2Schema = z.object({
   n_inner: size.nullish(),
   n_positions: size.default(1024),
   layer_norm_epsilon: z.number().positive().default(1e-5),
-  activation_function: z.enum(['gelu_new', 'gelu_pytorch_tanh']).default('gelu_new'),
+  activation_function: z.string().default('gelu_new'),
   tie_word_embeddings: z.boolean().default(true),
   scale_attn_weights: z.literal(true).default(true),
   scale_attn_by_inverse_layer_idx: z.literal(false).default(false),
@@ -67,7 +67,7 @@ interface CommonConfig {
 }
 
 export interface RopeScaling {
-  readonly type: 'default' | 'linear' | 'llama3'
+  readonly type: (typeof ropeTypes)[number]
   readonly factor: number
   readonly lowFrequencyFactor: number
   readonly highFrequencyFactor: number
@@ -95,33 +95,50 @@ export const supportedModelTypes: readonly string[] = ['llama', 'mistral', 'qwen
 
 /**
  * The model's shape from a Hugging Face config.json; `where` is the file that errors name.
- * Throws UNSUPPORTED_ARCHITECTURE for an unknown model_type, BAD_MODEL_CONFIG for values that cannot be.
+ * Throws UNSUPPORTED_ARCHITECTURE for a sound file of a variant that we have no code for, BAD_MODEL_CONFIG for values
+ * that cannot be.
  */
 export function parseModelConfig(raw: Record<string, unknown>, where = 'config.json'): ModelConfig {
   const type = String(raw.model_type)
+  const refuse = refusals(where)
   if (!supportedModelTypes.includes(type)) {
     const guess = nearest(type, supportedModelTypes)
-    throw new PlumblineError('UNSUPPORTED_ARCHITECTURE', `${where}: model_type "${type}" is not supported.`, {
-      hint: `Supported: ${supportedModelTypes.join(', ')}.${guess ? ` Did you mean ${guess}?` : ''}`,
-    })
+    throw refuse.unsupported('model_type', type, supportedModelTypes, guess && `Did you mean ${guess}?`)
   }
-  const bad: Refuse = (message) =>
-    new PlumblineError('BAD_MODEL_CONFIG', `${where}: ${message}`, {
-      hint: 'The file is damaged or describes a variant that Plumbline does not know. Pull the model again.',
-    })
-  return type === 'gpt2' ? gpt2Config(parse(gpt2Schema, raw, bad), bad) : llamaConfig(parse(llamaSchema, raw, bad), bad)
+  return type === 'gpt2'
+    ? gpt2Config(parse(gpt2Schema, raw, refuse), refuse)
+    : llamaConfig(parse(llamaSchema, raw, refuse), refuse)
 }
 
-type Refuse = (message: string) => PlumblineError
+interface Refuse {
+  /** Values that cannot be. */
+  bad(message: string): PlumblineError
+  /** A value of other models than ours: there is nothing to repair in the file. */
+  unsupported(key: string, value: string, supported: readonly string[], next?: string): PlumblineError
+}
 
-function parse<T extends z.ZodType>(schema: T, raw: unknown, bad: Refuse): z.infer<T> {
+function refusals(where: string): Refuse {
+  return {
+    bad: (message) =>
+      new PlumblineError('BAD_MODEL_CONFIG', `${where}: ${message}`, {
+        hint: 'The file is damaged or describes a variant that Plumbline does not know. Pull the model again.',
+      }),
+    unsupported: (key, value, supported, next = 'Choose another model.') =>
+      new PlumblineError('UNSUPPORTED_ARCHITECTURE', `${where}: ${key} "${value}" is not supported.`, {
+        hint: `Supported: ${supported.join(', ')}. ${next}`,
+      }),
+  }
+}
+
+function parse<T extends z.ZodType>(schema: T, raw: unknown, { bad }: Refuse): z.infer<T> {
   const result = schema.safeParse(raw)
   if (result.success) return result.data
   const [issue] = result.error.issues
   throw bad(`${issue.path.join('.')}: ${issue.message}.`)
 }
 
-function llamaConfig(raw: z.infer<typeof llamaSchema>, bad: Refuse): LlamaConfig {
+function llamaConfig(raw: z.infer<typeof llamaSchema>, refuse: Refuse): LlamaConfig {
+  const { bad, unsupported } = refuse
   const heads = raw.num_attention_heads
   const keyValueHeads = raw.num_key_value_heads ?? heads
   const headSize = raw.head_dim ?? raw.hidden_size / heads
@@ -130,7 +147,8 @@ function llamaConfig(raw: z.infer<typeof llamaSchema>, bad: Refuse): LlamaConfig
   // Mistral's window is on where it has a size, Qwen's only where a switch says so, and Llama has none.
   const hasWindow = raw.model_type === 'mistral' || (raw.model_type !== 'llama' && raw.use_sliding_window === true)
   if (hasWindow && raw.sliding_window && raw.sliding_window < raw.max_position_embeddings)
-    throw bad(`sliding_window ${raw.sliding_window}: windowed attention is not supported.`)
+    throw unsupported('sliding_window', String(raw.sliding_window), ['attention over all positions'])
+  if (!['silu', 'swish'].includes(raw.hidden_act)) throw unsupported('hidden_act', raw.hidden_act, ['silu', 'swish'])
   return {
     family: 'llama',
     vocabSize: raw.vocab_size,
@@ -144,7 +162,7 @@ function llamaConfig(raw: z.infer<typeof llamaSchema>, bad: Refuse): LlamaConfig
     epsilon: raw.rms_norm_eps,
     hasTiedHead: raw.tie_word_embeddings,
     ropeTheta: raw.rope_parameters?.rope_theta ?? raw.rope_theta ?? 10_000,
-    ropeScaling: ropeScaling(raw, bad),
+    ropeScaling: ropeScaling(raw, refuse),
     ...biases(raw),
     hasHeadNorms: raw.model_type === 'qwen3',
   }
@@ -160,11 +178,13 @@ function biases({ model_type, attention_bias = false, mlp_bias = false }: z.infe
   }
 }
 
-function ropeScaling(raw: z.infer<typeof llamaSchema>, bad: Refuse): RopeScaling {
+const ropeTypes = ['default', 'linear', 'llama3'] as const
+
+function ropeScaling(raw: z.infer<typeof llamaSchema>, { bad, unsupported }: Refuse): RopeScaling {
   const scaling = raw.rope_parameters ?? raw.rope_scaling ?? {}
-  const type = scaling.rope_type ?? scaling.type ?? 'default'
-  if (type !== 'default' && type !== 'linear' && type !== 'llama3')
-    throw bad(`rope scaling "${type}" is not supported (default, linear, llama3 are).`)
+  const given = scaling.rope_type ?? scaling.type ?? 'default'
+  const type = ropeTypes.find((known) => known === given)
+  if (type === undefined) throw unsupported('the rope scaling', given, ropeTypes)
   if (type !== 'default' && scaling.factor === undefined) throw bad(`rope scaling "${type}" needs a factor.`)
   return {
     type,
@@ -175,7 +195,10 @@ function ropeScaling(raw: z.infer<typeof llamaSchema>, bad: Refuse): RopeScaling
   }
 }
 
-function gpt2Config(raw: z.infer<typeof gpt2Schema>, bad: Refuse): Gpt2Config {
+function gpt2Config(raw: z.infer<typeof gpt2Schema>, { bad, unsupported }: Refuse): Gpt2Config {
+  const activations = ['gelu_new', 'gelu_pytorch_tanh']
+  if (!activations.includes(raw.activation_function))
+    throw unsupported('activation_function', raw.activation_function, activations)
   const headSize = raw.n_embd / raw.n_head
   if (!Number.isInteger(headSize)) throw bad(`n_embd ${raw.n_embd} is not divisible by n_head ${raw.n_head}.`)
   return {

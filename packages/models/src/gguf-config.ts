@@ -44,10 +44,11 @@ export function configFromGguf(file: GgufFile, facts: TensorFacts): JsonObject {
     : { ...common, ...llamaConfig(file, architecture, facts) }
 }
 
-function unsupported(file: GgufFile, what: string): PlumblineError {
-  return new PlumblineError('UNSUPPORTED_ARCHITECTURE', `${file.path}: ${what}.`, {
-    hint: `Supported architectures: ${ggufArchitectures.join(', ')}, without experts.`,
-  })
+const supportedArchitectures = `Supported architectures: ${ggufArchitectures.join(', ')}, without experts.`
+const supportedRopeScalings = "Supported rope scalings: none, linear, and Llama 3's as rope_freqs.weight."
+
+function unsupported(file: GgufFile, what: string, hint = supportedArchitectures): PlumblineError {
+  return new PlumblineError('UNSUPPORTED_ARCHITECTURE', `${file.path}: ${what}.`, { hint })
 }
 
 function architectureOf(file: GgufFile): GgufArchitecture {
@@ -166,9 +167,9 @@ function ropeScaling(
   if (factors) {
     const scaling = llama3RopeScaling(factors, theta, headDim)
     if (scaling) return scaling
-    throw unsupported(file, 'rope_freqs.weight does not follow the rope scaling of Llama 3')
+    throw unsupported(file, 'rope_freqs.weight does not follow the rope scaling of Llama 3', supportedRopeScalings)
   }
   if (type === 'none') return undefined
   if (type === 'linear') return { rope_type: 'linear', factor: number(file, 'rope.scaling.factor') }
-  throw unsupported(file, `the rope scaling is ${JSON.stringify(type)}; none, linear and Llama 3's are read`)
+  throw unsupported(file, `the rope scaling ${JSON.stringify(type)} is not supported`, supportedRopeScalings)
 }
