@@ -26,6 +26,7 @@ export async function readConfigFile(path: string, command: string, fields: read
     })
   }
   const values = new Map<string, Given>()
+  const firstLines = new Map<string, number>()
   if (document.contents === null) return values
   if (!isMap(document.contents)) {
     throw new PlumblineError('USAGE_CONFIG_SYNTAX', `${path}: a config must be "key: value" lines.`)
@@ -33,12 +34,15 @@ export async function readConfigFile(path: string, command: string, fields: read
   for (const { key: keyNode, value: node } of document.contents.items) {
     const offset = isNode(keyNode) ? keyNode.range?.[0] : undefined
     const written = isScalar(keyNode) ? String(keyNode.value) : ''
+    const name = written.replaceAll('-', '_')
+    const first = firstLines.get(name)
+    if (first !== undefined) throw duplicateKey(written, at(offset), first)
+    firstLines.set(name, offset === undefined ? 1 : lines.linePos(offset).line)
     const value = isNode(node) ? readValue(node.toJS.bind(node, document), at(offset)) : null
     if (written === originKey) {
       checkOrigin(value, command, at(offset))
       continue
     }
-    const name = written.replaceAll('-', '_')
     if (!fields.some((field) => field.name === name)) throw unknownKey(written, at(offset), fields)
     values.set(name, { value, source: at(isNode(node) ? node.range?.[0] : offset) })
   }
@@ -79,6 +83,17 @@ function unknownKey(key: string, place: string, fields: readonly Field[]): Plumb
           ? 'This command has no keys.'
           : `Known keys: ${names.join(', ')}.`,
   })
+}
+
+/** The later value would win and nobody be told. `max-steps` and `max_steps` are one key. */
+function duplicateKey(key: string, place: string, firstLine: number): PlumblineError {
+  return new PlumblineError(
+    'USAGE_DUPLICATE_KEY',
+    `${place}: the key "${key}" is given twice, first on line ${firstLine}.`,
+    {
+      hint: 'Remove one of the two lines.',
+    },
+  )
 }
 
 function checkOrigin(origin: unknown, command: string, place: string): void {

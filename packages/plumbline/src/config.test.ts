@@ -99,6 +99,16 @@ test('unknown flags and keys name the nearest', async () => {
   expect(error.hint).toBe('Did you mean learning_rate?')
 })
 
+test('a key that is given twice is refused with both lines, in either spelling', async () => {
+  const file = await yaml('model: m\nmax-steps: 5\n# note\nmax_steps: 7\n')
+  expect(await failure('--config', file)).toMatchObject({
+    code: 'USAGE_DUPLICATE_KEY',
+    message: `${file}:4: the key "max_steps" is given twice, first on line 2.`,
+  })
+  const same = await yaml('model: a\nmodel: a\n')
+  expect((await failure('--config', same)).message).toBe(`${same}:2: the key "model" is given twice, first on line 1.`)
+})
+
 test('an impossible value says field, value, what is allowed, and where it came from', async () => {
   expect((await failure('--model=m', '--max-steps', '0')).message).toBe(
     'max_steps: must be an integer, at least 1, got 0 (from --max-steps).',
@@ -133,13 +143,8 @@ test('config files that are not one: missing, broken, a list, another command, a
   expect((await failure('--config', await yaml('plumbline: {command: other}\nmodel: m\n'))).code).toBe(
     'USAGE_CONFIG_COMMAND',
   )
-  const levels = Array.from({ length: 12 }, (_, i) => `l${i + 1}: &l${i + 1} [${Array(9).fill(`*l${i}`).join(', ')}]`)
-  const bomb = await yaml(
-    ['model: &l0 m', ...levels]
-      .join('\n')
-      .replace('l12:', 'seeds:')
-      .replaceAll(/^l\d+:/gm, 'stop:'),
-  )
+  const levels = Array.from({ length: 12 }, (_, i) => `  - &l${i + 1} [${Array(9).fill(`*l${i}`).join(', ')}]`)
+  const bomb = await yaml(['model: &l0 m', 'stop:', ...levels].join('\n'))
   expect((await failure('--config', bomb)).code).toBe('USAGE_CONFIG_SYNTAX')
 })
 
