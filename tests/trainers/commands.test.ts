@@ -302,7 +302,8 @@ test('a reward model with another tokenizer', async () => {
 test('a reward model without a score head', async () => {
   const { status, stderr } = await train('ppo', prompts, ['--reward-model', model])
   expect(status).toBe(1)
-  expect(stderr).toMatch(/error\[NOT_A_REWARD_MODEL\]: .*\nhint: .*plumb reward/)
+  expect(stderr).toContain(`error[NOT_A_REWARD_MODEL]: --reward-model ${model} has no score.weight`)
+  expect(stderr).toMatch(/\nhint: .*plumb reward/)
 })
 
 test('a folder that holds something else, or a run that is going on, is left alone', async () => {

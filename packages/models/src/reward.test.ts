@@ -7,7 +7,7 @@ import { parseModelConfig } from './config.ts'
 import { buildForward } from './forward.ts'
 import { loadModelFolder } from './model-folder.ts'
 import { randomModel, randomModelConfigs } from './random-model.test-support.ts'
-import { checkRewardable, createRewardScorer } from './reward.ts'
+import { checkRewardable, checkRewardModel, createRewardScorer } from './reward.ts'
 
 const golden = fileURLToPath(new URL('../../../tests/golden/reward-model', import.meta.url))
 
@@ -96,4 +96,10 @@ test('what is no reward model is refused with the reason', async () => {
     message: expect.stringContaining('[3, 64], not [1, 64]'),
   })
   await expect(refusal([1, 32])).rejects.toMatchObject({ code, message: expect.stringContaining('[1, 32]') })
+  expect(() => checkRewardModel(config, parameters, 'runs/sft/model')).toThrow(
+    expect.objectContaining({
+      message: expect.stringMatching(/^runs\/sft\/model has no score\.weight/),
+      hint: expect.stringContaining('plumb reward --data'),
+    }),
+  )
 })

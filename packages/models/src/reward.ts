@@ -47,21 +47,26 @@ export function checkRewardable(
   checkSequenceLengths(config, lengths, nameOf)
 }
 
+/** Throws NOT_A_REWARD_MODEL, naming the model, unless it has a score head with one label. */
+export function checkRewardModel(config: ModelConfig, parameters: ParameterMap, name = 'the reward model'): void {
+  const shape = parameters.get(SCORE_HEAD)?.shape
+  if (shape?.join() === [1, config.hiddenSize].join()) return
+  const found =
+    shape === undefined
+      ? `has no ${SCORE_HEAD}: it is a plain language model`
+      : `has a ${SCORE_HEAD} of [${shape.join(', ')}], not [1, ${config.hiddenSize}]`
+  throw new PlumblineError('NOT_A_REWARD_MODEL', `${name} ${found}, and cannot score answers.`, {
+    hint: 'A reward model is a …ForSequenceClassification with one label. plumb reward --data pairs.jsonl --output runs/reward makes one: runs/reward/model.',
+  })
+}
+
 /** Compiles a reward model: a `…ForSequenceClassification` with one label. Throws NOT_A_REWARD_MODEL. */
 export async function createRewardScorer(
   config: ModelConfig,
   parameters: ParameterMap,
   { threads }: Pick<CompileOptions, 'threads'> = {},
 ): Promise<RewardScorer> {
-  const shape = parameters.get(SCORE_HEAD)?.shape
-  if (shape?.join() !== [1, config.hiddenSize].join())
-    throw new PlumblineError(
-      'NOT_A_REWARD_MODEL',
-      shape
-        ? `the reward model's ${SCORE_HEAD} is [${shape.join(', ')}], not [1, ${config.hiddenSize}].`
-        : `the reward model has no ${SCORE_HEAD}.`,
-      { hint: 'Give a …ForSequenceClassification model with one label, such as plumb reward trains.' },
-    )
+  checkRewardModel(config, parameters)
   const { graph, hidden, model } = buildForward(config)
   const last = rowsOf(hidden, graph.input('rows', 'int32', ['M'])) // [M, D]
   const scores = matmul(last, model.parameter(SCORE_HEAD, [1, config.hiddenSize]), { transposeB: true })

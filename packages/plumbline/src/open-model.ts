@@ -54,6 +54,14 @@ export async function openModel(
   return { ...model, parameters: mergeAdapter(model.config, model.parameters, lora) }
 }
 
+/** Loads a reward model. Throws NOT_A_REWARD_MODEL with its name. */
+export async function openRewardModel(name: string, world: World): Promise<LanguageModel> {
+  const { checkRewardModel } = await import('@plumbline/models')
+  const model = await openModel(name, world)
+  checkRewardModel(model.config, model.parameters, `--reward-model ${name}`)
+  return model
+}
+
 async function readTextFile(path: string, { cwd }: World): Promise<string> {
   const text = await readFile(resolve(cwd, path), 'utf8').catch(() => undefined)
   if (text === undefined) throw await missingFile('CHAT_TEMPLATE_MISSING', path, cwd)

@@ -1,13 +1,13 @@
 import { createInterface } from 'node:readline/promises'
 import { PlumblineError } from '@plumbline/contracts'
-import type { ChatMessage, LanguageModel, TokenEvent } from '@plumbline/models'
+import type { ChatMessage, GrowingDecoder, LanguageModel, TokenEvent } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { adapterField, chatTemplateField, modelField, samplingFields } from '../fields-of-models.ts'
 import { modelOptions, openModel } from '../open-model.ts'
 import { printable } from '../terminal-text.ts'
 import type { World } from '../world.ts'
-import { completions } from './generate.ts'
+import { completionsOf } from './generate.ts'
 
 const config = z.object({
   model: modelField,
@@ -41,23 +41,29 @@ export const chat = defineCommand({
     let messages = [...start]
     if (world.stdout.isTerminal)
       world.log.info('One line is one message. /new starts over, Ctrl-C stops an answer, /quit or Ctrl-D ends.', 'dim')
+    const { createGrowingDecoder } = await import('@plumbline/models')
+    const decoder = createGrowingDecoder(model.config, model.parameters)
     let running: AbortController | undefined
     const stopAnswer = () => {
       if (running === undefined || running.signal.aborted) return false
       running.abort()
       return true
     }
-    for await (const line of lines(world, stopAnswer)) {
-      const text = line.trim()
-      if (text === '/quit' || text === '/exit') break
-      if (text === '/new') messages = [...start]
-      if (text === '' || text === '/new') continue
-      const asked: ChatMessage[] = [...messages, { role: 'user', content: text }]
-      running = new AbortController()
-      const content = await answer(model, asked, config, world, running.signal)
-      running = undefined
-      // A question whose answer was stopped before its first word is as if it had not been asked.
-      if (content !== '') messages = [...asked, { role: 'assistant', content }]
+    try {
+      for await (const line of lines(world, stopAnswer)) {
+        const text = line.trim()
+        if (text === '/quit' || text === '/exit') break
+        if (text === '/new') messages = [...start]
+        if (text === '' || text === '/new') continue
+        const asked: ChatMessage[] = [...messages, { role: 'user', content: text }]
+        running = new AbortController()
+        const content = await answer(model, decoder, asked, config, world, running.signal)
+        running = undefined
+        // A question whose answer was stopped before its first word is as if it had not been asked.
+        if (content !== '') messages = [...asked, { role: 'assistant', content }]
+      }
+    } finally {
+      await decoder.dispose()
     }
   },
 })
@@ -65,12 +71,16 @@ export const chat = defineCommand({
 /** Writes an answer as it comes; gives its text, or what there was of it when `stop` fired. */
 async function answer(
   model: LanguageModel,
+  decoders: GrowingDecoder,
   messages: readonly ChatMessage[],
   config: ChatConfig,
   world: World,
   stop: AbortSignal,
 ): Promise<string> {
+  const { checkPromptLengths } = await import('@plumbline/models')
   const promptIds = model.tokenizer.encodeChat(messages, { addGenerationPrompt: true })
+  checkPromptLengths([promptIds], config.max_new_tokens, model.config.maxPositions, () => 'the conversation')
+  const decoder = await decoders.forLength(promptIds.length + config.max_new_tokens)
   const options = { ...config, num_generations: 1, batch_size: 1 }
   const signal = AbortSignal.any([world.signal, stop])
   let written = ''
@@ -79,7 +89,7 @@ async function answer(
     world.stdout.write(printable(text))
   }
   try {
-    for await (const completion of completions(model, [promptIds], options, { signal }, onToken)) {
+    for await (const completion of completionsOf(decoder, model, [promptIds], options, { signal }, onToken)) {
       world.stdout.write('\n')
       const { text, tokenIds, finishReason } = completion
       if (world.json)

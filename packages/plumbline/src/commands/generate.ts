@@ -1,5 +1,5 @@
 import { PlumblineError } from '@plumbline/contracts'
-import type { Completion, LanguageModel, TokenEvent } from '@plumbline/models'
+import type { Completion, Decoder, LanguageModel, TokenEvent } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import {
@@ -95,15 +95,18 @@ export function encodePrompt({ tokenizer }: LanguageModel, prompt: TextOrMessage
 /** Bytes that the key-value cache may take; fewer sequences at once when they are long. */
 const CACHE_BYTES = 2e9
 
+type Sampling = Omit<Config, 'model' | 'prompt' | 'data' | 'parse_special' | 'chat_template'>
+
 /** Answers as they are finished. */
 export async function* completions(
-  { config: model, parameters, tokenizer, stopTokenIds }: LanguageModel,
+  language: LanguageModel,
   promptIds: readonly (readonly number[])[],
-  config: Omit<Config, 'model' | 'prompt' | 'data' | 'parse_special' | 'chat_template'>,
-  { signal }: Pick<World, 'signal'>,
+  config: Sampling,
+  world: Pick<World, 'signal'>,
   onToken?: (event: TokenEvent) => void,
 ): AsyncGenerator<Completion> {
-  const { createDecoder, createTextStream, generate, checkPromptLengths } = await import('@plumbline/models')
+  const { createDecoder, checkPromptLengths } = await import('@plumbline/models')
+  const { config: model, parameters } = language
   checkPromptLengths(promptIds, config.max_new_tokens, model.maxPositions)
   const longest = promptIds.reduce((most, { length }) => Math.max(most, length), 0)
   const length = Math.min(model.maxPositions, longest + config.max_new_tokens)
@@ -115,23 +118,36 @@ export async function* completions(
   )
   const decoder = await createDecoder(model, parameters, { slots: Math.max(1, slots), length })
   try {
-    yield* generate(decoder, promptIds, {
-      maxNewTokens: config.max_new_tokens,
-      temperature: config.temperature,
-      topP: config.top_p,
-      topK: config.top_k,
-      repetitionPenalty: config.repetition_penalty,
-      numGenerations: config.num_generations,
-      seed: config.seed,
-      stop: config.stop,
-      stopTokenIds,
-      createTextStream: () => createTextStream(tokenizer, { skipSpecialTokens: true }),
-      ...(onToken && { onToken }),
-      signal,
-    })
+    yield* completionsOf(decoder, language, promptIds, config, world, onToken)
   } finally {
     await decoder.dispose()
   }
+}
+
+/** The same with a decoder of the caller's. */
+export async function* completionsOf(
+  decoder: Decoder,
+  { tokenizer, stopTokenIds }: LanguageModel,
+  promptIds: readonly (readonly number[])[],
+  config: Sampling,
+  { signal }: Pick<World, 'signal'>,
+  onToken?: (event: TokenEvent) => void,
+): AsyncGenerator<Completion> {
+  const { createTextStream, generate } = await import('@plumbline/models')
+  yield* generate(decoder, promptIds, {
+    maxNewTokens: config.max_new_tokens,
+    temperature: config.temperature,
+    topP: config.top_p,
+    topK: config.top_k,
+    repetitionPenalty: config.repetition_penalty,
+    numGenerations: config.num_generations,
+    seed: config.seed,
+    stop: config.stop,
+    stopTokenIds,
+    createTextStream: () => createTextStream(tokenizer, { skipSpecialTokens: true }),
+    ...(onToken && { onToken }),
+    signal,
+  })
 }
 
 /** Holds completions back until all before them are out. */

@@ -2,7 +2,7 @@ import { ppoConfig, promptRowSchema } from '@plumbline/align/config'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { chatTemplateField, modelField } from '../fields-of-models.ts'
-import { modelOptions, openModel } from '../open-model.ts'
+import { modelOptions, openModel, openRewardModel } from '../open-model.ts'
 import { describeInputs, readRows, runFields, runTraining } from '../run-training.ts'
 
 export const ppo = defineCommand({
@@ -31,7 +31,7 @@ export const ppo = defineCommand({
     const inputs = await describeInputs(models, { data: { path: config.data, rows } }, world)
     const folder = await runTraining('ppo', config, inputs, world, async (trainer) => {
       const policy = await openModel(config.model, world, modelOptions(config))
-      const rewardModel = await openModel(config.reward_model, world)
+      const rewardModel = await openRewardModel(config.reward_model, world)
       const { trainable } = await trainPpo(config, { policy, rewardModel }, rows, trainer)
       return (path) => writeTrainedModel(path, policy, trainable.merged())
     })

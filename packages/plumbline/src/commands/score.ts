@@ -10,7 +10,7 @@ import {
   textOrMessages,
 } from '../fields-of-models.ts'
 import { dataName, readJsonLines } from '../json-lines.ts'
-import { modelOptions, openModel } from '../open-model.ts'
+import { modelOptions, openModel, openRewardModel } from '../open-model.ts'
 import type { World } from '../world.ts'
 import { encodePrompt } from './generate.ts'
 
@@ -124,7 +124,7 @@ async function openRewardScorer(
   world: World,
 ): Promise<() => Promise<number[]>> {
   const { checkRewardable, createRewardScorer, scoredIds } = await import('@plumbline/models')
-  const model = await openModel(name, world)
+  const model = await openRewardModel(name, world)
   const encoded = await encodeRows(model, rows, config.parse_special)
   const sequences = encoded.map((row) => scoredIds(row, model))
   checkRewardable(model.config, sequences, nameOf)
