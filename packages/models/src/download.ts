@@ -23,13 +23,24 @@ export interface DownloadOptions {
   stallMs: number
 }
 
+/** An answer with a status that brings no bytes. */
+export class HttpStatus extends Error {
+  override readonly name = 'HttpStatus'
+  readonly status: number
+
+  constructor(status: number) {
+    super(`HTTP status ${status}`)
+    this.status = status
+  }
+}
+
 /**
  * Fetches one file, continuing a partial one with a Range request; a server that sends the whole file instead makes it
  * start again. Returns the sha256 of the complete file. The part's name holds the checksum, so a part of another
  * version is never continued, and the whole is checked at the end.
  *
- * Errors: NETWORK_CUT (the part is kept), CHECKSUM_MISMATCH (the part is deleted), DISK_FULL, ABORTED, and
- * HUB_REFUSED for an HTTP status. A failure before the first answer is thrown as it came.
+ * Errors: NETWORK_CUT (the part is kept), CHECKSUM_MISMATCH (the part is deleted), DISK_FULL, ABORTED, and HttpStatus.
+ * A failure before the first byte is thrown as it came.
  */
 export async function downloadFile(request: DownloadRequest, options: DownloadOptions): Promise<string> {
   const { target, file, bytes, checksum } = request
@@ -89,6 +100,7 @@ async function receive(
   const timer = setTimeout(() => stall.abort(new Error(`no data for ${stallMs / 1000} s`)), stallMs)
   const both = signal ? AbortSignal.any([signal, stall.signal]) : stall.signal
   let have = resumedAt
+  let hasAnswer = false
   let handle: FileHandle | undefined
   try {
     // Without `identity` a server may send gzip, whose byte ranges are not the file's.
@@ -100,7 +112,8 @@ async function receive(
       have = 0
       return await receive(request, options, part, 0, new FileHash(bytes))
     }
-    if (!response.ok) throw statusError(response.status, file)
+    if (!response.ok) throw new HttpStatus(response.status)
+    hasAnswer = true
     const continues = response.status === 206 && contentStart(response) === have
     const hash = continues ? resumedHash : new FileHash(bytes)
     if (!continues) have = 0
@@ -123,7 +136,7 @@ async function receive(
       if (wrong.code === 'CHECKSUM_MISMATCH') await rm(part, { force: true })
       throw wrong
     }
-    if (have === 0) throw stall.signal.aborted ? stall.signal.reason : error
+    if (have === 0 || !hasAnswer) throw stall.signal.aborted ? stall.signal.reason : error
     throw cut(file, have, bytes, stall.signal.aborted ? stall.signal.reason : error)
   } finally {
     clearTimeout(timer)
@@ -165,14 +178,4 @@ export function mismatch(file: string, { kind, hex }: Checksum): PlumblineError 
 function tooLong(file: string, bytes: number): PlumblineError {
   const message = `${file}: the server sends more than the ${bytes} bytes that it announced. What arrived was deleted.`
   return new PlumblineError('CHECKSUM_MISMATCH', message, { hint: 'Check HF_ENDPOINT: is it the hub, or a mirror?' })
-}
-
-function statusError(status: number, file: string): Error {
-  if (status >= 500 || status === 429) return new Error(`${file}: HTTP status ${status}`)
-  const login = status === 401 || status === 403
-  return new PlumblineError('HUB_REFUSED', `${file}: the hub answers with HTTP status ${status}.`, {
-    hint: login
-      ? 'Accept the terms on the model page and set HF_TOKEN.'
-      : 'Check the name, or pull again: the repository may have changed.',
-  })
 }

@@ -26,8 +26,10 @@ export interface Behaviour {
   stallAfter?: number
   /** Milliseconds before each file's bytes. */
   delayMs?: number
-  /** Answer every request for bytes with this status. */
+  /** Answer every request for bytes with this status, and these headers and body. */
   fileStatus?: number
+  fileHeaders?: Record<string, string>
+  fileBody?: string
 }
 
 export interface HubServer {
@@ -41,6 +43,9 @@ export interface HubServer {
 }
 
 export const commit = '0123456789abcdef0123456789abcdef01234567'
+/** What the tag v1 stands for. */
+export const taggedCommit = '89abcdef0123456789abcdef0123456789abcdef'
+const commits: Record<string, string> = { HEAD: commit, main: commit, 'refs/pr/1': commit, v1: taggedCommit }
 
 /** A server that speaks as much of the hub's protocol as a pull needs, for one repository. */
 export async function startHub(
@@ -96,10 +101,15 @@ function answerApi(
     return send(response, status, headers, body)
   }
   const json = { 'content-type': 'application/json' }
-  if (path.startsWith(`/api/models/${repo}/revision/`)) {
-    return send(response, 200, json, JSON.stringify({ _id: '1', id: repo, sha: commit, lastModified: '2025-01-01' }))
+  const [, revision] = new RegExp(`^/api/models/${repo}/revision/(.+)`).exec(path) ?? []
+  if (revision !== undefined) {
+    const sha = commits[revision] ?? Object.values(commits).find((known) => known === revision)
+    if (sha !== undefined)
+      return send(response, 200, json, JSON.stringify({ _id: '1', id: repo, sha, lastModified: '2025-01-01' }))
+    const unknown = JSON.stringify({ error: `Invalid rev id: ${revision}` })
+    return send(response, 404, { ...json, 'x-error-code': 'RevisionNotFound' }, unknown)
   }
-  if (path === `/api/models/${repo}/tree/${commit}`) {
+  if (Object.values(commits).some((known) => path === `/api/models/${repo}/tree/${known}`)) {
     return send(response, 200, json, JSON.stringify(Object.entries(files).map(([name, file]) => entry(name, file))))
   }
   send(response, 404, { ...json, 'x-error-code': 'RepoNotFound' }, JSON.stringify({ error: 'Repository not found' }))
@@ -121,7 +131,9 @@ function send(response: ServerResponse, status: number, headers: Record<string, 
 }
 
 function sendFile(behaviour: Behaviour, body: Buffer, range: string | undefined, response: ServerResponse): unknown {
-  if (behaviour.fileStatus) return send(response, behaviour.fileStatus, {}, '')
+  if (behaviour.fileStatus) {
+    return send(response, behaviour.fileStatus, behaviour.fileHeaders ?? {}, behaviour.fileBody ?? '')
+  }
   if (range && behaviour.refuseRange) return send(response, 416, { 'content-range': `bytes */${body.length}` }, '')
   const from = range && !behaviour.ignoreRange ? Number(/bytes=(\d+)-/.exec(range)?.[1]) : 0
   const rest = body.subarray(from)

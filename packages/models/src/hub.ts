@@ -1,11 +1,12 @@
 import { join } from 'node:path'
-import { HubApiError, type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub'
+import { type ListFileEntry, listFiles, modelInfo } from '@huggingface/hub'
 import { PlumblineError } from '@plumbline/contracts'
 import { ensureSpace, formatBytes } from './disk.ts'
-import { bytesPresent, downloadFile } from './download.ts'
+import { bytesPresent, downloadFile, HttpStatus } from './download.ts'
 import type { Checksum } from './file-hash.ts'
+import { type Asked, fileRefusal, HubUnreachable, notReached, refusal, strangeAnswer } from './hub-answers.ts'
 import type { ManifestFile } from './model-cache.ts'
-import { type OnProgress, reason, throwIfAborted } from './pull-events.ts'
+import { type OnProgress, throwIfAborted } from './pull-events.ts'
 
 export interface HubOptions {
   fetch: typeof fetch
@@ -36,11 +37,6 @@ export interface HubPlan {
 
 /** Answers of the hub's API are small; anything larger is not the hub's. */
 const maxAnswerBytes = 16 * 2 ** 20
-
-/** The hub could not be asked, or did not answer as the hub does: a reason to try elsewhere. */
-export class HubUnreachable extends Error {
-  override readonly name = 'HubUnreachable'
-}
 
 /**
  * Asks the hub for the commit and the files of a model and chooses what to fetch.
@@ -74,9 +70,13 @@ export async function planHubPull(
     return { repo, commit: sha, files }
   } catch (error) {
     throwIfAborted(signal, repo)
-    if (error instanceof PlumblineError) throw error
-    throw refusal(repo, error) ?? new HubUnreachable(`${new URL(hubUrl).host}: ${reason(error)}`, { cause: error })
+    if (error instanceof PlumblineError || error instanceof HubUnreachable) throw error
+    throw refusal(asked(repo, options, wanted.revision), error) ?? notReached(hubUrl, error)
   }
+}
+
+function asked(repo: string, { hubUrl, token }: HubOptions, revision?: string): Asked {
+  return { repo, hubUrl, hasToken: Boolean(token), revision }
 }
 
 /** Fetches the planned files into `staged`, one after the other. Throws what `downloadFile` throws, or HubUnreachable. */
@@ -91,12 +91,14 @@ export async function downloadPlan(plan: HubPlan, staged: string, options: HubOp
     try {
       // Plain HTTP instead of the library's downloadFile. Its Xet path cannot continue a partial file, and its blobs
       // turn errors into strings, which hides the status and a server that ignores Range.
-      const sha256 = await downloadFile(request, { ...options, fetch: withToken(options) })
+      const sha256 = await downloadFile(request, { ...options, fetch: fileFetch(options) })
       files.push({ path, bytes, sha256 })
     } catch (error) {
       // A failed fetch carries its system call one level deeper; one that carries it itself is about our own files.
-      if (error instanceof PlumblineError || (error as NodeJS.ErrnoException).syscall) throw error
-      throw new HubUnreachable(`${path}: ${reason(error)}`, { cause: error })
+      if (error instanceof PlumblineError || error instanceof HubUnreachable) throw error
+      if ((error as NodeJS.ErrnoException).syscall) throw error
+      if (error instanceof HttpStatus) throw fileRefusal(asked(plan.repo, options), error.status, path)
+      throw notReached(options.hubUrl, error)
     }
   }
   return files
@@ -166,22 +168,6 @@ function rejected(repo: string, why: string): PlumblineError {
   })
 }
 
-/** An answer in which the hub itself says no. A middlebox that blocks the hub says no too, but not in JSON. */
-function refusal(repo: string, error: unknown): PlumblineError | undefined {
-  if (!(error instanceof HubApiError) || typeof error.data?.error !== 'string') return undefined
-  const says = `The hub says: ${error.data.error.slice(0, 200)}`
-  if (error.statusCode === 401 || error.statusCode === 403) {
-    const message = `${repo}: the hub refuses (${error.statusCode}): no such model, or it is private or gated. ${says}`
-    const hint = `Check the name. For a gated model accept its terms on its page, then set HF_TOKEN to a token that may read it.`
-    return new PlumblineError('MODEL_GATED', message, { hint, cause: error })
-  }
-  if (error.statusCode !== 404) return undefined
-  return new PlumblineError('MODEL_NOT_FOUND', `${repo} is not on the hub (404). ${says}`, {
-    hint: 'Check the name: org/name as on the model page. For a private model set HF_TOKEN.',
-    cause: error,
-  })
-}
-
 /** `fetch` that shows the token to the hub alone: never to another host that an answer links or redirects to. */
 function withToken({ fetch, hubUrl, token }: HubOptions): typeof fetch {
   return (input, init) => {
@@ -189,6 +175,16 @@ function withToken({ fetch, hubUrl, token }: HubOptions): typeof fetch {
     if (token && new URL(String(input)).origin === new URL(hubUrl).origin)
       headers.set('authorization', `Bearer ${token}`)
     return fetch(input, { ...init, headers })
+  }
+}
+
+/** `fetch` for files: what is no file of the hub's is told as such. */
+function fileFetch(options: HubOptions): typeof fetch {
+  return async (input, init) => {
+    const response = await withToken(options)(input, init)
+    const strange = strangeAnswer(response, options.hubUrl)
+    if (strange) throw strange
+    return response
   }
 }
 
@@ -202,6 +198,8 @@ function apiFetch(options: HubOptions): typeof fetch {
     try {
       const response = await withToken(options)(url, { ...init, signal })
       const body = await readCapped(response)
+      const strange = strangeAnswer(response, options.hubUrl, body)
+      if (strange) throw strange
       return new Response(body, { status: response.status, headers: response.headers })
     } catch (error) {
       throw timeout.aborted ? new Error(`no answer within ${options.hubTimeoutMs / 1000} s`, { cause: error }) : error

@@ -13,7 +13,7 @@ export interface PypiSource {
 
 /** A model that has a short name. */
 export interface KnownModel {
-  hub: { repo: string; revision?: string }
+  hub: { repo: string }
   pypi?: PypiSource
 }
 

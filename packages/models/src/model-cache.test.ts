@@ -46,8 +46,20 @@ test('names are short names or org/name, with a GGUF file where one is meant', (
     gguf: 'm.gguf',
     folder: 'a--b--m.gguf',
   })
+  expect(parseModelName('a/b@refs/pr/1:m.gguf')).toEqual({
+    name: 'a/b@refs/pr/1:m.gguf',
+    repo: 'a/b',
+    revision: 'refs/pr/1',
+    gguf: 'm.gguf',
+    folder: 'a--b@refs+pr+1--m.gguf',
+  })
   for (const bad of [
     'constructor',
+    'a/b@',
+    'a/b@../c',
+    'a/b@/etc',
+    'a/b@x@y',
+    'smollm2-135m-instruct@main',
     'a',
     'a/b/c',
     'a/b:../m.gguf',
@@ -64,7 +76,7 @@ test('names are short names or org/name, with a GGUF file where one is meant', (
 
 test('a name never leads out of the cache, and two names never share a folder', () => {
   const word = fc.string({
-    unit: fc.constantFrom('a', 'B', '-', '.', '_', '/', '\\', ':', '0'),
+    unit: fc.constantFrom('a', 'B', '-', '.', '_', '/', '\\', ':', '@', '+', '0'),
     minLength: 1,
     maxLength: 6,
   })
@@ -72,7 +84,7 @@ test('a name never leads out of the cache, and two names never share a folder', 
   fc.assert(
     fc.property(name, name, (one, two) => {
       const [first, second] = [parseModelName(one), parseModelName(two)]
-      if (first) expect(first.folder).toMatch(/^[A-Za-z0-9][\w.-]*$/)
+      if (first) expect(first.folder).toMatch(/^[A-Za-z0-9][\w.@+-]*$/)
       if (first && second) expect(first.folder === second.folder).toBe(one === two)
     }),
     { numRuns: 2000 },

@@ -12,7 +12,13 @@ const manifestSchema = z.object({
   version: z.literal(1),
   name: z.string(),
   source: z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('hub'), repo: z.string(), commit: z.string() }),
+    z.object({
+      kind: z.literal('hub'),
+      repo: z.string(),
+      /** The branch, tag or commit asked for; absent for the branch main. */
+      revision: z.string().optional(),
+      commit: z.string(),
+    }),
     z.object({ kind: z.literal('pypi'), package: z.string(), version: z.string() }),
   ]),
   /** ISO 8601, UTC. */
@@ -29,9 +35,11 @@ export interface CacheOptions {
 
 /** What a user may ask for by name. */
 export interface ModelName {
-  /** As shown: a short name, `org/name` or `org/name:file.gguf`. */
+  /** As shown: a short name, or `org/name`, `@revision` and `:file.gguf` where given. */
   name: string
   repo: string
+  /** The branch, tag or commit asked for. */
+  revision?: string
   /** The GGUF file asked for, where a repository holds several. */
   gguf?: string
   /** Folder below `<home>/models`. */
@@ -49,9 +57,9 @@ export function plumblineHome(env: Record<string, string | undefined>): string {
 }
 
 const part = '[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?'
-const hubName = new RegExp(`^(${part}/${part})(?::(${part}\\.gguf))?$`)
+const hubName = new RegExp(`^(${part}/${part})(?:@(${part}(?:/${part}){0,3}))?(?::(${part}\\.gguf))?$`)
 
-/** Reads a short name or `org/name[:file.gguf]`; undefined when it is neither. */
+/** Reads a short name or `org/name[@revision][:file.gguf]`; undefined when it is neither. */
 export function parseModelName(text: string): ModelName | undefined {
   const short = text.toLowerCase()
   if (Object.hasOwn(knownModels, short)) {
@@ -60,9 +68,11 @@ export function parseModelName(text: string): ModelName | undefined {
   // The hub forbids "--" and "..", which keeps `<org>--<name>` free of collisions.
   const found = /--|\.\./.test(text) ? null : hubName.exec(text)
   if (!found) return undefined
-  const [, repo, gguf] = found
-  const folder = repo.replace('/', '--')
-  return gguf ? { name: text, repo, gguf, folder: `${folder}--${gguf}` } : { name: text, repo, folder }
+  const [, repo, revision, gguf] = found
+  // "@" and "+" are in no name, so no two names share a folder.
+  const at = revision === undefined ? '' : `@${revision.replaceAll('/', '+')}`
+  const folder = `${repo.replace('/', '--')}${at}${gguf === undefined ? '' : `--${gguf}`}`
+  return { name: text, repo, ...(revision && { revision }), ...(gguf && { gguf }), folder }
 }
 
 /**

