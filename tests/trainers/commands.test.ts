@@ -245,9 +245,9 @@ test.each([
   ['ppo', { prompt: '' }],
 ] as const)('plumb %s: an empty prompt is named', async (trainer, row) => {
   const good = { sft: demonstrations, reward: pairs, ppo: prompts }[trainer]
-  const { status, stderr } = await train(trainer, [good[0], row])
+  const { status, stderr, data } = await train(trainer, [good[0], row])
   expect(status).toBe(1)
-  expect(stderr).toMatch(/error\[EMPTY_PROMPT\]: row 2: the prompt is empty\.\nhint: Give it some text/)
+  expect(stderr).toContain(`error[EMPTY_PROMPT]: ${data}:2: the prompt is empty.\nhint: Give it some text`)
 })
 
 test('too long: counted, and what was done', async () => {
@@ -280,13 +280,51 @@ test('rows without targets and empty completions are survived', async () => {
   const reward = await train('reward', [...pairs, { prompt: 'a', chosen: '', rejected: 'b' }])
   expect([sft.status, reward.status]).toEqual([0, 0])
   const silent = await train('sft', [{ messages: [{ role: 'user', content: 'a' }] }])
-  expect(silent.stderr).toMatch(/error\[NO_ASSISTANT_TURN\]: row 1: .*\nhint: .*"assistant"/)
+  expect(silent.stderr).toMatch(/error\[NO_ASSISTANT_TURN\]: \S+\.jsonl:1: .*\nhint: .*"assistant"/)
 })
+
+test.each([
+  ['sft', { prompt: [{ role: 'user', content: 'a' }], completion: [{ role: 'assistant', content: 'b' }] }],
+  [
+    'sft',
+    {
+      messages: [
+        { role: 'user', content: 'a' },
+        { role: 'assistant', content: 'b' },
+      ],
+    },
+  ],
+  [
+    'reward',
+    {
+      prompt: [{ role: 'user', content: 'a' }],
+      chosen: [{ role: 'assistant', content: 'b' }],
+      rejected: [{ role: 'assistant', content: 'c' }],
+    },
+  ],
+  ['ppo', { prompt: [{ role: 'user', content: 'a' }] }],
+] as const)(
+  'plumb %s: a row that the chat template refuses is named by file and line, with the template',
+  async (trainer, row) => {
+    const template = join(base, 'refusing.jinja')
+    await writeFile(template, "{{ raise_exception('no users here') }}")
+    const broken = join(base, 'broken.jinja')
+    await writeFile(broken, '{% for x in %}')
+    const good = { sft: demonstrations, reward: pairs, ppo: prompts }[trainer]
+    const refused = await train(trainer, [good[0], row], ['--chat-template', template])
+    expect(refused.status).toBe(1)
+    expect(refused.stderr).toContain(
+      `error[CHAT_TEMPLATE_REFUSED]: ${refused.data}:2: The chat template ${template} refuses these messages: no users here`,
+    )
+    const syntax = await train(trainer, [good[0], row], ['--chat-template', broken])
+    expect(syntax.stderr).toContain(`${syntax.data}:2: The chat template ${broken} is not valid Jinja: `)
+  },
+)
 
 test('text beside messages is refused', async () => {
   const mixed = { prompt: [{ role: 'user', content: 'a' }], completion: 'b' }
   const { stderr } = await train('sft', [...demonstrations, mixed])
-  expect(stderr).toMatch(/error\[DATA_KINDS_DIFFER\]: row 4: .*\nhint: Give both as text, or both as messages/)
+  expect(stderr).toMatch(/error\[DATA_KINDS_DIFFER\]: \S+\.jsonl:4: .*\nhint: Give both as text, or both as messages/)
 })
 
 test('a reward model with another tokenizer', async () => {

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { createDecoder, createRewardScorer, createTextStream, generate, type LanguageModel } from '@plumbline/models'
 import type { EvalPromptRow } from './config.ts'
 import { encodePrompt } from './parts/encode.ts'
+import { rowName } from './parts/row-place.ts'
 
 /** A held-out prompt's answer by the model of one stage. */
 export interface Answer {
@@ -27,7 +28,7 @@ export async function answersOf(
       .split('\n')
       .map((line) => JSON.parse(line))
   const model = await loadModel()
-  const promptIds = prompts.map(({ prompt }, i) => encodePrompt(model.tokenizer, prompt, i + 1))
+  const promptIds = prompts.map((row, i) => encodePrompt(model.tokenizer, row.prompt, rowName(row, i)))
   const length = Math.max(...promptIds.map((ids) => ids.length)) + maxNewTokens
   const decoder = await createDecoder(model.config, model.parameters, { slots: Math.min(32, prompts.length), length })
   const answers = new Array<Answer>(prompts.length)
@@ -67,7 +68,10 @@ export async function rewardsOf(
 ): Promise<number[]> {
   const scorer = await createRewardScorer(rewardModel.config, rewardModel.parameters)
   const rewards = await scorer.rewards(
-    prompts.map(({ prompt }, i) => [...encodePrompt(rewardModel.tokenizer, prompt, i + 1), ...answers[i].tokenIds]),
+    prompts.map((row, i) => [
+      ...encodePrompt(rewardModel.tokenizer, row.prompt, rowName(row, i)),
+      ...answers[i].tokenIds,
+    ]),
   )
   await scorer.dispose()
   return rewards

@@ -33,6 +33,7 @@ export {
 export { sftLoss } from './parts/losses/sft.ts'
 export { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
 export { checkMemory, estimateMemory } from './parts/memory.ts'
+export { placeRow } from './parts/row-place.ts'
 export type { Rows } from './parts/rows.ts'
 export type { RunConfig } from './parts/run-config.ts'
 export { type OpenRunOptions, openRunFolder, type RunFolder } from './parts/run-folder.ts'

@@ -48,6 +48,7 @@ import { ppoPolicyLoss, ppoValueLoss, ratioVariance } from './parts/losses/ppo.t
 import { entropyFromLogits } from './parts/losses/token-metrics.ts'
 import { checkMemory, numbersIn } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
+import { rowName } from './parts/row-place.ts'
 import { shapeScores, tokenRewards } from './parts/token-rewards.ts'
 import { makeTrainable, type Trainable } from './parts/trainable.ts'
 import {
@@ -204,8 +205,8 @@ function encodePrompts(
   { log }: TrainerWorld,
 ): EncodedPrompt[] {
   const limit = Math.min(policy.config.maxPositions, rewardModel.config.maxPositions) - response_length
-  const encoded = rows.map(({ prompt }, i) => {
-    return { prompt, promptIds: encodePrompt(policy.tokenizer, prompt, i + 1), row: i + 1 }
+  const encoded = rows.map((row, i) => {
+    return { prompt: row.prompt, promptIds: encodePrompt(policy.tokenizer, row.prompt, rowName(row, i)), row: i + 1 }
   })
   const kept = encoded.filter(({ promptIds }) => promptIds.length <= limit)
   if (kept.length === 0)

@@ -5,6 +5,7 @@ import { type LanguageModel, scoredIds } from '@plumbline/models'
 import type { PreferenceRow, RewardConfig, RewardRow, ScoredRow } from './config.ts'
 import { shuffled } from './parts/batches.ts'
 import { encodePair } from './parts/encode.ts'
+import { rowName } from './parts/row-place.ts'
 
 export type RewardKind = 'pairs' | 'scores'
 
@@ -56,7 +57,7 @@ export function encodeRewardRows(
   const noun = rowsNoun[rewardKind(rows)]
   const encoded = rows.map((row, i) => {
     const ids = (answer: ScoredRow['completion']) =>
-      scoredIds(encodePair(model.tokenizer, row.prompt!, answer, i + 1), model)
+      scoredIds(encodePair(model.tokenizer, row.prompt!, answer, rowName(row, i)), model)
     const { chosen, rejected, margin = 0 } = row as PreferenceRow
     const { completion, score } = row as ScoredRow
     const answers = chosen === undefined ? [ids(completion)] : [ids(chosen), ids(rejected)]

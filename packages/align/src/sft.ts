@@ -22,6 +22,7 @@ import { sftLoss } from './parts/losses/sft.ts'
 import { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
 import { checkMemory, numbersIn } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
+import { rowName } from './parts/row-place.ts'
 import { makeTrainable, type Trainable } from './parts/trainable.ts'
 import {
   addTo,
@@ -167,7 +168,7 @@ function encodeRows(
   { log }: TrainerWorld,
 ): EncodedRow[] {
   const limit = Math.min(max_length, config.maxPositions)
-  const encoded = rows.map((row, i) => encodeDemonstration(tokenizer, row, i + 1))
+  const encoded = rows.map((row, i) => encodeDemonstration(tokenizer, row, rowName(row, i)))
   const cut = encoded.map((sequence, i) => ({ ...truncate(sequence, limit), row: i + 1 }))
   const kept = cut.filter(({ targets }) => targets.length > 0)
   const tooLong = encoded.filter(({ ids }) => ids.length > limit).length

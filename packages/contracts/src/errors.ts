@@ -21,3 +21,13 @@ export class PlumblineError extends Error {
     this.hint = hint
   }
 }
+
+/** Does `work`; what it throws for the user says first where: a file and its line. */
+export function located<T>(place: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (!(error instanceof PlumblineError)) throw error
+    throw new PlumblineError(error.code, `${place}: ${error.message}`, { hint: error.hint, cause: error })
+  }
+}

@@ -14,6 +14,6 @@ export {
   type PromptKind,
   promptKindSchema,
 } from './align-report.ts'
-export { type ErrorDetails, PlumblineError } from './errors.ts'
+export { type ErrorDetails, located, PlumblineError } from './errors.ts'
 export { findJsonFault, type JsonFault } from './json-position.ts'
 export { nearest } from './nearest.ts'

@@ -20,6 +20,8 @@ export interface MarkedText {
 interface ChatCodecParts {
   special: readonly AddedToken[]
   chatTemplate: string | undefined
+  /** What messages call the template. */
+  templateName?: string | undefined
   /** `bos_token` and so on, as the template sees them. */
   namedTokens: Record<string, string>
   now: () => Date
@@ -27,7 +29,7 @@ interface ChatCodecParts {
 }
 
 /** Messages to text, and to ids in which only the template's own special tokens are special. */
-export function createChatCodec({ special, chatTemplate, namedTokens, now, encodeText }: ChatCodecParts) {
+export function createChatCodec({ special, chatTemplate, templateName, namedTokens, now, encodeText }: ChatCodecParts) {
   let template: RenderTemplate | undefined
   const render = (
     messages: readonly ChatMessage[],
@@ -42,7 +44,7 @@ export function createChatCodec({ special, chatTemplate, namedTokens, now, encod
         },
       )
     }
-    template ??= compileTemplate(chatTemplate)
+    template ??= compileTemplate(chatTemplate, templateName)
     const given = {
       messages,
       tools: tools ?? null,

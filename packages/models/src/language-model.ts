@@ -24,6 +24,8 @@ export interface LanguageModel {
 export interface LoadLanguageModelOptions {
   /** Instead of the template that comes with the model. */
   readonly chatTemplate?: string
+  /** What messages call that template. */
+  readonly chatTemplateName?: string
   /** The clock of templates that write the date. */
   readonly now?: () => Date
 }

@@ -24,16 +24,16 @@ let nextTemplateId = 0
 
 /**
  * A chat template, which is a program by a stranger. It is interpreted in a thread of its own that is killed when it
- * takes longer than 2 s or 512 MB, and sees nothing but `variables`. Rendering is synchronous.
+ * takes longer than 2 s or 512 MB, and sees nothing but `variables`. Rendering is synchronous. Messages begin with `name`.
  *
  * Errors: `BAD_CHAT_TEMPLATE` (syntax, failure while rendering), `CHAT_TEMPLATE_REFUSED` (its own `raise_exception`),
  * `CHAT_TEMPLATE_LIMIT` (size, time).
  */
-export function compileTemplate(template: string): RenderTemplate {
+export function compileTemplate(template: string, name = 'The chat template'): RenderTemplate {
   if (template.length > MAX_TEMPLATE_LENGTH) {
     throw new PlumblineError(
       'CHAT_TEMPLATE_LIMIT',
-      `The chat template has ${template.length} characters; at most ${MAX_TEMPLATE_LENGTH} are read.`,
+      `${name} has ${template.length} characters; at most ${MAX_TEMPLATE_LENGTH} are read.`,
       { hint: 'Pass a smaller template with --chat-template.' },
     )
   }
@@ -49,7 +49,7 @@ export function compileTemplate(template: string): RenderTemplate {
       sandbox?.known.add(templateId)
       return reply.text
     }
-    throw failure(reply)
+    throw failure(reply, name)
   }
 }
 
@@ -89,16 +89,16 @@ function request(message: RenderRequest, limitMs: number): RenderReply {
   return { kind: 'limit', message: `it took longer than ${limitMs / 1000} s or more than ${MEMORY_LIMIT_MB} MB` }
 }
 
-function failure({ kind, message }: Exclude<RenderReply, { text: string }>): PlumblineError {
+function failure({ kind, message }: Exclude<RenderReply, { text: string }>, name: string): PlumblineError {
   const hint = 'Pass another template with --chat-template, or give "prompt" as text.'
   if (kind === 'limit') {
-    return new PlumblineError('CHAT_TEMPLATE_LIMIT', `The chat template was stopped: ${message}.`, { hint })
+    return new PlumblineError('CHAT_TEMPLATE_LIMIT', `${name} was stopped: ${message}.`, { hint })
   }
   if (kind === 'raised') {
-    return new PlumblineError('CHAT_TEMPLATE_REFUSED', `The chat template refuses these messages: ${message}`, {
+    return new PlumblineError('CHAT_TEMPLATE_REFUSED', `${name} refuses these messages: ${message}`, {
       hint: 'Change the messages (roles, order) to what the model was trained with, or pass another --chat-template.',
     })
   }
   const what = kind === 'syntax' ? 'is not valid Jinja' : 'failed'
-  return new PlumblineError('BAD_CHAT_TEMPLATE', `The chat template ${what}: ${message}`, { hint })
+  return new PlumblineError('BAD_CHAT_TEMPLATE', `${name} ${what}: ${message}`, { hint })
 }

@@ -54,6 +54,8 @@ export interface LoadTokenizerOptions {
   tokenizerConfig?: Record<string, unknown>
   /** Wins over the template in the config (chat_template.jinja, `--chat-template`). */
   chatTemplate?: string
+  /** What messages call that template; default `The chat template`. */
+  chatTemplateName?: string
   /** The file that errors name; default tokenizer.json. */
   where?: string
   /** The clock of `strftime_now`. */
@@ -100,7 +102,14 @@ export function loadTokenizer(options: LoadTokenizerOptions): Tokenizer {
   )
   const idOfNamed = (name: string) => (name in namedTokens ? idOf.get(namedTokens[name]) : undefined)
 
-  const chat = createChatCodec({ special, chatTemplate, namedTokens, now, encodeText })
+  const chat = createChatCodec({
+    special,
+    chatTemplate,
+    templateName: options.chatTemplateName,
+    namedTokens,
+    now,
+    encodeText,
+  })
 
   return {
     vocabSize: tokens.length,

@@ -47,7 +47,7 @@ export async function openModel(
   const { path } = await pullShown(name, world)
   const model = await loadLanguageModel(path, {
     now: () => new Date(world.now()),
-    ...(template !== undefined && { chatTemplate: template }),
+    ...(template !== undefined && { chatTemplate: template, chatTemplateName: `The chat template ${chatTemplate}` }),
   })
   if (adapter === undefined) return model
   const lora = await loadAdapter(resolve(world.cwd, adapter))

@@ -91,7 +91,9 @@ export async function readRows<Schema extends z.ZodObject>(
   schema: Schema,
   world: World,
 ): Promise<z.output<Schema>[]> {
+  const { placeRow } = await import('@plumbline/align')
   const rows: z.output<Schema>[] = []
-  for await (const { row } of readJsonLines(path, schema, world, { hintFor: trainerHint })) rows.push(row)
+  for await (const { line, row } of readJsonLines(path, schema, world, { hintFor: trainerHint }))
+    rows.push(placeRow(row, `${dataName(path)}:${line}`))
   return rows
 }

@@ -1,18 +1,19 @@
-import { PlumblineError } from '@plumbline/contracts'
+import { located, PlumblineError } from '@plumbline/contracts'
 import { encodeChatCompletion, type PromptCompletion, type TargetSequence, type Tokenizer } from '@plumbline/models'
 import type { PreferenceRow, SftRow } from '../config.ts'
 import { wrongRows } from './data-rows.ts'
+import { type RowName, shownRow } from './row-place.ts'
 
 type TextOrMessages = PreferenceRow['prompt']
 
 /** A demonstration as tokens: where the loss is, is a target. */
-export function encodeDemonstration(tokenizer: Tokenizer, row: SftRow, line: number): TargetSequence {
-  if (row.messages) return encodeConversation(tokenizer, row.messages, line)
+export function encodeDemonstration(tokenizer: Tokenizer, row: SftRow, name: RowName): TargetSequence {
+  if (row.messages) return encodeConversation(tokenizer, row.messages, name)
   if (row.prompt !== undefined && row.completion !== undefined) {
-    const { promptIds, completionIds } = encodePair(tokenizer, row.prompt, row.completion, line)
+    const { promptIds, completionIds } = encodePair(tokenizer, row.prompt, row.completion, name)
     return { ids: [...promptIds, ...completionIds], targets: completionIds.map((_, i) => promptIds.length + i) }
   }
-  if (row.text === undefined) throw wrongRows('plumb sft', line, Object.keys(row))
+  if (row.text === undefined) throw wrongRows('plumb sft', name, Object.keys(row))
   const ids = withEnd(tokenizer, tokenizer.encode(row.text))
   return { ids, targets: ids.slice(1).map((_, i) => i + 1) }
 }
@@ -21,17 +22,19 @@ export function encodeDemonstration(tokenizer: Tokenizer, row: SftRow, line: num
 function encodeConversation(
   tokenizer: Tokenizer,
   messages: NonNullable<SftRow['messages']>,
-  line: number,
+  name: RowName,
 ): TargetSequence {
   const ids: number[] = []
   const targets: number[] = []
   messages.forEach(({ role }, index) => {
     if (role !== 'assistant') return
-    const { promptIds, completionIds } = encodeChatCompletion(tokenizer, messages.slice(0, index), [messages[index]])
+    const { promptIds, completionIds } = located(shownRow(name), () =>
+      encodeChatCompletion(tokenizer, messages.slice(0, index), [messages[index]]),
+    )
     if (ids.some((id, i) => promptIds[i] !== id))
       throw new PlumblineError(
         'CHAT_TEMPLATE_NOT_PREFIX',
-        `row ${line}: the chat template writes earlier turns differently once message ${index + 1} follows.`,
+        `${shownRow(name)}: the chat template writes earlier turns differently once message ${index + 1} follows.`,
         {
           hint: 'Pass a --chat-template that only appends, or split the conversation into rows of prompt and completion.',
         },
@@ -42,9 +45,13 @@ function encodeConversation(
     ids.push(...completionIds)
   })
   if (targets.length > 0) return { ids, targets }
-  throw new PlumblineError('NO_ASSISTANT_TURN', `row ${line}: the conversation has no message of the assistant.`, {
-    hint: 'plumb sft learns from what the assistant says: add a message with the role "assistant".',
-  })
+  throw new PlumblineError(
+    'NO_ASSISTANT_TURN',
+    `${shownRow(name)}: the conversation has no message of the assistant.`,
+    {
+      hint: 'plumb sft learns from what the assistant says: add a message with the role "assistant".',
+    },
+  )
 }
 
 /** Prompt and completion as tokens. A completion of text ends with the end token, as TRL adds it. */
@@ -52,30 +59,32 @@ export function encodePair(
   tokenizer: Tokenizer,
   prompt: TextOrMessages,
   completion: TextOrMessages,
-  line: number,
+  name: RowName,
 ): PromptCompletion {
   if (typeof prompt !== 'string' && typeof completion !== 'string')
-    return encodeChatCompletion(tokenizer, prompt, completion)
+    return located(shownRow(name), () => encodeChatCompletion(tokenizer, prompt, completion))
   if (typeof prompt !== 'string' || typeof completion !== 'string')
     throw new PlumblineError(
       'DATA_KINDS_DIFFER',
-      `row ${line}: of prompt and completion, one is text and the other messages.`,
+      `${shownRow(name)}: of prompt and completion, one is text and the other messages.`,
       {
         hint: 'Give both as text, or both as messages.',
       },
     )
   return {
-    promptIds: encodePrompt(tokenizer, prompt, line),
+    promptIds: encodePrompt(tokenizer, prompt, name),
     completionIds: withEnd(tokenizer, tokenizer.encode(completion, { addSpecialTokens: false })),
   }
 }
 
 /** A prompt as tokens, with the opening of the assistant's turn where it is a conversation. */
-export function encodePrompt(tokenizer: Tokenizer, prompt: TextOrMessages, line: number): number[] {
+export function encodePrompt(tokenizer: Tokenizer, prompt: TextOrMessages, name: RowName): number[] {
   const ids =
-    typeof prompt === 'string' ? tokenizer.encode(prompt) : tokenizer.encodeChat(prompt, { addGenerationPrompt: true })
+    typeof prompt === 'string'
+      ? tokenizer.encode(prompt)
+      : located(shownRow(name), () => tokenizer.encodeChat(prompt, { addGenerationPrompt: true }))
   if (ids.length === 0)
-    throw new PlumblineError('EMPTY_PROMPT', `row ${line}: the prompt is empty.`, {
+    throw new PlumblineError('EMPTY_PROMPT', `${shownRow(name)}: the prompt is empty.`, {
       hint: 'Give it some text, or remove the row.',
     })
   return ids

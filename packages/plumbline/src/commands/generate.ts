@@ -1,4 +1,4 @@
-import { PlumblineError } from '@plumbline/contracts'
+import { located, PlumblineError } from '@plumbline/contracts'
 import type { Completion, Decoder, LanguageModel, TokenEvent } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
@@ -48,8 +48,11 @@ export const generate = defineCommand({
   async run(config, world) {
     const { prompts, lines } = await readPrompts(config, world)
     const model = await openModel(config.model, world, modelOptions(config))
-    const promptIds = prompts.map((prompt) => encodePrompt(model, prompt, config.parse_special))
-    const nameOf = (index: number) => (lines ? `${dataName(config.data!)}:${lines[index]}: the prompt` : 'the prompt')
+    const placeOf = (index: number) => (lines ? `${dataName(config.data!)}:${lines[index]}` : '--prompt')
+    const promptIds = prompts.map((prompt, index) =>
+      located(placeOf(index), () => encodePrompt(model, prompt, config.parse_special)),
+    )
+    const nameOf = (index: number) => (lines ? `${placeOf(index)}: the prompt` : 'the prompt')
     const { checkPromptLengths } = await import('@plumbline/models')
     checkPromptLengths(promptIds, config.max_new_tokens, model.config.maxPositions, nameOf)
     const total = prompts.length * config.num_generations

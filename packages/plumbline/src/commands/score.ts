@@ -1,4 +1,4 @@
-import { PlumblineError } from '@plumbline/contracts'
+import { located, PlumblineError } from '@plumbline/contracts'
 import type { LanguageModel, PromptCompletion } from '@plumbline/models'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
@@ -89,14 +89,16 @@ async function encodeRows(
   model: LanguageModel,
   rows: readonly Row[],
   parseSpecial: boolean,
+  nameOf: NameOf,
 ): Promise<PromptCompletion[]> {
   const { encodeChatCompletion } = await import('@plumbline/models')
-  return rows.map(({ prompt, completion }) => {
+  const encode = ({ prompt, completion }: Row): PromptCompletion => {
     if (typeof prompt !== 'string' && typeof completion !== 'string')
       return encodeChatCompletion(model.tokenizer, prompt, completion, { parseSpecial })
     const completionIds = model.tokenizer.encode(completion as string, { parseSpecial, addSpecialTokens: false })
     return { promptIds: encodePrompt(model, prompt as TextOrMessages, parseSpecial), completionIds }
-  })
+  }
+  return rows.map((row, index) => located(nameOf(index), () => encode(row)))
 }
 
 type ScoreConfig = z.output<typeof config>
@@ -106,7 +108,7 @@ type NameOf = (index: number) => string
 async function openScorer(config: ScoreConfig, rows: readonly Row[], nameOf: NameOf, world: World) {
   const { checkScorable, createScorer } = await import('@plumbline/models')
   const model = await openModel(config.model, world, modelOptions(config))
-  const encoded = await encodeRows(model, rows, config.parse_special)
+  const encoded = await encodeRows(model, rows, config.parse_special, nameOf)
   checkScorable(model.config, encoded, nameOf)
   const scorer = await createScorer(model.config, model.parameters)
   return async () => {
@@ -125,7 +127,7 @@ async function openRewardScorer(
 ): Promise<() => Promise<number[]>> {
   const { checkRewardable, createRewardScorer, scoredIds } = await import('@plumbline/models')
   const model = await openRewardModel(name, world)
-  const encoded = await encodeRows(model, rows, config.parse_special)
+  const encoded = await encodeRows(model, rows, config.parse_special, nameOf)
   const sequences = encoded.map((row) => scoredIds(row, model))
   checkRewardable(model.config, sequences, nameOf)
   const scorer = await createRewardScorer(model.config, model.parameters)
