@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
+  isOtherFile,
   listModels,
   localModel,
   type Manifest,
@@ -152,6 +153,25 @@ test.each(['./nope.gguf', '/nowhere/at/all', '~/x', 'models/nope.gguf'])('%s is 
     message: `${path}: There is no such file or folder.`,
     hint: expect.stringContaining('smollm2-135m-instruct'),
   })
+})
+
+test('an ordinary file is told as one, not looked for on the hub', async () => {
+  const path = join(home, 'config.json')
+  await writeFile(path, '{}')
+  const before = process.cwd()
+  process.chdir(join(home, '..'))
+  try {
+    const name = `${basename(home)}/config.json`
+    expect(parseModelName(name)).toBeDefined()
+    expect(isOtherFile(name)).toBe(true)
+    await expect(resolveModel(name, { home })).rejects.toMatchObject({
+      message: `${name}: It is neither a folder nor a .gguf file.`,
+    })
+  } finally {
+    process.chdir(before)
+  }
+  expect(isOtherFile(home)).toBe(false)
+  expect(isOtherFile('a\0b')).toBe(false)
 })
 
 test('the beginning of a name is enough to suggest it', async () => {

@@ -181,7 +181,7 @@ export async function resolveModel(nameOrPath: string, { home }: CacheOptions): 
 export async function notFound(text: string, home: string, why: string, next?: string): Promise<PlumblineError> {
   const cached = (await listModels({ home })).map((model) => model.name)
   const names = [...new Set([...Object.keys(knownModels), ...cached])]
-  if (looksLikePath(text)) {
+  if (looksLikePath(text) || isOtherFile(text)) {
     const reason = existsSync(text) ? 'It is neither a folder nor a .gguf file' : 'There is no such file or folder'
     const tilde = text.startsWith('~') ? ' The shell did not replace "~": write the whole path.' : ''
     return new PlumblineError('MODEL_NOT_FOUND', `${text}: ${reason}.`, {
@@ -197,6 +197,11 @@ export async function notFound(text: string, home: string, why: string, next?: s
   return new PlumblineError('MODEL_NOT_FOUND', `No model "${text}" in ${modelsFolder(home)}. ${why}`, {
     hint: hints.filter(Boolean).join(' '),
   })
+}
+
+/** Whether a name is that of a file on this disk; `localModel` did not take it. */
+export function isOtherFile(text: string): boolean {
+  return existsSync(text) && statSync(text).isFile() && !Object.hasOwn(knownModels, text.toLowerCase())
 }
 
 /** Whether a name cannot but be meant as a path on this disk; `org/name:file.gguf` is a file of the hub's. */

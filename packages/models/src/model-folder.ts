@@ -64,7 +64,9 @@ function withoutWeights(path: string, names: readonly string[]): PlumblineError 
   const pickle = names.find((name) => /\.(bin|pt|pth)$/.test(name))
   const hint = pickle
     ? `${pickle} is a pickle, which can run code when read. Convert the model to safetensors.`
-    : 'Download the weights again, or give another folder.'
+    : names.includes('model')
+      ? `A trained model lies in ${join(path, 'model')}.`
+      : 'Download the weights again, or give another folder.'
   const message = `The model folder ${path} has no weights: neither ${SINGLE_FILE}, nor ${INDEX_FILE}, nor a .gguf file.`
   return new PlumblineError('MODEL_WITHOUT_WEIGHTS', message, { hint })
 }

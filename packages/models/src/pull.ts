@@ -7,6 +7,7 @@ import { downloadPlan, type HubOptions, planHubPull } from './hub.ts'
 import { HubUnreachable } from './hub-answers.ts'
 import { type KnownModel, knownModels } from './known-models.ts'
 import {
+  isOtherFile,
   localModel,
   lockPath,
   looksLikePath,
@@ -65,7 +66,7 @@ export async function pullModel(name: string, options: PullOptions): Promise<Pul
   const { home, signal } = options
   const local = localModel(name)
   if (local) return { path: local, source: 'path' }
-  const model = looksLikePath(name) ? undefined : parseModelName(name)
+  const model = looksLikePath(name) || isOtherFile(name) ? undefined : parseModelName(name)
   if (!model)
     throw await notFound(name, home, 'It is no short name, and not of the form org/name[@revision][:file.gguf].')
   const cached = await readCached(home, model.folder)

@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { nearest, PlumblineError } from '@plumbline/contracts'
 import { isMap, isNode, isScalar, LineCounter, parseDocument, stringify } from 'yaml'
 import type { Field } from './fields.ts'
 import type { Given } from './flags.ts'
-import { missingFile, statIfPresent } from './missing-file.ts'
+import { readTextFile } from './text-file.ts'
 import { version } from './version.ts'
 
-/** A config has a few dozen keys; more than this is some other file. */
-const maxConfigBytes = 1 << 20
+const hint = 'Give --config a YAML file with one "key: value" a line.'
+
+/** A config has a few dozen keys; more bytes than these are some other file. */
+const configFile = { code: 'USAGE_CONFIG', maxBytes: 1 << 20, hint }
 
 /** Where saveResolvedConfig notes who wrote the file; the one key that is no field of a schema. */
 const originKey = 'plumbline'
@@ -17,7 +19,10 @@ const originKey = 'plumbline'
 /** Reads a YAML config: the values by field name, each with its file and line. */
 export async function readConfigFile(path: string, command: string, fields: readonly Field[], cwd: string) {
   const lines = new LineCounter()
-  const document = parseDocument(await readText(path, cwd), { lineCounter: lines, uniqueKeys: false })
+  const document = parseDocument(await readTextFile(path, { ...configFile, cwd }), {
+    lineCounter: lines,
+    uniqueKeys: false,
+  })
   const at = (offset: number | undefined) => `${path}:${offset === undefined ? 1 : lines.linePos(offset).line}`
   const [broken] = document.errors
   if (broken !== undefined) {
@@ -29,7 +34,7 @@ export async function readConfigFile(path: string, command: string, fields: read
   const firstLines = new Map<string, number>()
   if (document.contents === null) return values
   if (!isMap(document.contents)) {
-    throw new PlumblineError('USAGE_CONFIG_SYNTAX', `${path}: a config must be "key: value" lines.`)
+    throw new PlumblineError('USAGE_CONFIG_SYNTAX', `${path}: a config must be "key: value" lines.`, { hint })
   }
   for (const { key: keyNode, value: node } of document.contents.items) {
     const offset = isNode(keyNode) ? keyNode.range?.[0] : undefined
@@ -57,19 +62,6 @@ function readValue(toJs: () => unknown, place: string): unknown {
     const reason = cause instanceof Error ? firstLine(cause.message) : String(cause)
     throw new PlumblineError('USAGE_CONFIG_SYNTAX', `${place}: ${reason}.`, { cause })
   }
-}
-
-async function readText(path: string, cwd: string): Promise<string> {
-  const file = resolve(cwd, path)
-  const found = await statIfPresent(file)
-  if (found === undefined) throw await missingFile('USAGE_CONFIG_MISSING', path, cwd)
-  if (!found.isFile() || found.size > maxConfigBytes) {
-    const reason = found.isFile() ? `has ${found.size} bytes, more than a config may have` : 'is not a file'
-    throw new PlumblineError('USAGE_CONFIG_FILE', `${path} ${reason} (${maxConfigBytes} bytes).`, {
-      hint: 'Give --config a YAML file with one "key: value" a line.',
-    })
-  }
-  return readFile(file, 'utf8')
 }
 
 function unknownKey(key: string, place: string, fields: readonly Field[]): PlumblineError {

@@ -148,6 +148,34 @@ test('config files that are not one: missing, broken, a list, another command, a
   expect((await failure('--config', bomb)).code).toBe('USAGE_CONFIG_SYNTAX')
 })
 
+test('a config in another encoding, binary, or a folder is told as such, with the next step', async () => {
+  const encoded = async (bytes: Uint8Array) => {
+    const name = await yaml('')
+    await writeFile(join(folder, name), bytes)
+    return name
+  }
+  for (const bytes of [
+    Buffer.from('\ufeffmodel: m\n', 'utf16le'),
+    Buffer.from('model: m\n', 'utf16le'),
+    Buffer.from('model: caf\xe9\n', 'latin1'),
+    new Uint8Array(64),
+  ]) {
+    const name = await encoded(bytes)
+    expect(await failure('--config', name)).toMatchObject({
+      code: 'USAGE_CONFIG_ENCODING',
+      message: `${name}: not UTF-8 text.`,
+      hint: expect.stringContaining('Save it as UTF-8'),
+    })
+  }
+  expect(await failure('--config', '.')).toMatchObject({ code: 'USAGE_CONFIG_FILE', message: '.: is a folder.' })
+  expect(await failure('--config=')).toMatchObject({ code: 'USAGE_CONFIG_MISSING' })
+  expect((await failure('--config', await yaml('just words'))).hint).toContain('key: value')
+  expect(await failure('--config', await yaml(`a: ${'x'.repeat(1 << 20)}`))).toMatchObject({
+    message: expect.stringContaining('more than the 1048576 that are read'),
+  })
+  expect(await resolve('--config', await yaml('\ufeffmodel: m\r\nmax_steps: 3\r\n'))).toMatchObject({ max_steps: 3 })
+})
+
 test('a saved config reads back equal', async () => {
   const number = fc.double({ min: 1e-300, max: 1, noNaN: true, minExcluded: true })
   const configArb = fc.record({

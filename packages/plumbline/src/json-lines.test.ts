@@ -90,6 +90,26 @@ test('each fault names file, line and what to do', async () => {
   })
 })
 
+test.each([
+  ['UTF-16 with a mark', Buffer.from('\ufeff{"prompt":"a"}\n', 'utf16le'), 'DATA_ENCODING', 'UTF-16'],
+  ['UTF-16 without a mark', Buffer.from('{"prompt":"a"}\n', 'utf16le'), 'DATA_JSON', 'UTF-16 or binary'],
+  ['zeros', new Uint8Array(4096), 'DATA_JSON', 'NUL bytes'],
+  ['one JSON list over many lines', '[\n  {"prompt":"a"}\n]\n', 'DATA_JSON', 'a line of its own'],
+  ['carriage returns alone', '{"prompt":"a"}\r{"prompt":"b"}\r', 'DATA_JSON', 'carriage return'],
+  ['an empty text', '{"prompt":""}\n', 'DATA_COLUMN_TYPE', 'Mend "prompt" on that line'],
+])('%s: the hint says what it is', async (_, text, code, words) => {
+  expect(await failure(text)).toMatchObject({ code, hint: expect.stringContaining(words) })
+})
+
+test('an empty list of messages is told as one', async () => {
+  const schema = z.object({ prompt: z.union([z.string(), z.array(z.looseObject({ role: z.string() })).min(1)]) })
+  const { world } = createMemoryWorld({}, { stdin: '{"prompt":[]}' })
+  await expect(collect(readJsonLines('-', schema, world))).rejects.toMatchObject({
+    message: expect.stringContaining('got an empty list'),
+    hint: expect.stringContaining('at least one {"role"'),
+  })
+})
+
 test('a missing file names the nearest, a folder is refused', async () => {
   await writeFile(join(folder, 'prompts.jsonl'), '{}')
   const { world } = createMemoryWorld({}, { cwd: folder })

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { findJsonFault, nearest, PlumblineError } from '@plumbline/contracts'
 import type { z } from 'zod'
-import { describeAllowed, fieldsOf } from './fields.ts'
+import { alternatives, describeAllowed, fieldsOf, type Shape } from './fields.ts'
 import { missingFile, statIfPresent } from './missing-file.ts'
 import type { World } from './world.ts'
 
@@ -148,7 +148,7 @@ function decode(bytes: Uint8Array, place: string, isFirst: boolean): string {
     return (isFirst ? firstLineDecoder : lineDecoder).decode(bytes)
   } catch (cause) {
     throw new PlumblineError('DATA_ENCODING', `${place}: not UTF-8 text.`, {
-      hint: 'Save the file as UTF-8. A .gz file must be named so.',
+      hint: 'Save the file as UTF-8 (it may be UTF-16, or binary). A .gz file must be named so.',
       cause,
     })
   }
@@ -181,9 +181,18 @@ function parseJson(text: string, place: string): unknown {
     throw new PlumblineError(
       'DATA_JSON',
       `${place}:${position + 1}: broken JSON, expected ${expected === 'the end' ? 'the end of the line' : expected} near ${JSON.stringify(excerpt)}.`,
-      { hint: 'Each line must be one whole JSON object.', cause },
+      { hint: brokenJsonHint(text), cause },
     )
   }
+}
+
+function brokenJsonHint(text: string): string {
+  if (text.includes('\0')) return 'The line has NUL bytes: it is UTF-16 or binary. Save the file as UTF-8 text.'
+  if (/^\s*[[{]\s*$/.test(text))
+    return 'Is this one JSON value over many lines? Write each object on a line of its own.'
+  if (text.includes('\r'))
+    return 'Its lines end with a carriage return alone. Save it with the line ends of Unix or Windows.'
+  return 'Each line must be one whole JSON object.'
 }
 
 function wrongColumn(
@@ -211,7 +220,15 @@ function wrongColumn(
   const wrong = issue.path.reduce<unknown>((whole, step) => (whole as Record<PropertyKey, unknown>)?.[step], row)
   const reason =
     issue.path.length === 1 && issue.code !== 'custom' ? `must be ${describeAllowed(field.shape)}` : issue.message
-  return new PlumblineError('DATA_COLUMN_TYPE', `${place}: ${where}: ${reason}, got ${kindOf(wrong)}.`)
+  return new PlumblineError('DATA_COLUMN_TYPE', `${place}: ${where}: ${reason}, got ${kindOf(wrong)}.`, {
+    hint: isMessages(field.shape)
+      ? 'Messages are a list of at least one {"role": "user", "content": "…"}.'
+      : `Mend "${column}" on that line, or remove the line.`,
+  })
+}
+
+function isMessages(shape: Shape): boolean {
+  return alternatives(shape).some(({ type, items }) => type === 'array' && items?.type === 'object')
 }
 
 function columnsOf(schema: z.ZodObject): string {

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { setGlobalProxyFromEnv } from 'node:http'
 import { resolve } from 'node:path'
 import type { LanguageModel, PullEvent } from '@plumbline/models'
-import { missingFile } from './missing-file.ts'
 import type { Progress } from './progress.ts'
+import { readTextFile } from './text-file.ts'
 import type { World } from './world.ts'
 
 /** Brings a model into the cache if it is not there yet, showing how far it is; gives its path. */
@@ -36,6 +35,8 @@ export function modelOptions(config: { chat_template?: string; adapter?: string 
   return { chatTemplate: config.chat_template, adapter: config.adapter }
 }
 
+const templateFile = { code: 'CHAT_TEMPLATE', maxBytes: 1 << 20, hint: 'Give --chat-template a Jinja file.' }
+
 /** Loads a model by path or name; a known name or `org/name` that is not in the cache is pulled first. */
 export async function openModel(
   name: string,
@@ -43,7 +44,8 @@ export async function openModel(
   { chatTemplate, adapter }: OpenModelOptions = {},
 ): Promise<LanguageModel> {
   const { loadAdapter, loadLanguageModel, mergeAdapter } = await import('@plumbline/models')
-  const template = chatTemplate === undefined ? undefined : await readTextFile(chatTemplate, world)
+  const template =
+    chatTemplate === undefined ? undefined : await readTextFile(chatTemplate, { ...templateFile, cwd: world.cwd })
   const { path } = await pullShown(name, world)
   const model = await loadLanguageModel(path, {
     now: () => new Date(world.now()),
@@ -60,10 +62,4 @@ export async function openRewardModel(name: string, world: World): Promise<Langu
   const model = await openModel(name, world)
   checkRewardModel(model.config, model.parameters, `--reward-model ${name}`)
   return model
-}
-
-async function readTextFile(path: string, { cwd }: World): Promise<string> {
-  const text = await readFile(resolve(cwd, path), 'utf8').catch(() => undefined)
-  if (text === undefined) throw await missingFile('CHAT_TEMPLATE_MISSING', path, cwd)
-  return text
 }

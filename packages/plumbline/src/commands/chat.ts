@@ -79,7 +79,8 @@ async function answer(
 ): Promise<string> {
   const { checkPromptLengths } = await import('@plumbline/models')
   const promptIds = model.tokenizer.encodeChat(messages, { addGenerationPrompt: true })
-  checkPromptLengths([promptIds], config.max_new_tokens, model.config.maxPositions, () => 'the conversation')
+  const nameIt = () => 'the conversation (/new starts over)'
+  checkPromptLengths([promptIds], config.max_new_tokens, model.config.maxPositions, nameIt)
   const decoder = await decoders.forLength(promptIds.length + config.max_new_tokens)
   const options = { ...config, num_generations: 1, batch_size: 1 }
   const signal = AbortSignal.any([world.signal, stop])
