@@ -360,6 +360,21 @@ test('a folder that holds something else, or a run that is going on, is left alo
   expect(second.stderr).toMatch(/error\[RUN_IN_USE\]: .* in use by process \d+ .*\nhint: Wait/)
 })
 
+test('plumb align leaves a folder of something else alone', async () => {
+  const output = newPath()
+  await mkdir(output)
+  const thesis = join(output, 'thesis.txt')
+  await writeFile(thesis, 'mine')
+  const data = await rowsFile(pairs)
+  const align = (path: string) => plumb(['align', '--model', model, '--preferences', data, '--output', path])
+  const full = await align(output)
+  expect(full.status).toBe(1)
+  expect(full.stderr).toMatch(/error\[ALIGN_FOLDER\]: .*thesis\.txt.*nothing was written\.\nhint: Give a new/)
+  expect(await readdir(output)).toEqual(['thesis.txt'])
+  for (const path of [thesis, join(thesis, 'x')])
+    expect((await align(path)).stderr).toMatch(/error\[ALIGN_FOLDER\]: .* is a file.*\nhint: Give another --output/)
+})
+
 test('a checkpoint of another configuration: what differs', async () => {
   const { output, data } = await train('sft', demonstrations)
   const flags = ['--learning-rate', '0.5', '--lora-r', '4', '--resume']

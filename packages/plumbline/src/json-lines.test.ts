@@ -117,6 +117,10 @@ test('a missing file names the nearest, a folder is refused', async () => {
     code: 'DATA_MISSING',
     hint: 'Did you mean prompts.jsonl?',
   })
+  await expect(collect(readJsonLines('', rowSchema, world))).rejects.toMatchObject({
+    code: 'DATA_MISSING',
+    message: 'The name of the data file is empty.',
+  })
   await expect(collect(readJsonLines('.', rowSchema, world))).rejects.toMatchObject({ code: 'DATA_FOLDER' })
 })
 

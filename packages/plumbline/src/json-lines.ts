@@ -61,6 +61,11 @@ export function dataName(path: string): string {
 async function openBytes(path: string, world: Pick<World, 'stdin' | 'cwd'>): Promise<AsyncIterable<Uint8Array>> {
   if (path === '-') return world.stdin
   const file = resolve(world.cwd, path)
+  if (path === '') {
+    throw new PlumblineError('DATA_MISSING', 'The name of the data file is empty.', {
+      hint: 'Give a .jsonl file, or - for stdin. Is a variable of the shell unset?',
+    })
+  }
   const found = await statIfPresent(file)
   if (found === undefined) throw await missingFile('DATA_MISSING', path, world.cwd)
   if (found.isDirectory()) {

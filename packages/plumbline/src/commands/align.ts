@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile, rename, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,7 +10,7 @@ import {
   promptRowSchema,
   sftRowSchema,
 } from '@plumbline/align/config'
-import type { AlignReport } from '@plumbline/contracts'
+import { type AlignReport, PlumblineError } from '@plumbline/contracts'
 import { stringify } from 'yaml'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
@@ -57,6 +57,7 @@ const exampleFile = (name: string) => fileURLToPath(new URL(`../../../../example
 
 async function alignAndReport(config: Config, world: World): Promise<AlignReport> {
   const output = resolve(world.cwd, config.output)
+  await checkOutput(output)
   const files = {
     demonstrations: config.demonstrations ?? exampleFile('demonstrations.jsonl'),
     preferences: config.preferences,
@@ -105,6 +106,24 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
   } finally {
     pool.dispose()
   }
+}
+
+/** A job goes on in its own folder; into a folder of something else it writes nothing. */
+async function checkOutput(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    if (error.code !== 'ENOTDIR') throw error
+    throw new PlumblineError('ALIGN_FOLDER', `${folder}: it, or a part of its path, is a file; a folder is wanted.`, {
+      hint: 'Give another --output.',
+    })
+  })
+  const stranger = names.find((name) => !/^(?:answers|sft|reward|ppo|report\.(?:json|html)(?:\.draft)?)$/.test(name))
+  if (stranger === undefined) return
+  throw new PlumblineError(
+    'ALIGN_FOLDER',
+    `${folder} holds something that is not of plumb align (there is ${stranger}); nothing was written.`,
+    { hint: 'Give a new or an empty folder as --output.' },
+  )
 }
 
 /** A bar that appears with its first step: only then is its length known. */
