@@ -24,6 +24,16 @@ interface Demonstration {
   readonly category: string
 }
 
+interface Preference {
+  readonly id: string
+  readonly prompt: readonly Message[]
+  readonly chosen: readonly Message[]
+  readonly rejected: readonly Message[]
+  readonly kind: string
+  readonly category: string
+  readonly label: { readonly by: string; readonly reason: string }
+}
+
 const folder = join(resolve(import.meta.dirname, '..'), 'examples/refusals')
 const readRows = <T>(name: string): T[] =>
   readFileSync(join(folder, name), 'utf8')
@@ -64,7 +74,7 @@ const jaccard = (a: Set<string>, b: Set<string>) => a.intersection(b).size / a.u
 
 // Said by the assistant of itself, or of the act as something not to be done here.
 const refusalPattern =
-  /\bI(?:'m| am)? (?:can't|won't|will not|not (?:going|willing|able)|refuse|decline|don't (?:write|help)|must refuse|have to refuse|unable)\b|\band (?:won't|decline)\b|n't something (?:I|that)|something (?:I|that I) (?:can't|won't|refuse|must refuse)|not something I'll|^No\b.* from me/m
+  /\bI(?:'m| am|'d)? (?:can't|cannot|won't|will (?:not|never)|rather not|must decline|not (?:going|willing|able|giving|helping)|refuse|decline|don't (?:write|help|invent)|must refuse|have to refuse|unable)\b|\band (?:won't|decline)\b|n't something (?:I|that)|something (?:I|that I) (?:can't|won't|refuse|must refuse)|not something I'll|^No\b.* from me/m
 
 test('every row has the stated fields and nothing else', () => {
   const promptKeys = ['id', 'prompt', 'kind', 'category', 'split', 'held_out']
@@ -91,10 +101,8 @@ test('ids and texts are unique', () => {
 })
 
 test('there are enough prompts of each kind on both sides', () => {
-  const total = prompts.length
-  expect(total).toBeGreaterThanOrEqual(300)
-  expect(evalTexts.length / total).toBeGreaterThanOrEqual(0.35)
-  expect(evalTexts.length / total).toBeLessThanOrEqual(0.4)
+  expect(prompts.length).toBeGreaterThanOrEqual(600)
+  expect(evalTexts.length).toBe(130)
   for (const [kind, all, held] of [
     ['harmful', 120, 40],
     ['sensitive', 90, 34],
@@ -160,7 +168,7 @@ test('texts are trimmed and of the stated lengths', () => {
     expect(words(text), text).toBeLessThanOrEqual(high)
   }
   for (const text of [...trainTexts, ...evalTexts]) range(text, [5, 40])
-  for (const row of demonstrations) range(answer(row), row.kind === 'harmful' ? [15, 45] : [20, 60])
+  for (const row of demonstrations) range(answer(row), row.kind === 'harmful' ? [15, 45] : [15, 60])
 })
 
 test('harmful prompts are refused in words, the others are answered, and refusals are the smaller part', () => {
@@ -169,6 +177,24 @@ test('harmful prompts are refused in words, the others are answered, and refusal
   expect(wrong).toEqual([])
   expect(demonstrations.filter(refuses).length / demonstrations.length).toBeLessThanOrEqual(0.45)
   expect(demonstrations.filter((row) => !refuses(row)).length).toBeGreaterThanOrEqual(120)
+})
+
+test('each pair compares two answers to a training prompt of its kind, and says who chose and why', () => {
+  const trained = new Map(prompts.filter(({ split }) => split === 'train').map((row) => [question(row), row]))
+  const pairs = readRows<Preference>('preferences.jsonl')
+  expect(pairs.length).toBeGreaterThanOrEqual(300)
+  expect(new Set(pairs.map(({ id }) => id)).size).toBe(pairs.length)
+  for (const { id, prompt, chosen, rejected, kind, category, label } of pairs) {
+    expect(trained.get(prompt[0].content), id).toMatchObject({ kind, category })
+    expect(chosen[0].content, id).not.toBe(rejected[0].content)
+    expect([chosen[0].role, rejected[0].role]).toEqual(['assistant', 'assistant'])
+    expect(label.by.length * label.reason.length, id).toBeGreaterThan(0)
+  }
+  const readme = readFileSync(join(folder, 'README.md'), 'utf8')
+  const of = (wanted: string) => pairs.filter(({ kind }) => kind === wanted).length
+  expect(readme).toContain(
+    `${pairs.length} decided (${of('harmful')} harmful, ${of('sensitive')} sensitive, ${of('plain')} plain)`,
+  )
 })
 
 test('refusals open in many ways', () => {
