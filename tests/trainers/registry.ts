@@ -66,7 +66,7 @@ function rewardCase(rows: Parameters<typeof trainReward>[2]['train']): TrainerCa
     direction: 'falls',
     steps: 5,
     hasEvaluation: true,
-    hasLora: false,
+    hasLora: true,
     run({ models, folder }, changes, options) {
       const config = rewardConfig.parse({
         ...shared,
@@ -84,8 +84,13 @@ function rewardCase(rows: Parameters<typeof trainReward>[2]['train']): TrainerCa
         async (world) => {
           const model = await loadLanguageModel(join(models, 'model'))
           const data = { train: rows }
-          const { parameters } = await trainReward(config, model, data, poisoned(world, model, options?.poisonAfter))
-          return { weights: parameters, base: model.parameters }
+          const { parameters, trainable } = await trainReward(
+            config,
+            model,
+            data,
+            poisoned(world, model, options?.poisonAfter),
+          )
+          return { weights: parameters, adapter: trainable.adapter?.parameters, base: model.parameters }
         },
         options,
       )

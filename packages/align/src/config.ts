@@ -86,6 +86,7 @@ export const rewardConfig = z.object({
   ...bestFields,
   num_train_epochs: z.number().int().min(1).default(1).describe('times each pair is seen'),
   ...optimizationFields,
+  ...loraFields,
 })
 export type RewardConfig = z.output<typeof rewardConfig>
 

@@ -17,6 +17,7 @@ import {
   createRandom,
   type Feeds,
   matmul,
+  type Parameter,
   type ParameterMap,
   type Random,
   reshape,
@@ -40,6 +41,7 @@ import { checkMemory, numbersIn } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import { evaluatePairs, evaluateScores, evaluationMetrics, type RewardEvaluation } from './parts/reward-evaluation.ts'
 import { replaceDurably } from './parts/run-files.ts'
+import { makeTrainable, type Trainable } from './parts/trainable.ts'
 import {
   addTo,
   checkFinite,
@@ -70,6 +72,7 @@ export interface RewardData {
 }
 
 export interface RewardResult {
+  readonly trainable: Trainable
   /** The trunk and `score.weight`; no head over the vocabulary. */
   readonly parameters: ParameterMap
   /** Of the scores of training answers: what PPO normalises with. */
@@ -80,7 +83,7 @@ export interface RewardResult {
   readonly steps: number
 }
 
-/** Trains the trunk of `model` in place, with a new score head. Throws DATA_MIXED, NOT_FINITE and MEMORY_SHORT. */
+/** Trains the trunk of `model` in place (or an adapter on it), with a new score head. Throws DATA_MIXED, NOT_FINITE and MEMORY_SHORT. */
 export async function trainReward(
   config: RewardConfig,
   model: LanguageModel,
@@ -92,16 +95,22 @@ export async function trainReward(
   const kind = rewardKind(data.train)
   const { train, evaluation } = encodeAndSplit(model, data, config, kind, random, world)
   checkBestIsMeasured(config, evaluation.length > 0, 'Give --eval-data, or raise --eval-fraction.')
-  const parameters = withScoreHead(model, random)
+  const trainable = makeTrainable(model, config, random)
+  const head = scoreHead(model, random)
+  const parameters = withScoreHead(trainable.parameters, head)
   checkMemory(
     {
       config: model.config,
-      parameters: numbersIn(parameters),
+      parameters: numbersIn(model.parameters),
       trainable: numbersIn(parameters),
       microBatchTokens: config.micro_batch_tokens,
       longestRow: [...train, ...evaluation].reduce((longest, row) => Math.max(longest, longestAnswer(row)), 0),
     },
-    { availableBytes: world.availableBytes, flags: ['--micro-batch-tokens', '--max-length'] },
+    {
+      availableBytes: world.availableBytes,
+      flags: ['--micro-batch-tokens', '--max-length'],
+      canAdapt: !config.use_peft,
+    },
   )
   const plan = planBatches(train.map(tokensOf), {
     batchSize: config.per_device_train_batch_size * config.gradient_accumulation_steps,
@@ -110,7 +119,7 @@ export async function trainReward(
     random,
   })
   const optimizer = createOptimizer(parameters, pool, config, plan.length)
-  const { loss, metrics } = rewardGraph(kind, model, {}, config)
+  const { loss, metrics } = rewardGraph(kind, model, trainable.build, config)
   const parts = (batch: readonly number[]) =>
     microBatches(
       batch.map((index) => train[index]),
@@ -119,8 +128,8 @@ export async function trainReward(
     )
   const accumulates = plan.some((batch) => parts(batch).length > 1)
   const program = await compileGradients(loss, parameters, { pool, outputs: metrics, accumulates })
-  const weights = Object.fromEntries(parameters)
-  const scorer = await createRaggedScorer(kind, model, config, weights)
+  const weights = (step: number) => ({ ...trainable.feeds(step), [head.name]: head })
+  const scorer = await createRaggedScorer(kind, model, trainable.evaluationBuild, config, weights(0))
   const evaluate = async () => {
     const rewards = await scorer.rewards(evaluation)
     return evaluationOf(kind, rewards, evaluation, config)
@@ -133,7 +142,7 @@ export async function trainReward(
     const batch = plan[state.step].map((index) => train[index])
     const sums = noMetrics()
     for (const [i, part] of parts(plan[state.step]).entries()) {
-      const feeds = { ...weights, ...answerFeeds(kind, model, part, batch.length) }
+      const feeds = { ...weights(state.step), ...answerFeeds(kind, model, part, batch.length) }
       addTo(sums, { ...noMetrics(), ...scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))) })
     }
     const named = { step: state.step, rows: batch.map(({ row }) => row) }
@@ -166,7 +175,8 @@ export async function trainReward(
   const final = evaluation.length > 0 ? (measured ?? (await evaluate())) : undefined
   const scale = await scaleOf(scorer, train, random)
   await scorer.dispose()
-  return { parameters, steps: plan.length, ...scale, ...(final && { evaluation: final }) }
+  const finished = withScoreHead(trainable.merged(), head)
+  return { trainable, parameters: finished, steps: plan.length, ...scale, ...(final && { evaluation: final }) }
 }
 
 const longestAnswer = ({ answers }: EncodedAnswers) => Math.max(...answers.map(({ length }) => length))
@@ -208,14 +218,19 @@ function encodeAndSplit(
   return split
 }
 
-/** The trunk's own arrays and a head with deviation 1/√(hiddenSize + 1) (Stiennon et al. 2020). */
-function withScoreHead({ config, parameters }: LanguageModel, random: Random): ParameterMap {
-  const trunk = new Map([...parameters].filter(([name]) => name !== 'lm_head.weight'))
-  if (trunk.has(SCORE_HEAD)) return trunk
+/** The model's own score head, or a new one with deviation 1/√(hiddenSize + 1) (Stiennon et al. 2020). */
+function scoreHead({ config, parameters }: LanguageModel, random: Random): Parameter {
+  const known = parameters.get(SCORE_HEAD)
+  if (known) return known
   const head = createParameter(SCORE_HEAD, [1, config.hiddenSize])
   const stream = random.fork('score head')
   for (let i = 0; i < head.data.length; i++) head.data[i] = stream.normal() / Math.sqrt(config.hiddenSize + 1)
-  return trunk.set(SCORE_HEAD, head)
+  return head
+}
+
+/** Without the head over the vocabulary, which a reward model does not have. */
+function withScoreHead(parameters: ParameterMap, head: Parameter): ParameterMap {
+  return new Map([...parameters].filter(([name]) => name !== 'lm_head.weight')).set(head.name, head)
 }
 
 /** The rewards of each side of the rows, [rows] each, read at the last token of its answers. */
@@ -280,8 +295,14 @@ function scoringFeeds(kind: RewardKind, { config }: LanguageModel, rows: readonl
 }
 
 /** Gives the rewards of rows by the weights as they are then: one list for each side. */
-async function createRaggedScorer(kind: RewardKind, model: LanguageModel, config: RewardConfig, weights: Feeds) {
-  const { graph, rewards } = buildRewards(kind, model, {})
+async function createRaggedScorer(
+  kind: RewardKind,
+  model: LanguageModel,
+  build: BuildOptions,
+  config: RewardConfig,
+  weights: Feeds,
+) {
+  const { graph, rewards } = buildRewards(kind, model, build)
   const program = await compile(graph, Object.fromEntries(rewards.map((reward, side) => [side, reward])))
   return {
     async rewards(rows: readonly EncodedAnswers[]): Promise<number[][]> {
