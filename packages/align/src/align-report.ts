@@ -31,17 +31,11 @@ export interface StageAnswers {
 export interface AlignFacts
   extends Pick<
     AlignReport,
-    | 'model'
-    | 'created_at'
-    | 'durations'
-    | 'hardware'
-    | 'data'
-    | 'config'
-    | 'commands'
-    | 'environment'
-    | 'label_agreement'
+    'model' | 'created_at' | 'durations' | 'hardware' | 'data' | 'config' | 'commands' | 'environment'
   > {
   readonly seed: number
+  /** Pairs labelled twice, those decided alike, and Cohen's kappa. */
+  readonly labelAgreement: { readonly n: number; readonly equal: number; readonly kappa: number } | null
   readonly prompts: readonly EvalPromptRow[]
   readonly stages: readonly StageAnswers[]
   readonly rewardEvaluation: RewardEvaluation | undefined
@@ -60,7 +54,7 @@ const goals = [
 
 /** All that the report shows. Answers are graded here. */
 export function buildAlignReport(facts: AlignFacts): AlignReport {
-  const { seed, prompts, stages, rewardEvaluation, metrics, ...given } = facts
+  const { seed, labelAgreement, prompts, stages, rewardEvaluation, metrics, ...given } = facts
   const graded = stages.map((entry) => ({
     ...entry,
     grades: entry.answers.map(({ text }, i) => grader.grade({ prompt: askedText(prompts[i]), completion: text })),
@@ -72,6 +66,11 @@ export function buildAlignReport(facts: AlignFacts): AlignReport {
     ...given,
     seeds: [seed],
     grader: graderFacts(),
+    label_agreement: labelAgreement && {
+      n: labelAgreement.n,
+      agreement: shareOf(wilson({ hits: labelAgreement.equal, n: labelAgreement.n })),
+      kappa: labelAgreement.kappa,
+    },
     outcomes: graded.flatMap(({ stage, grades }) =>
       kinds.flatMap((kind) => outcomes(stage, kind, select(prompts, grades, kind), seed)),
     ),

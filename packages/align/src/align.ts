@@ -51,6 +51,9 @@ export interface AlignWorld {
   readonly clock: () => number
 }
 
+/** Of a job: answers of three models, three trainers, rewards. */
+const PARTS = 7
+
 export type AlignSetting = Omit<
   AlignFacts,
   'seed' | 'prompts' | 'stages' | 'rewardEvaluation' | 'metrics' | 'durations'
@@ -67,7 +70,7 @@ export async function runAlign(
 ): Promise<AlignReport> {
   const durations: { name: string; seconds: number }[] = []
   const timed = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
-    world.log(name)
+    world.log(`[${durations.length + 1}/${PARTS}] ${name}`)
     const begun = world.clock()
     const result = await work()
     durations.push({ name, seconds: (world.clock() - begun) / 1000 })

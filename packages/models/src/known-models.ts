@@ -17,7 +17,7 @@ export interface KnownModel {
   pypi?: PypiSource
 }
 
-/** Models by short name. The first one is what the documentation and `plumb start` use. */
+/** Models by short name. The first one is what the documentation and the commands use. */
 export const knownModels = {
   'smollm2-135m-instruct': {
     hub: { repo: 'HuggingFaceTB/SmolLM2-135M-Instruct' },

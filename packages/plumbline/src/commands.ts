@@ -2,7 +2,6 @@ import type { Command } from './command.ts'
 
 /** Every command by name. A command's file is read only when it is run, or for an overview. */
 export const commands = {
-  start: async () => (await import('./commands/start.ts')).start,
   chat: async () => (await import('./commands/chat.ts')).chat,
   generate: async () => (await import('./commands/generate.ts')).generate,
   score: async () => (await import('./commands/score.ts')).score,

@@ -25,7 +25,7 @@ const config = z.object({
   model: modelField,
   output: z.string().min(1).default('runs/align').describe('the folder of all stages and the report'),
   demonstrations: z.string().optional().describe('JSON lines for fine-tuning; the example set by default'),
-  preferences: z.string().min(1).describe('JSON lines with pairs for the reward model'),
+  preferences: z.string().optional().describe('JSON lines with pairs for the reward model'),
   prompts: z.string().optional().describe('JSON lines with prompts for PPO'),
   eval_prompts: z.string().optional().describe('held-out prompts with "kind": harmful, sensitive or plain'),
   ...alignConfig.shape,
@@ -36,9 +36,9 @@ export const align = defineCommand({
   name: 'align',
   summary: 'fine-tuning, reward model, PPO, and a report of what changed',
   description:
-    'Demonstrations and prompts are those of the example set unless you give yours; pairs are always yours. A job that was stopped goes on where it was when the same command is given again.',
+    'The main job. It uses the example set, which teaches a model what to refuse and what not, unless you give data of yours. A job that was stopped goes on where it was when the same command is given again.',
   examples: [
-    { line: 'plumb align --preferences pairs.jsonl', does: 'the example set with pairs of yours' },
+    { line: 'plumb align', does: 'the example set, into runs/align' },
     {
       line: 'plumb align --demonstrations d.jsonl --preferences p.jsonl --prompts q.jsonl --eval-prompts e.jsonl --output runs/mine',
       does: 'the same with your own data',
@@ -60,7 +60,7 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
   await checkOutput(output)
   const files = {
     demonstrations: config.demonstrations ?? exampleFile('demonstrations.jsonl'),
-    preferences: config.preferences,
+    preferences: config.preferences ?? exampleFile('preferences.jsonl'),
     prompts: config.prompts ?? exampleFile('prompts.jsonl'),
     eval_prompts: config.eval_prompts ?? exampleFile('prompts.jsonl'),
   }
@@ -168,11 +168,16 @@ async function setting(
       accelerator: null,
     },
     data: await Promise.all(used),
-    label_agreement: null,
+    labelAgreement: config.preferences === undefined ? await exampleAgreement() : null,
     config: stringify(config),
     commands: [{ purpose: 'This report', command: `plumb align --seed ${config.seed}` }],
     environment: { plumbline: version, node: process.versions.node },
   }
+}
+
+/** How often two readers of the example's pairs decided alike. */
+async function exampleAgreement(): Promise<{ n: number; equal: number; kappa: number }> {
+  return JSON.parse(await readFile(exampleFile('label-agreement.json'), 'utf8'))
 }
 
 async function writeReplacing(path: string, text: string): Promise<void> {
