@@ -220,7 +220,8 @@ test('Entropy/KL/ratio metrics: entropy lies between 0 and log V, also of answer
 })
 
 describe('a value model of its own', () => {
-  const separate = { value_model: 'separate', max_grad_norm: 1e9 }
+  // So small that every gradient is clipped: the norm of one would show in the other.
+  const separate = { value_model: 'separate', max_grad_norm: 1e-3 }
 
   /** What the optimizer has of the value model at the end. */
   async function valueModelOf({ folder }: Ppo) {
@@ -268,14 +269,6 @@ describe('a value model of its own', () => {
       expect(await valueModelOf(ofValues)).not.toEqual(values)
     },
   )
-
-  test('the norm that is clipped is that of both gradients together', async () => {
-    const norm = async (changes: object) => (await ppo({ ...separate, ...changes })).metrics[0].grad_norm
-    const policyAlone = await norm({ vf_coef: 0 })
-    const [once, twice] = [await norm({ vf_coef: 1 }), await norm({ vf_coef: 2 })]
-    // |g|² = |g_policy|² + vf_coef² · |g_value|²
-    expect((twice ** 2 - policyAlone ** 2) / (once ** 2 - policyAlone ** 2)).toBeCloseTo(4, 2)
-  })
 
   test('it is trained whole, trunk and head, or as an adapter and a head', async () => {
     const untouched = await ppo({ ...separate, vf_coef: 0 })

@@ -73,7 +73,7 @@ export async function trainPpo(
   )
   const stopwatch = createStopwatch(world.clock)
   const rollout = await createRollout(config, { policy, trainable, networks, reference, rewardModel }, stopwatch)
-  const update = await createUpdate(config, networks, world)
+  const update = createUpdate(config, networks, world)
   const state = await restoreTraining(run, parameters, optimizer.adamw, () => ({ klCoef: config.kl_coef, updates: 0 }))
   const controller = createKlController(klOptions(config), { klCoef: state.totals.klCoef })
 

@@ -78,27 +78,10 @@ function network(
 
 /** All that is trained, by the names that the optimizer and checkpoints know. */
 export function trainedParameters(networks: readonly Network[]): ParameterMap {
-  return prefixed(
-    networks,
-    ({ trained }) => trained,
-    (parameter, name): Parameter => ({ ...parameter, name }),
+  const parameters = networks.flatMap(({ trained, prefix }) =>
+    [...trained.values()].map((parameter): Parameter => ({ ...parameter, name: prefix + parameter.name })),
   )
-}
-
-/** Joins what each network has by its own names. */
-export function prefixed<Item, Joined>(
-  networks: readonly Network[],
-  itemsOf: (network: Network, index: number) => ReadonlyMap<string, Item>,
-  rename: (item: Item, name: string) => Joined,
-): Map<string, Joined> {
-  return new Map(
-    networks.flatMap((network, index) =>
-      [...itemsOf(network, index)].map(([name, item]) => {
-        const fullName = network.prefix + name
-        return [fullName, rename(item, fullName)] as const
-      }),
-    ),
-  )
+  return new Map(parameters.map((parameter) => [parameter.name, parameter]))
 }
 
 /** Before it has learned, this value model says nothing. */

@@ -34,6 +34,8 @@ export interface Rollout {
 
 /** The most sequences that are sampled side by side. */
 const SLOTS = 32
+/** The most tokens of one forward pass: more are not faster, and each holds its scores over the vocabulary twice. */
+const READ_TOKENS = 512
 
 export async function createRollout(config: PpoConfig, models: RolloutModels, stopwatch: Stopwatch): Promise<Rollout> {
   const { networks, reference, rewardModel } = models
@@ -123,7 +125,7 @@ async function createReader(config: PpoConfig, network: Pick<Network, 'config' |
     async read(answers: readonly SampledAnswer[], step: number): Promise<Partial<Record<Reading, Float32Array[]>>> {
       const rows = Object.fromEntries(names.map((name) => [name, new Array<Float32Array>(answers.length)]))
       const indexed = answers.map((answer, index) => ({ ...answer, index }))
-      for (const part of microBatches(indexed, tokensOf, config.micro_batch_tokens)) {
+      for (const part of microBatches(indexed, tokensOf, Math.min(READ_TOKENS, config.micro_batch_tokens))) {
         const batch = raggedTargetFeeds(network.config, part.map(completionTargets))
         const values: Readonly<Record<string, Value>> = await program.run({ ...network.feeds(step), ...batch })
         let end = 0

@@ -8,7 +8,7 @@ import { entropyFromLogits } from '../parts/losses/token-metrics.ts'
 import type { Optimizer } from '../parts/optimization.ts'
 import { checkFinite, meansOf, scalars, sumsOf, type TrainerWorld } from '../parts/training.ts'
 import { type Lesson, tokensOf } from './episode.ts'
-import { type Network, policyOutputs, prefixed, valueOutputs } from './networks.ts'
+import { type Network, policyOutputs, valueOutputs } from './networks.ts'
 
 export interface Update {
   /** One rollout's updates; metrics are means over its optimizer steps. Throws NOT_FINITE. */
@@ -21,52 +21,82 @@ export interface Update {
   dispose(): Promise<unknown>
 }
 
-export async function createUpdate(
+/**
+ * Networks learn one after the other, all of their steps: no number of one depends on another's, each has its gradient
+ * clipped by its own norm, and only one has its activations in memory. TRL takes the steps of both together, unclipped.
+ */
+export function createUpdate(
   config: PpoConfig,
   networks: readonly Network[],
   { pool }: Pick<TrainerWorld, 'pool'>,
-): Promise<Update> {
-  const learners = await Promise.all(networks.map((network) => createLearner(config, network, pool)))
-  const gradients: GradientMap = prefixed(
-    networks,
-    (_network, i) => learners[i].gradients,
-    (gradient) => gradient,
-  )
-
-  /** The gradients of a mini-batch, and its losses and other measures. */
-  async function differentiate(batch: readonly Lesson[], step: number): Promise<Measures> {
-    const measures: Measures[] = []
-    for (const learner of learners) measures.push(await learner.differentiate(batch, step))
-    return Object.assign({}, ...measures, { loss: measures.reduce((sum, { loss }) => sum + loss, 0) })
+): Update {
+  const learners = new Map<Network, Learner>()
+  async function dispose() {
+    await Promise.all([...learners.values()].map((learner) => learner.dispose()))
+    learners.clear()
   }
 
   return {
     async learn(lessons, random, state, optimizer) {
-      const steps: Measures[] = []
-      for (let epoch = 0; epoch < config.num_ppo_epochs; epoch++) {
-        const order = shuffled(lessons.length, random.fork(`epoch ${epoch}`))
-        for (const part of splitEvenly(order, config.num_mini_batches)) {
-          const batch = part.map((index) => lessons[index])
-          const named = { step: state.step, rows: batch.map(({ row }) => row) }
-          const measures = await differentiate(batch, state.step)
-          checkFinite('loss', measures.loss, named)
-          const { gradNorm, learningRate } = optimizer.step(state.totals.updates++, gradients, named)
-          const ratioVar = ratioVariance(measures['val/ratio'], measures.ratioDeviation)
-          steps.push({ ...measures, 'val/ratio_var': ratioVar, grad_norm: gradNorm, lr: learningRate })
-        }
+      const batches = miniBatches(lessons, config, random)
+      const metrics: Record<string, number>[] = []
+      for (const network of networks) {
+        if (networks.length > 1) await dispose()
+        const learner = learners.get(network) ?? (await createLearner(config, network, pool))
+        learners.set(network, learner)
+        metrics.push(await learnBatches(network, learner, batches, state, optimizer))
       }
-      const { loss: _loss, ratioDeviation: _ratioDeviation, ...metrics } = meansOf(steps)
-      return { ...metrics, lr: steps.at(-1)!.lr }
+      state.totals.updates += batches.length
+      if (networks.length > 1) await dispose()
+      return Object.assign({}, ...metrics)
     },
-    dispose: () => Promise.all(learners.map((learner) => learner.dispose())),
+    dispose,
   }
 }
 
-/** Numbers by TRL's names where they are metrics. */
-type Measures = Readonly<Record<string, number>>
+function miniBatches(
+  lessons: readonly Lesson[],
+  { num_ppo_epochs, num_mini_batches }: PpoConfig,
+  random: Random,
+): Lesson[][] {
+  const epochs = Array.from({ length: num_ppo_epochs }, (_, epoch) => {
+    const order = shuffled(lessons.length, random.fork(`epoch ${epoch}`))
+    return splitEvenly(order, num_mini_batches)
+  })
+  return epochs.flat().map((part) => part.map((index) => lessons[index]))
+}
+
+/** An optimizer step for each mini-batch; means over them. */
+async function learnBatches(
+  { prefix }: Network,
+  learner: Learner,
+  batches: readonly (readonly Lesson[])[],
+  { step, totals: { updates } }: { step: number; totals: { updates: number } },
+  optimizer: Optimizer,
+): Promise<Record<string, number>> {
+  const gradients: GradientMap = new Map([...learner.gradients].map(([name, gradient]) => [prefix + name, gradient]))
+  const steps: Record<string, number>[] = []
+  let lr = 0
+  for (const [i, batch] of batches.entries()) {
+    const named = { step, rows: batch.map(({ row }) => row) }
+    const { loss, ...measures } = await learner.differentiate(batch, step)
+    checkFinite('loss', loss, named)
+    const { gradNorm, learningRate } = optimizer.step(updates + i, gradients, named)
+    lr = learningRate
+    steps.push({ ...measures, [prefix === '' ? 'grad_norm' : 'val/grad_norm']: gradNorm })
+  }
+  return { ...meansOf(steps), lr }
+}
+
+interface Learner {
+  readonly gradients: GradientMap
+  /** The gradients of a mini-batch, its loss, and metrics of it by TRL's names. */
+  differentiate(batch: readonly Lesson[], step: number): Promise<Record<string, number> & { loss: number }>
+  dispose(): Promise<void>
+}
 
 /** The losses of a network's heads and their gradients. */
-async function createLearner(config: PpoConfig, network: Network, pool: TrainerWorld['pool']) {
+async function createLearner(config: PpoConfig, network: Network, pool: TrainerWorld['pool']): Promise<Learner> {
   const forward = buildRaggedForward(network.config, network.build)
   const { graph } = forward
   const vector = (name: string) => graph.inputs.get(name) ?? graph.input(name, 'float32', ['M'])
@@ -111,14 +141,16 @@ async function createLearner(config: PpoConfig, network: Network, pool: TrainerW
 
   return {
     gradients: program.gradients,
-    async differentiate(batch: readonly Lesson[], step: number): Promise<Measures & { readonly loss: number }> {
+    async differentiate(batch, step) {
       const tokens = batch.reduce((total, { completionIds }) => total + completionIds.length, 0)
       const parts: Record<string, number>[] = []
       for (const [i, part] of microBatches(batch, tokensOf, config.micro_batch_tokens).entries()) {
         const feeds = { ...network.feeds(step), ...lessonFeeds(network, part, tokens) }
         parts.push(scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))))
       }
-      return sumsOf(parts) as Measures & { loss: number }
+      const { ratioDeviation, ...sums } = sumsOf(parts) as Record<string, number> & { loss: number }
+      if (ratioDeviation === undefined) return sums
+      return { ...sums, 'val/ratio_var': ratioVariance(sums['val/ratio'], ratioDeviation) }
     },
     dispose: () => program.dispose(),
   }
