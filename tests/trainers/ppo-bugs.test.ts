@@ -202,6 +202,44 @@ test('Where the score lands, Score normalisation, returns before whitening: the 
   expect(metrics[0]['loss/value_avg']).toBeCloseTo(squares / tokens / 2, 5)
 })
 
+test.each(['shared', 'separate'])(
+  'Score normalisation, %s value model: a reward model in other units trains the same',
+  async (value_model) => {
+    // By a power of two, so that not a bit is rounded.
+    const inUnits = (unit: number) => ({
+      mean: 0.75 * unit,
+      std: 2 * unit,
+      change: (parameters: ParameterMap) => {
+        const { data } = parameters.get('score.weight')!
+        data.forEach((w, i) => {
+          data[i] = w * unit
+        })
+      },
+    })
+    const [one, four] = [
+      await ppo({ value_model, max_steps: 2 }, { rewardModel: inUnits(1) }),
+      await ppo({ value_model, max_steps: 2 }, { rewardModel: inUnits(4) }),
+    ]
+    expect(hashOf(four.weights!)).toBe(hashOf(one.weights!))
+    expect(four.metrics).toEqual(one.metrics)
+    expect(four.samples[0].score).toBe(4 * one.samples[0].score)
+  },
+)
+
+test('Prompt/response boundary: tokens that a text does not show are learned from as they were sampled', async () => {
+  // Three of 24 tokens are special ones, which a text leaves out; re-encoded, they would be lost.
+  const { metrics, samples } = await ppo(
+    { response_length: 6 },
+    { policy: { characters: [...'abcdefghijklmno-()+12'] } },
+  )
+  const shown = samples.filter(({ finish_reason }) => finish_reason === 'length')
+  expect(shown.some(({ completion }) => completion.length < 6)).toBe(true)
+  const ended = samples.length - shown.length
+  const tokens = 8 * metrics[0]['completions/mean_length']
+  expect(tokens).toBeGreaterThanOrEqual(6 * shown.length + ended)
+  expect(tokens).toBeLessThanOrEqual(6 * samples.length)
+})
+
 test('Advantage normalisation, Loss aggregation: neither micro-batches nor padding change the losses', async () => {
   const runs: Ppo[] = []
   for (const micro_batch_tokens of [1, 12, 4096])
