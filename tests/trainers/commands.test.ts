@@ -454,6 +454,13 @@ test.each([
   },
 )
 
+test('a value model of its own that does not fit: the head on the policy needs less', async () => {
+  const short = { availableMemory: 1e8 }
+  const { stderr } = await train('ppo', prompts, ['--value-model', 'separate'], short)
+  expect(stderr).toMatch(/error\[MEMORY_SHORT\].*\nhint: Lower .*, or .* --value-model shared, or .* --use-peft\./)
+  expect((await train('ppo', prompts, [], short)).stderr).not.toContain('--value-model')
+})
+
 test('after memory was short, the same folder takes the run with the flag that helps', async () => {
   const data = await rowsFile(demonstrations)
   const line = ['sft', '--model', model, '--data', data, '--output', newPath(), ...small]

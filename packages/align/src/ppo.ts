@@ -15,26 +15,18 @@ import { checkRewardModel, type LanguageModel } from '@plumbline/models'
 import type { PpoConfig, PromptRow } from './config.ts'
 import { gae, whiten } from './parts/advantages.ts'
 import { createKlController } from './parts/kl.ts'
-import { checkMemory, numbersIn, USE_PEFT } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import { createStopwatch } from './parts/stopwatch.ts'
 import { shapeScores, tokenRewards } from './parts/token-rewards.ts'
 import { makeTrainable, type Trainable } from './parts/trainable.ts'
-import {
-  isDue,
-  notFinite,
-  restoreTraining,
-  type StepRows,
-  saveTraining,
-  stopIfAsked,
-  type TrainerWorld,
-} from './parts/training.ts'
-import { type EncodedPrompt, type Episode, type Lesson, sampleRow, tokensOf } from './ppo/episode.ts'
+import { isDue, restoreTraining, saveTraining, stopIfAsked, type TrainerWorld } from './parts/training.ts'
+import { type Episode, type Lesson, sampleRow, tokensOf } from './ppo/episode.ts'
+import { checkPpoMemory } from './ppo/memory.ts'
 import { checkModels, hashOf, type PpoModels } from './ppo/models.ts'
-import { copyOf, createNetworks, type Network, trainedParameters } from './ppo/networks.ts'
+import { copyOf, createNetworks, trainedParameters } from './ppo/networks.ts'
 import { normalizationOf } from './ppo/normalization.ts'
 import { encodePrompts, planIterations } from './ppo/prompts.ts'
-import { createRollout, type Rollout } from './ppo/rollout.ts'
+import { createRollout } from './ppo/rollout.ts'
 import { createUpdate } from './ppo/update.ts'
 
 export interface PpoResult {
@@ -63,7 +55,7 @@ export async function trainPpo(
   const trainable = makeTrainable(policy, config, random)
   const networks = createNetworks(config, models, trainable, random)
   const parameters = trainedParameters(networks)
-  checkPpoMemory(config, models, networks, prompts, world)
+  checkPpoMemory(config, models, networks, prompts, world.availableBytes)
   const plan = planIterations(prompts.length, config, random)
   const optimizer = createOptimizer(
     parameters,
@@ -80,7 +72,8 @@ export async function trainPpo(
   while (state.step < plan.length) {
     await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => prompts[index])
-    const episodes = await collect(rollout, batch, random.fork(`rollout ${state.step}`).uint32(), state.step)
+    const seed = random.fork(`rollout ${state.step}`).uint32()
+    const episodes = await rollout.collect(batch, { seed, step: state.step })
     const { lessons, metrics } = credit(episodes, controller.klCoef, config, rewardModel)
     checkRunaway(metrics, config, state.step)
     // Not right after its update: only this rollout has shown that the policy did not run away.
@@ -124,53 +117,6 @@ export async function trainPpo(
 function referenceOf({ use_peft }: PpoConfig, { policy, referenceModel }: PpoModels) {
   const { config, parameters } = referenceModel ?? policy
   return { config, parameters: use_peft || referenceModel ? parameters : copyOf(parameters) }
-}
-
-function checkPpoMemory(
-  config: PpoConfig,
-  { policy, rewardModel, referenceModel }: PpoModels,
-  networks: readonly Network[],
-  prompts: readonly EncodedPrompt[],
-  { availableBytes }: TrainerWorld,
-): void {
-  const isSeparate = config.value_model === 'separate'
-  checkMemory(
-    {
-      config: policy.config,
-      parameters: numbersIn(policy.parameters),
-      trainable: numbersIn(trainedParameters(networks)),
-      // The weights that the decoder packs, and a copy as reference or what the decoder gets of an adapted policy.
-      others:
-        (2 + (config.use_peft && referenceModel ? 1 : 0)) * numbersIn(policy.parameters) +
-        (isSeparate && !config.use_peft ? 2 : 1) * numbersIn(rewardModel.parameters),
-      microBatchTokens: config.micro_batch_tokens,
-      longestRow: Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length,
-    },
-    {
-      availableBytes,
-      flags: ['--micro-batch-tokens', '--response-length'],
-      alternatives: [
-        ...(isSeparate ? ['put the value head on the policy with --value-model shared'] : []),
-        ...(config.use_peft ? [] : [USE_PEFT]),
-      ],
-    },
-  )
-}
-
-/** The episodes of an iteration. Throws NOT_FINITE, naming the rows of the data. */
-async function collect(rollout: Rollout, batch: readonly EncodedPrompt[], seed: number, step: number) {
-  const named: StepRows = { step, rows: batch.map(({ row }) => row) }
-  const episodes = await rollout.collect(batch, { seed, step }).catch((error) => {
-    if (error.code !== 'LOGITS_NOT_FINITE') throw error
-    throw notFinite('the policy gives scores that are not finite', named, error)
-  })
-  const bad = episodes.filter(({ score }) => !Number.isFinite(score))
-  if (bad.length === 0) return episodes
-  throw new PlumblineError(
-    'NOT_FINITE',
-    `step ${step + 1}: the reward model scores ${bad.length} of ${episodes.length} answers ${bad[0].score}; their rows are ${bad.map(({ row }) => row).join(', ')}.`,
-    { hint: 'Train the reward model again: it has weights that are no finite numbers, or too large ones.' },
-  )
 }
 
 function klOptions({ kl_coef: klCoef, kl_target: target, kl_horizon: horizon }: PpoConfig) {

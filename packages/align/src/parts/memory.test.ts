@@ -19,6 +19,8 @@ test('fewer tokens at once, an adapter and fewer weights beside it need less; on
   expect(estimateMemory({ ...plan, microBatchTokens: 512 })).toBeLessThan(whole)
   expect(estimateMemory({ ...plan, trainable: 5e6 })).toBeLessThan(whole)
   expect(estimateMemory({ ...plan, others: 3 * 134.5e6 }) - whole).toBeCloseTo(3 * 4 * 134.5e6, -3)
+  // Another network that learns in its turn: its moments stay, its gradients do not.
+  expect(estimateMemory({ ...plan, trainable: 269e6, gradients: 134.5e6 }) - whole).toBeCloseTo(2 * 4 * 134.5e6, -3)
   expect(estimateMemory({ ...plan, microBatchTokens: 1 })).toBe(estimateMemory({ ...plan, microBatchTokens: 256 }))
 })
 

@@ -9,6 +9,8 @@ export interface MemoryPlan {
   readonly trainable: number
   /** Numbers in all other weights: a reference, a reward model, what a decoder packs. */
   readonly others?: number
+  /** Numbers that get gradients at the same time; all that is trained by default. */
+  readonly gradients?: number
   readonly microBatchTokens: number
   readonly longestRow: number
 }
@@ -24,6 +26,7 @@ export function estimateMemory({
   parameters,
   trainable,
   others = 0,
+  gradients = trainable,
   microBatchTokens,
   longestRow,
 }: MemoryPlan): number {
@@ -31,8 +34,8 @@ export function estimateMemory({
   const { layers, hiddenSize, intermediateSize, heads, vocabSize } = config
   // What the backward pass needs of each layer and token, and the scores over the vocabulary with their gradients.
   const activations = layers * (14 * hiddenSize + 6 * intermediateSize + 2 * heads * longestRow) + 5 * vocabSize
-  // Gradients, those of a micro-batch, and two moments.
-  return 4 * (parameters + others + 4 * trainable + tokens * activations) + 3e8
+  // Two moments, gradients, and those of a micro-batch.
+  return 4 * (parameters + others + 2 * trainable + 2 * gradients + tokens * activations) + 3e8
 }
 
 /** One of the alternatives that `checkMemory` may name. */

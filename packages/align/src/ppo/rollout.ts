@@ -1,4 +1,5 @@
 /** Rollouts: answers are sampled and scored, then read once by each network in training and by the reference. */
+import { PlumblineError } from '@plumbline/contracts'
 import { compile, type ParameterMap, type Tensor, type Value } from '@plumbline/engine'
 import {
   buildRaggedForward,
@@ -15,6 +16,7 @@ import type { PpoConfig } from '../config.ts'
 import { microBatches } from '../parts/batches.ts'
 import type { Stopwatch } from '../parts/stopwatch.ts'
 import type { Trainable } from '../parts/trainable.ts'
+import { notFinite } from '../parts/training.ts'
 import { type EncodedPrompt, type Episode, type SampledAnswer, tokensOf } from './episode.ts'
 import { type Network, policyOutputs, valueOutputs } from './networks.ts'
 
@@ -27,7 +29,7 @@ export interface RolloutModels {
 }
 
 export interface Rollout {
-  /** An episode for each prompt. Throws LOGITS_NOT_FINITE. */
+  /** An episode for each prompt. Throws NOT_FINITE, naming the rows of the data. */
   collect(prompts: readonly EncodedPrompt[], options: { seed: number; step: number }): Promise<Episode[]>
   dispose(): Promise<unknown>
 }
@@ -50,10 +52,17 @@ export async function createRollout(config: PpoConfig, models: RolloutModels, st
 
   return {
     async collect(prompts, { seed, step }) {
-      const answers = await stopwatch.time('generate', () => sampleAnswers(config, models, prompts, seed))
+      const answers = await stopwatch.time('generate', () =>
+        sampleAnswers(config, models, prompts, seed).catch((error) => {
+          if (error.code !== 'LOGITS_NOT_FINITE') throw error
+          const rows = prompts.map(({ row }) => row)
+          throw notFinite('the policy gives scores that are not finite', { step, rows }, error)
+        }),
+      )
       const scores = await stopwatch.time('score', () =>
         scorer.rewards(answers.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds])),
       )
+      checkScores(answers, scores, step)
       return stopwatch.time('forward', async () => {
         const { logprobs: refLogprobs } = await referenceReader.read(answers, step)
         const own: Partial<Record<Reading, Float32Array[]>> = {}
@@ -69,6 +78,16 @@ export async function createRollout(config: PpoConfig, models: RolloutModels, st
     },
     dispose: () => Promise.all([scorer, referenceReader, ...readers].map((program) => program.dispose())),
   }
+}
+
+function checkScores(answers: readonly SampledAnswer[], scores: readonly number[], step: number): void {
+  const bad = scores.flatMap((score, i) => (Number.isFinite(score) ? [] : [{ score, row: answers[i].row }]))
+  if (bad.length === 0) return
+  throw new PlumblineError(
+    'NOT_FINITE',
+    `step ${step + 1}: the reward model scores ${bad.length} of ${scores.length} answers ${bad[0].score}; their rows are ${bad.map(({ row }) => row).join(', ')}.`,
+    { hint: 'Train the reward model again: it has weights that are no finite numbers, or too large ones.' },
+  )
 }
 
 /** y ~ π(· | x) at the temperature, with nothing cut off. */
