@@ -28,7 +28,11 @@ export const ppo = defineCommand({
   async run(config, world) {
     const { trainPpo, writeTrainedModel } = await import('@plumbline/align')
     const rows = await readRows(config.data, promptRowSchema, world)
-    const models = { model: config.model, reward_model: config.reward_model }
+    const models = {
+      model: config.model,
+      reward_model: config.reward_model,
+      ...(config.ref_model !== undefined && { ref_model: config.ref_model }),
+    }
     const inputs = await describeInputs(models, { data: { path: config.data, rows } }, world)
     const folder = await runTraining('ppo', config, inputs, world, async (trainer) => {
       const policy = await openModel(config.model, world, modelOptions(config))
