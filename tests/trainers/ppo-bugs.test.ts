@@ -318,6 +318,25 @@ describe('a value model of its own', () => {
   })
 })
 
+test('metrics are TRL’s, each of them finite, and what we add', async () => {
+  const trl = [
+    ...['eps', 'episode', 'lr', 'loss/policy_avg', 'loss/value_avg', 'objective/entropy', 'objective/kl'],
+    ...['objective/non_score_reward', 'objective/rlhf_reward', 'objective/scores', 'policy/approxkl_avg'],
+    ...['policy/clipfrac_avg', 'policy/entropy_avg', 'val/clipfrac_avg', 'val/num_eos_tokens', 'val/ratio'],
+    'val/ratio_var',
+  ]
+  const ours = ['global_step', 'epoch', 'grad_norm', 'objective/kl_coef', 'completions/mean_length']
+  const seconds = ['time/generate', 'time/score', 'time/forward', 'time/update']
+  for (const [value_model, more] of [
+    ['shared', []],
+    ['separate', ['val/grad_norm']],
+  ] as const) {
+    const { metrics } = await ppo({ value_model })
+    expect(Object.keys(metrics[0]).toSorted()).toEqual([...trl, ...ours, ...seconds, ...more].toSorted())
+    expect(Object.values(metrics[0]).every(Number.isFinite)).toBe(true)
+  }
+})
+
 test('a reference of its own: the first KL is that to it, and a policy that equals it has none', async () => {
   const own = await ppo({}, { referenceModel: { seed: 4 } })
   const same = await ppo({}, { referenceModel: {} })

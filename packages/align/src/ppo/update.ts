@@ -1,5 +1,14 @@
 /** Updates: several passes over a rollout, each of several optimizer steps on the clipped losses. */
-import { add, compileGradients, type Feeds, type GradientMap, type Random, scale, type Tensor } from '@plumbline/engine'
+import {
+  add,
+  compileGradients,
+  type Feeds,
+  type GradientMap,
+  type Random,
+  scale,
+  type Tensor,
+  type Value,
+} from '@plumbline/engine'
 import { buildRaggedForward, completionTargets, raggedTargetFeeds } from '@plumbline/models'
 import type { PpoConfig } from '../config.ts'
 import { microBatches, shuffled, splitEvenly } from '../parts/batches.ts'
@@ -139,6 +148,9 @@ async function createLearner(config: PpoConfig, network: Network, pool: TrainerW
     { pool, accumulates: true, outputs },
   )
 
+  // A run gives the gradients too.
+  const measured = ['loss', ...Object.keys(outputs)]
+
   return {
     gradients: program.gradients,
     async differentiate(batch, step) {
@@ -146,7 +158,8 @@ async function createLearner(config: PpoConfig, network: Network, pool: TrainerW
       const parts: Record<string, number>[] = []
       for (const [i, part] of microBatches(batch, tokensOf, config.micro_batch_tokens).entries()) {
         const feeds = { ...network.feeds(step), ...lessonFeeds(network, part, tokens) }
-        parts.push(scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))))
+        const values: Readonly<Record<string, Value>> = await (i === 0 ? program.run(feeds) : program.accumulate(feeds))
+        parts.push(scalars(Object.fromEntries(measured.map((name) => [name, values[name]]))))
       }
       const { ratioDeviation, ...sums } = sumsOf(parts) as Record<string, number> & { loss: number }
       if (ratioDeviation === undefined) return sums
