@@ -337,6 +337,31 @@ test('a reward model with another tokenizer', async () => {
   )
 })
 
+test('a reward model whose scores are no numbers: the rows', async () => {
+  const broken = newPath()
+  await writeTinyRewardModel(broken, { change: (parameters) => parameters.get('score.weight')!.data.fill(Number.NaN) })
+  const { status, stderr } = await train('ppo', prompts, ['--reward-model', broken])
+  expect(status).toBe(1)
+  expect(stderr).toMatch(
+    /error\[NOT_FINITE\]: step 1: the reward model scores 2 of 2 answers NaN; their rows are \d, \d\.\nhint: Train the reward model again/,
+  )
+})
+
+test('a reference of another architecture, or with another tokenizer', async () => {
+  const [wide, foreign] = [newPath(), newPath()]
+  await writeTinyModel(wide, { config: { intermediate_size: 64 } })
+  await writeTinyModel(foreign, { characters: [...'abcdefgh'] })
+  const other = await train('ppo', prompts, ['--ref-model', wide])
+  expect(other.status).toBe(1)
+  expect(other.stderr).toMatch(
+    /error\[REFERENCE_MISMATCH\]: the reference model is a llama of 2 layers, width 32 and 64, .* the policy a llama of 2 layers, width 32 and 48, .*\nhint: .*--ref-model/,
+  )
+  const tokens = await train('ppo', prompts, ['--ref-model', foreign])
+  expect(tokens.stderr).toMatch(/error\[TOKENIZER_MISMATCH\]: the reference model has 11 tokens and the policy 99/)
+  const same = await train('ppo', prompts, ['--ref-model', model])
+  expect(same.status).toBe(0)
+})
+
 test('a reward model without a score head', async () => {
   const { status, stderr } = await train('ppo', prompts, ['--reward-model', model])
   expect(status).toBe(1)
@@ -428,6 +453,13 @@ test.each([
     expect(await readdir(output)).not.toContain('checkpoints')
   },
 )
+
+test('a value model of its own that does not fit: the head on the policy needs less', async () => {
+  const short = { availableMemory: 1e8 }
+  const { stderr } = await train('ppo', prompts, ['--value-model', 'separate'], short)
+  expect(stderr).toMatch(/error\[MEMORY_SHORT\].*\nhint: Lower .*, or .* --value-model shared, or .* --use-peft\./)
+  expect((await train('ppo', prompts, [], short)).stderr).not.toContain('--value-model')
+})
 
 test('after memory was short, the same folder takes the run with the flag that helps', async () => {
   const data = await rowsFile(demonstrations)

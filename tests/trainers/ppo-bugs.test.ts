@@ -16,6 +16,7 @@ import {
   forwardFeeds,
   type LanguageModel,
   loadLanguageModel,
+  openSafetensors,
 } from '@plumbline/models'
 import { afterAll, describe, expect, test } from 'vitest'
 import { hashOf, readLines, runInFolder } from './run-trainer.ts'
@@ -29,6 +30,7 @@ const newFolder = () => join(base, String(count++))
 const prompts = ['a', 'bc', 'def', 'ghij', 'klmno', '-', '(+)', '12'].map((prompt) => ({ prompt }))
 
 interface Case {
+  readonly referenceModel?: TinyModelOptions
   readonly policy?: TinyModelOptions
   readonly rewardModel?: Parameters<typeof writeTinyRewardModel>[1]
 }
@@ -44,13 +46,15 @@ interface Sample {
 /** A PPO run whose every episode of the last iteration is in the samples; one update an iteration. */
 async function ppo(
   changes: Record<string, unknown> = {},
-  { policy: policyOptions, rewardModel: rewardOptions }: Case = {},
+  { policy: policyOptions, rewardModel: rewardOptions, referenceModel: referenceOptions }: Case = {},
 ) {
   const [policyPath, rewardPath, folder] = [newFolder(), newFolder(), newFolder()]
   await writeTinyModel(policyPath, policyOptions)
   await writeTinyRewardModel(rewardPath, { ...policyOptions, ...rewardOptions })
   const policy = await loadLanguageModel(policyPath)
   const rewardModel = await loadLanguageModel(rewardPath)
+  const referenceModel =
+    referenceOptions && (await loadLanguageModel(await writeTinyModel(newFolder(), referenceOptions)))
   const config = ppoConfig.parse({
     learning_rate: 0.003,
     lr_scheduler_type: 'constant',
@@ -62,7 +66,7 @@ async function ppo(
     ...changes,
   })
   const { result, error, metrics } = await runInFolder(folder, 'ppo', config, (world) =>
-    trainPpo(config, { policy, rewardModel }, prompts, world),
+    trainPpo(config, { policy, rewardModel, referenceModel }, prompts, world),
   )
   const all: (Sample & { global_step: number })[] = readLines(join(folder, 'samples.jsonl'))
   const samples = all.filter(({ global_step }) => global_step === metrics.at(-1)?.global_step)
@@ -198,6 +202,44 @@ test('Where the score lands, Score normalisation, returns before whitening: the 
   expect(metrics[0]['loss/value_avg']).toBeCloseTo(squares / tokens / 2, 5)
 })
 
+test.each(['shared', 'separate'])(
+  'Score normalisation, %s value model: a reward model in other units trains the same',
+  async (value_model) => {
+    // By a power of two, so that not a bit is rounded.
+    const inUnits = (unit: number) => ({
+      mean: 0.75 * unit,
+      std: 2 * unit,
+      change: (parameters: ParameterMap) => {
+        const { data } = parameters.get('score.weight')!
+        data.forEach((w, i) => {
+          data[i] = w * unit
+        })
+      },
+    })
+    const [one, four] = [
+      await ppo({ value_model, max_steps: 2 }, { rewardModel: inUnits(1) }),
+      await ppo({ value_model, max_steps: 2 }, { rewardModel: inUnits(4) }),
+    ]
+    expect(hashOf(four.weights!)).toBe(hashOf(one.weights!))
+    expect(four.metrics).toEqual(one.metrics)
+    expect(four.samples[0].score).toBe(4 * one.samples[0].score)
+  },
+)
+
+test('Prompt/response boundary: tokens that a text does not show are learned from as they were sampled', async () => {
+  // Three of 24 tokens are special ones, which a text leaves out; re-encoded, they would be lost.
+  const { metrics, samples } = await ppo(
+    { response_length: 6 },
+    { policy: { characters: [...'abcdefghijklmno-()+12'] } },
+  )
+  const shown = samples.filter(({ finish_reason }) => finish_reason === 'length')
+  expect(shown.some(({ completion }) => completion.length < 6)).toBe(true)
+  const ended = samples.length - shown.length
+  const tokens = 8 * metrics[0]['completions/mean_length']
+  expect(tokens).toBeGreaterThanOrEqual(6 * shown.length + ended)
+  expect(tokens).toBeLessThanOrEqual(6 * samples.length)
+})
+
 test('Advantage normalisation, Loss aggregation: neither micro-batches nor padding change the losses', async () => {
   const runs: Ppo[] = []
   for (const micro_batch_tokens of [1, 12, 4096])
@@ -213,6 +255,94 @@ test('Entropy/KL/ratio metrics: entropy lies between 0 and log V, also of answer
     expect(line['policy/entropy_avg']).toBeLessThan(Math.log(99))
     expect(line['objective/entropy']).toBeGreaterThan(0)
   }
+})
+
+describe('a value model of its own', () => {
+  // So small that every gradient is clipped: the norm of one would show in the other.
+  const separate = { value_model: 'separate', max_grad_norm: 1e-3 }
+
+  /** What the optimizer has of the value model at the end. */
+  async function valueModelOf({ folder }: Ppo) {
+    const [last] = (await readdir(join(folder, 'checkpoints'))).toSorted().slice(-1)
+    const file = await openSafetensors(join(folder, 'checkpoints', last, 'arrays.safetensors'))
+    const names = [...file.tensors.keys()].filter((name) => name.startsWith('parameter.value_model.'))
+    const weights = new Map<string, number[]>()
+    for (const name of names)
+      weights.set(name.slice('parameter.value_model.'.length), [...(await file.readTensor(name)).data].map(Number))
+    await file.close()
+    return weights
+  }
+
+  test('Value init: it says the normalised score of what stands there, so the first value loss is known', async () => {
+    const [mean, std] = [0.7, 2]
+    const run = await ppo({ ...separate, lam: 1 }, { rewardModel: { mean, std } })
+    const { encode } = run.rewardModel.tokenizer
+    const scorer = await createRewardScorer(run.rewardModel.config, run.rewardModel.parameters, { threads: 1 })
+    let squares = 0
+    for (const { prompt, completion, score, finish_reason } of run.samples) {
+      expect(finish_reason).toBe('length')
+      expect(completion).toHaveLength(4)
+      // With λ = 1 and no KL yet, every return is the normalised score of the whole answer.
+      const texts = [0, 1, 2, 3].map((length) => encode(prompt + completion.slice(0, length)))
+      for (const value of await scorer.rewards(texts)) squares += ((value - mean) / std - (score - mean) / std) ** 2
+    }
+    await scorer.dispose()
+    expect(run.metrics[0]['loss/value_avg']).toBeCloseTo(squares / (8 * 4) / 2, 5)
+    expect(squares).toBeGreaterThan(0.1)
+  })
+
+  test.each([
+    { of: 'the whole model', peft: {} },
+    { of: 'an adapter', peft: { use_peft: true } },
+  ])(
+    'training $of: no gradient of the values reaches the policy, and none of the policy the values',
+    async ({ peft }) => {
+      const plain = await ppo({ ...separate, ...peft })
+      const ofValues = await ppo({ ...separate, ...peft, vf_coef: 0.5 })
+      const ofPolicy = await ppo({ ...separate, ...peft, entropy_coef: 0.5 })
+      const [values, otherValues] = [await valueModelOf(plain), await valueModelOf(ofPolicy)]
+      expect(hashOf(ofValues.weights!)).toBe(hashOf(plain.weights!))
+      expect(hashOf(ofPolicy.weights!)).not.toBe(hashOf(plain.weights!))
+      expect(otherValues).toEqual(values)
+      expect(await valueModelOf(ofValues)).not.toEqual(values)
+    },
+  )
+
+  test('it is trained whole, trunk and head, or as an adapter and a head', async () => {
+    const untouched = await ppo({ ...separate, vf_coef: 0 })
+    const [before, after] = [await valueModelOf(untouched), await valueModelOf(await ppo(separate))]
+    for (const [name, weights] of after) expect(weights, name).not.toEqual(before.get(name))
+    expect([...after.keys()]).toContain('model.layers.0.self_attn.q_proj.weight')
+    const adapted = await valueModelOf(await ppo({ ...separate, use_peft: true }))
+    for (const name of adapted.keys()) expect(name).toMatch(/\.lora_[AB]\.weight$|^value_head\./)
+  })
+})
+
+test('metrics are TRL’s, each of them finite, and what we add', async () => {
+  const trl = [
+    ...['eps', 'episode', 'lr', 'loss/policy_avg', 'loss/value_avg', 'objective/entropy', 'objective/kl'],
+    ...['objective/non_score_reward', 'objective/rlhf_reward', 'objective/scores', 'policy/approxkl_avg'],
+    ...['policy/clipfrac_avg', 'policy/entropy_avg', 'val/clipfrac_avg', 'val/num_eos_tokens', 'val/ratio'],
+    'val/ratio_var',
+  ]
+  const ours = ['global_step', 'epoch', 'grad_norm', 'objective/kl_coef', 'completions/mean_length']
+  const seconds = ['time/generate', 'time/score', 'time/forward', 'time/update']
+  for (const [value_model, more] of [
+    ['shared', []],
+    ['separate', ['val/grad_norm']],
+  ] as const) {
+    const { metrics } = await ppo({ value_model })
+    expect(Object.keys(metrics[0]).toSorted()).toEqual([...trl, ...ours, ...seconds, ...more].toSorted())
+    expect(Object.values(metrics[0]).every(Number.isFinite)).toBe(true)
+  }
+})
+
+test('a reference of its own: the first KL is that to it, and a policy that equals it has none', async () => {
+  const own = await ppo({}, { referenceModel: { seed: 4 } })
+  const same = await ppo({}, { referenceModel: {} })
+  expect(own.metrics[0]['objective/kl']).not.toBe(0)
+  expect(same.metrics[0]['objective/kl']).toBe(0)
+  for (const { prompt, completion, kl } of own.samples) expect(kl, `${prompt}${completion}`).not.toBe(0)
 })
 
 test('a policy that ends at once: completions of one token are learned from', async () => {

@@ -98,6 +98,50 @@ function rewardCase(rows: Parameters<typeof trainReward>[2]['train']): TrainerCa
   }
 }
 
+/** PPO with the value head on the policy's trunk or with a value model of its own. */
+function ppoCase(value_model: 'shared' | 'separate'): TrainerCase {
+  return {
+    curve: 'objective/rlhf_reward',
+    direction: 'rises',
+    steps: 5,
+    hasEvaluation: false,
+    hasLora: true,
+    run({ models, folder }, changes, options) {
+      const config = ppoConfig.parse({
+        ...shared,
+        learning_rate: 0.01,
+        per_device_train_batch_size: 8,
+        max_steps: 5,
+        response_length: 4,
+        num_ppo_epochs: 2,
+        num_mini_batches: 2,
+        kl_target: 3,
+        value_model,
+        ...changes,
+      })
+      return runInFolder(
+        folder,
+        'ppo',
+        config,
+        async (world) => {
+          const policy = await loadLanguageModel(join(models, 'model'))
+          const rewardModel = await loadLanguageModel(join(models, 'reward-model'))
+          const before = hashOf(rewardModel.parameters)
+          const { trainable } = await trainPpo(
+            config,
+            { policy, rewardModel },
+            prompts,
+            poisoned(world, policy, options?.poisonAfter),
+          )
+          if (hashOf(rewardModel.parameters) !== before) throw new Error('The reward model was changed.')
+          return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: policy.parameters }
+        },
+        options,
+      )
+    },
+  }
+}
+
 export const trainers = {
   sft: {
     curve: 'loss',
@@ -130,45 +174,8 @@ export const trainers = {
   },
   reward: rewardCase(pairs),
   'reward from scores': rewardCase(scored),
-  ppo: {
-    curve: 'objective/rlhf_reward',
-    direction: 'rises',
-    steps: 5,
-    hasEvaluation: false,
-    hasLora: true,
-    run({ models, folder }, changes, options) {
-      const config = ppoConfig.parse({
-        ...shared,
-        learning_rate: 0.01,
-        per_device_train_batch_size: 8,
-        max_steps: 5,
-        response_length: 4,
-        num_ppo_epochs: 2,
-        num_mini_batches: 2,
-        kl_target: 3,
-        ...changes,
-      })
-      return runInFolder(
-        folder,
-        'ppo',
-        config,
-        async (world) => {
-          const policy = await loadLanguageModel(join(models, 'model'))
-          const rewardModel = await loadLanguageModel(join(models, 'reward-model'))
-          const before = hashOf(rewardModel.parameters)
-          const { trainable } = await trainPpo(
-            config,
-            { policy, rewardModel },
-            prompts,
-            poisoned(world, policy, options?.poisonAfter),
-          )
-          if (hashOf(rewardModel.parameters) !== before) throw new Error('The reward model was changed.')
-          return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: policy.parameters }
-        },
-        options,
-      )
-    },
-  },
+  ppo: ppoCase('shared'),
+  'ppo with a value model': ppoCase('separate'),
 } satisfies Record<TrainerName, TrainerCase> & Record<string, TrainerCase>
 
 if (import.meta.main) {

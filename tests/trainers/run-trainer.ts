@@ -60,13 +60,19 @@ export async function runInFolder<Result>(
   }
   const { signal } = stop
   const log = (text: string) => said.push(text)
+  let ticks = 0
+  // Each look takes a second: the same run measures the same.
+  const clock = () => 1000 * ticks++
   let result: Result | undefined
   let error: PlumblineError | undefined
   try {
-    await runTrainer({ openRun, pool, signal, availableBytes: () => availableBytes, onStep, log }, async (world) => {
-      result = await train(world)
-      return async () => {}
-    })
+    await runTrainer(
+      { openRun, pool, signal, availableBytes: () => availableBytes, onStep, log, clock },
+      async (world) => {
+        result = await train(world)
+        return async () => {}
+      },
+    )
   } catch (thrown) {
     if (!(thrown instanceof PlumblineError)) throw thrown
     error = thrown

@@ -108,6 +108,12 @@ export const ppoConfig = z.object({
   max_kl: z.number().positive().default(100).describe('stop when the mean KL of an answer exceeds this, in nats'),
   cliprange: z.number().positive().default(0.2).describe('clips the probability ratio'),
   cliprange_value: z.number().positive().default(0.2).describe('clips the change of the values'),
+  value_model: z
+    .enum(['shared', 'separate'])
+    .default('shared')
+    .describe(
+      "shared: a head on the policy's trunk, half the work and memory; separate: a model of its own that starts as the reward model, as in TRL",
+    ),
   vf_coef: z.number().min(0).default(0.1).describe('weight of the value loss'),
   entropy_coef: z.number().min(0).default(0).describe('weight of the entropy bonus'),
   gamma: z.number().min(0).max(1).default(1).describe('discount of later rewards'),

@@ -20,7 +20,7 @@ import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts
 import { encodeDemonstration, truncate } from './parts/encode.ts'
 import { sftLoss } from './parts/losses/sft.ts'
 import { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
-import { checkMemory, numbersIn } from './parts/memory.ts'
+import { checkMemory, numbersIn, USE_PEFT } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import { rowName } from './parts/row-place.ts'
 import { makeTrainable, type Trainable } from './parts/trainable.ts'
@@ -88,7 +88,7 @@ export async function trainSft(
     {
       availableBytes: world.availableBytes,
       flags: ['--micro-batch-tokens', '--max-length'],
-      canAdapt: !config.use_peft,
+      alternatives: config.use_peft ? [] : [USE_PEFT],
     },
   )
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)

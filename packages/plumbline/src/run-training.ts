@@ -61,7 +61,8 @@ export async function runTraining(
   const { signal, log, availableMemory: availableBytes } = world
   const pool = createComputePool()
   try {
-    const run = await runTrainer({ openRun, pool, signal, availableBytes, onStep, log: log.info }, train)
+    const clock = () => performance.now()
+    const run = await runTrainer({ openRun, pool, signal, availableBytes, onStep, log: log.info, clock }, train)
     progress?.end()
     if (run.state === 'finished') log.info(`${run.path} is finished; nothing to do.`)
     return run.modelFolder

@@ -52,6 +52,18 @@ test('micro-batches hold every row once, within their tokens', () => {
   )
 })
 
+test('micro-batches are as few as can be, and as even: rows of one length differ by one a part', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 9 }), (count, fitting) => {
+      const sizes = microBatches(indicesOf(new Array(count).fill(7)), () => 7, 7 * fitting + 3).map(
+        ({ length }) => length,
+      )
+      expect(sizes).toHaveLength(Math.ceil(count / fitting))
+      expect(Math.max(...sizes)).toBe(Math.ceil(count / sizes.length))
+    }),
+  )
+})
+
 test('an even split keeps the order, and sizes differ by one at most', () => {
   fc.assert(
     fc.property(lengths, fc.integer({ min: 1, max: 12 }), (items, count) => {

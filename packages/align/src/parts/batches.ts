@@ -65,11 +65,26 @@ export function splitEvenly<Item>(items: readonly Item[], parts: number): Item[]
   return Array.from({ length: count }, (_, part) => items.slice(start(part), start(part + 1)))
 }
 
-/** Cuts a batch into micro-batches of like lengths, of at most `tokens` tokens where a row is not longer by itself. */
+/**
+ * Cuts a batch into micro-batches of like lengths, of at most `tokens` tokens where a row is not longer by itself: as few
+ * as can be, and the largest as small as can be, since it decides how much memory is needed.
+ */
 export function microBatches<Row>(batch: readonly Row[], lengthOf: (row: Row) => number, tokens: number): Row[][] {
+  const rows = batch.toSorted((a, b) => lengthOf(b) - lengthOf(a))
+  const fewest = fill(rows, lengthOf, tokens)
+  let [tooSmall, enough] = [0, tokens]
+  while (enough - tooSmall > 1) {
+    const middle = Math.floor((tooSmall + enough) / 2)
+    if (fill(rows, lengthOf, middle).length > fewest.length) tooSmall = middle
+    else enough = middle
+  }
+  return fill(rows, lengthOf, enough)
+}
+
+function fill<Row>(rows: readonly Row[], lengthOf: (row: Row) => number, tokens: number): Row[][] {
   const parts: Row[][] = []
   let size = 0
-  for (const row of batch.toSorted((a, b) => lengthOf(b) - lengthOf(a))) {
+  for (const row of rows) {
     const part = parts.at(-1)
     size += lengthOf(row)
     if (part && size <= tokens) part.push(row)

@@ -1,6 +1,6 @@
 import { parseModelConfig } from '@plumbline/models'
 import { expect, test } from 'vitest'
-import { checkMemory, estimateMemory } from './memory.ts'
+import { checkMemory, estimateMemory, USE_PEFT } from './memory.ts'
 
 /** SmolLM2-135M. */
 const config = parseModelConfig({
@@ -14,11 +14,13 @@ const config = parseModelConfig({
 })
 const plan = { config, parameters: 134.5e6, trainable: 134.5e6, microBatchTokens: 1024, longestRow: 256 }
 
-test('fewer tokens at once, an adapter and fewer copies need less; one long row counts as the micro-batch it is', () => {
+test('fewer tokens at once, an adapter and fewer weights beside it need less; one long row counts as the micro-batch it is', () => {
   const whole = estimateMemory(plan)
   expect(estimateMemory({ ...plan, microBatchTokens: 512 })).toBeLessThan(whole)
   expect(estimateMemory({ ...plan, trainable: 5e6 })).toBeLessThan(whole)
-  expect(estimateMemory({ ...plan, copies: 3 }) - whole).toBeCloseTo(3 * 4 * 134.5e6, -3)
+  expect(estimateMemory({ ...plan, others: 3 * 134.5e6 }) - whole).toBeCloseTo(3 * 4 * 134.5e6, -3)
+  // Another network that learns in its turn: its moments stay, its gradients do not.
+  expect(estimateMemory({ ...plan, trainable: 269e6, gradients: 134.5e6 }) - whole).toBeCloseTo(2 * 4 * 134.5e6, -3)
   expect(estimateMemory({ ...plan, microBatchTokens: 1 })).toBe(estimateMemory({ ...plan, microBatchTokens: 256 }))
 })
 
@@ -26,18 +28,18 @@ test('what does not fit is refused with both numbers and the flags that help', (
   const needed = estimateMemory(plan)
   const flags = ['--micro-batch-tokens', '--max-length']
   expect(() => checkMemory(plan, { availableBytes: needed, flags })).not.toThrow()
-  const refused = (canAdapt: boolean) => {
+  const refused = (alternatives: readonly string[]) => {
     try {
-      checkMemory(plan, { availableBytes: needed - 1, flags, canAdapt })
+      checkMemory(plan, { availableBytes: needed - 1, flags, alternatives })
     } catch (error) {
       return error
     }
   }
   const gigabytes = (needed / 1e9).toFixed(1)
-  expect(refused(true)).toMatchObject({
+  expect(refused([USE_PEFT])).toMatchObject({
     code: 'MEMORY_SHORT',
     message: `training needs about ${gigabytes} GB of memory; about ${gigabytes} GB are free.`,
     hint: 'Lower --micro-batch-tokens or --max-length, or train an adapter with --use-peft.',
   })
-  expect(refused(false)).toMatchObject({ hint: 'Lower --micro-batch-tokens or --max-length.' })
+  expect(refused([])).toMatchObject({ hint: 'Lower --micro-batch-tokens or --max-length.' })
 })

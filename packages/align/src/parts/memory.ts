@@ -7,8 +7,10 @@ export interface MemoryPlan {
   /** Numbers in the model, and in what is trained of it. */
   readonly parameters: number
   readonly trainable: number
-  /** Further whole copies of the weights: a reference, a reward model, a decoder's packed weights. */
-  readonly copies?: number
+  /** Numbers in all other weights: a reference, a reward model, what a decoder packs. */
+  readonly others?: number
+  /** Numbers that get gradients at the same time; all that is trained by default. */
+  readonly gradients?: number
   readonly microBatchTokens: number
   readonly longestRow: number
 }
@@ -23,7 +25,8 @@ export function estimateMemory({
   config,
   parameters,
   trainable,
-  copies = 0,
+  others = 0,
+  gradients = trainable,
   microBatchTokens,
   longestRow,
 }: MemoryPlan): number {
@@ -31,26 +34,29 @@ export function estimateMemory({
   const { layers, hiddenSize, intermediateSize, heads, vocabSize } = config
   // What the backward pass needs of each layer and token, and the scores over the vocabulary with their gradients.
   const activations = layers * (14 * hiddenSize + 6 * intermediateSize + 2 * heads * longestRow) + 5 * vocabSize
-  // Gradients, those of a micro-batch, and two moments.
-  return 4 * (parameters * (1 + copies) + 4 * trainable + tokens * activations) + 3e8
+  // Two moments, gradients, and those of a micro-batch.
+  return 4 * (parameters + others + 2 * trainable + 2 * gradients + tokens * activations) + 3e8
 }
+
+/** One of the alternatives that `checkMemory` may name. */
+export const USE_PEFT = 'train an adapter with --use-peft'
 
 export interface MemoryLimit {
   readonly availableBytes: number
   /** Flags of the trainer that need less when they are lowered. */
   readonly flags: readonly string[]
-  /** Whether --use-peft would help. */
-  readonly canAdapt?: boolean
+  /** What else would need less, such as `USE_PEFT`. */
+  readonly alternatives?: readonly string[]
 }
 
 /** Throws MEMORY_SHORT, with the flags that help, before anything is computed when the plan does not fit. */
-export function checkMemory(plan: MemoryPlan, { availableBytes, flags, canAdapt = false }: MemoryLimit): void {
+export function checkMemory(plan: MemoryPlan, { availableBytes, flags, alternatives = [] }: MemoryLimit): void {
   const needed = estimateMemory(plan)
   if (needed <= availableBytes) return
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
   throw new PlumblineError(
     'MEMORY_SHORT',
     `training needs about ${gigabytes(needed)} of memory; about ${gigabytes(availableBytes)} are free.`,
-    { hint: `Lower ${flags.join(' or ')}${canAdapt ? ', or train an adapter with --use-peft' : ''}.` },
+    { hint: `${[`Lower ${flags.join(' or ')}`, ...alternatives].join(', or ')}.` },
   )
 }

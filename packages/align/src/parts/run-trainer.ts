@@ -13,7 +13,7 @@ export interface RunTrainerWorld extends Omit<TrainerWorld, 'run' | 'availableBy
  * `train` gives what writes the model. Returns the run, closed.
  */
 export async function runTrainer(
-  { openRun, availableBytes, signal, pool, onStep, log }: RunTrainerWorld,
+  { openRun, availableBytes, signal, pool, onStep, log, clock }: RunTrainerWorld,
   train: (world: TrainerWorld) => Promise<(folder: string) => Promise<void>>,
 ): Promise<RunFolder> {
   const run = await openRun()
@@ -26,6 +26,7 @@ export async function runTrainer(
       availableBytes: availableBytes(),
       onStep,
       log,
+      clock,
     })
     await run.finish({ writeModel })
     return run

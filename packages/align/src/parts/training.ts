@@ -12,6 +12,8 @@ export interface TrainerWorld {
   /** Called after each step. */
   readonly onStep: (step: number, totalSteps: number) => void
   readonly log: (text: string) => void
+  /** Milliseconds of a clock that does not go back. */
+  readonly clock: () => number
 }
 
 /**
@@ -42,6 +44,23 @@ export function scalars<Name extends string>(values: Readonly<Record<Name, Value
 /** Adds numbers to the sums of the same names. */
 export function addTo<Sums extends Record<string, number>>(sums: Sums, numbers: Sums): void {
   for (const name of Object.keys(sums) as (keyof Sums)[]) sums[name] = (sums[name] + numbers[name]) as Sums[keyof Sums]
+}
+
+/** The sums of numbers of the same names. */
+export function sumsOf<Name extends string>(
+  parts: readonly Readonly<Record<Name, number>>[],
+): Readonly<Record<Name, number>> {
+  const sums = { ...parts[0] }
+  for (const part of parts.slice(1)) addTo(sums, part)
+  return sums
+}
+
+/** The means of numbers of the same names. */
+export function meansOf<Name extends string>(
+  parts: readonly Readonly<Record<Name, number>>[],
+): Readonly<Record<Name, number>> {
+  const sums = Object.entries<number>(sumsOf(parts)).map(([name, sum]) => [name, sum / parts.length])
+  return Object.fromEntries(sums)
 }
 
 /** What an error names of a step: rows are counted from 1, in the order of the data. */

@@ -19,6 +19,7 @@ export const ppo = defineCommand({
   config: z.object({
     model: modelField,
     reward_model: z.string().min(1).describe('the model that scores answers, from plumb reward'),
+    ref_model: z.string().min(1).optional().describe('what the KL is measured to; otherwise the model as it starts'),
     data: z.string().min(1).describe('JSON lines with the column "prompt"'),
     ...runFields,
     ...ppoConfig.shape,
@@ -27,12 +28,17 @@ export const ppo = defineCommand({
   async run(config, world) {
     const { trainPpo, writeTrainedModel } = await import('@plumbline/align')
     const rows = await readRows(config.data, promptRowSchema, world)
-    const models = { model: config.model, reward_model: config.reward_model }
+    const models = {
+      model: config.model,
+      reward_model: config.reward_model,
+      ...(config.ref_model !== undefined && { ref_model: config.ref_model }),
+    }
     const inputs = await describeInputs(models, { data: { path: config.data, rows } }, world)
     const folder = await runTraining('ppo', config, inputs, world, async (trainer) => {
       const policy = await openModel(config.model, world, modelOptions(config))
       const rewardModel = await openRewardModel(config.reward_model, world)
-      const { trainable } = await trainPpo(config, { policy, rewardModel }, rows, trainer)
+      const referenceModel = config.ref_model === undefined ? undefined : await openModel(config.ref_model, world)
+      const { trainable } = await trainPpo(config, { policy, rewardModel, referenceModel }, rows, trainer)
       return (path) => writeTrainedModel(path, policy, trainable.merged())
     })
     if (world.json) world.emit({ model: folder })

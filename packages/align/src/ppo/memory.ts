@@ -1,0 +1,47 @@
+import type { PpoConfig } from '../config.ts'
+import { checkMemory, numbersIn, USE_PEFT } from '../parts/memory.ts'
+import type { EncodedPrompt } from './episode.ts'
+import type { PpoModels } from './models.ts'
+import { type Network, trainedParameters } from './networks.ts'
+
+/** Throws MEMORY_SHORT, with what would help. */
+export function checkPpoMemory(
+  config: PpoConfig,
+  { policy, rewardModel, referenceModel }: PpoModels,
+  networks: readonly Network[],
+  prompts: readonly EncodedPrompt[],
+  availableBytes: number,
+): void {
+  const isSeparate = config.value_model === 'separate'
+  const [policyNumbers, rewardNumbers] = [policy, rewardModel].map(({ parameters }) => numbersIn(parameters))
+  // The reference, or with an adapter what the decoder is made of; and what it packs. Where networks take turns they
+  // leave memory between updates, when the decoder is there.
+  const copies = 1 + (config.use_peft && referenceModel ? 1 : 0) + (isSeparate ? 0 : 1)
+  checkMemory(
+    {
+      config: policy.config,
+      parameters: policyNumbers,
+      others: copies * policyNumbers + (isSeparate && !config.use_peft ? 2 : 1) * rewardNumbers,
+      trainable: numbersIn(trainedParameters(networks)),
+      gradients: Math.max(...networks.map(({ trained }) => numbersIn(trained))),
+      microBatchTokens: microBatchTokens(config, prompts),
+      longestRow: Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length,
+    },
+    {
+      availableBytes,
+      flags: ['--micro-batch-tokens', '--response-length'],
+      alternatives: [
+        ...(isSeparate ? ['put the value head on the policy with --value-model shared'] : []),
+        ...(config.use_peft ? [] : [USE_PEFT]),
+      ],
+    },
+  )
+}
+
+/** Of an average mini-batch with the longest answers, which is cut evenly. */
+function microBatchTokens(config: PpoConfig, prompts: readonly EncodedPrompt[]): number {
+  const episodes = (config.per_device_train_batch_size * config.gradient_accumulation_steps) / config.num_mini_batches
+  const promptTokens = prompts.reduce((sum, { promptIds }) => sum + promptIds.length, 0) / prompts.length
+  const tokens = episodes * (promptTokens + config.response_length)
+  return tokens / Math.ceil(tokens / config.micro_batch_tokens)
+}

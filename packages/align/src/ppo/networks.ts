@@ -1,0 +1,151 @@
+/**
+ * What PPO trains: the policy, and the value model. That is a head on the policy's trunk (`shared`, Ziegler et al. 2019),
+ * which begins with zeros, or a trunk of its own (`separate`, Stiennon et al. 2020), which begins as the reward model.
+ */
+import {
+  add,
+  createParameter,
+  div,
+  matmul,
+  type Parameter,
+  type ParameterMap,
+  type Random,
+  reshape,
+  type Tensor,
+  tokenLogprobs,
+  type Value,
+} from '@plumbline/engine'
+import {
+  type BuildOptions,
+  type Forward,
+  type LanguageModel,
+  type ModelConfig,
+  rowsOf,
+  SCORE_HEAD,
+} from '@plumbline/models'
+import type { PpoConfig } from '../config.ts'
+import { makeTrainable, type Trainable } from '../parts/trainable.ts'
+import { normalizationOf } from './normalization.ts'
+
+/** A trunk and the heads that read it. */
+export interface Network {
+  readonly config: ModelConfig
+  readonly heads: readonly ('policy' | 'value')[]
+  /** Without dropout, also in the update: with it the first ratio would not be 1. */
+  readonly build: BuildOptions
+  /** What is trained of it, by the names in its graph. */
+  readonly trained: ParameterMap
+  /** Stands before these names in the optimizer and in checkpoints, where both trunks are side by side. */
+  readonly prefix: string
+  /** Values of all its parameters, and what a step needs beside its batch. */
+  feeds(step: number): Record<string, Value>
+}
+
+const VALUE_HEAD = { weight: 'value_head.weight', bias: 'value_head.bias' }
+
+/** One network or two, by `value_model`. `policy` is what is trained of the policy. */
+export function createNetworks(
+  config: PpoConfig,
+  { policy, rewardModel }: { readonly policy: LanguageModel; readonly rewardModel: LanguageModel },
+  trainable: Trainable,
+  random: Random,
+): Network[] {
+  if (config.value_model === 'shared')
+    return [network(policy.config, ['policy', 'value'], trainable, zeroHead(policy.config), '')]
+  const trunk = valueTrunk(config, rewardModel, random)
+  return [
+    network(policy.config, ['policy'], trainable, new Map(), ''),
+    network(rewardModel.config, ['value'], trunk, scoreHead(rewardModel, config), 'value_model.'),
+  ]
+}
+
+function network(
+  config: ModelConfig,
+  heads: Network['heads'],
+  { parameters, evaluationBuild, feeds }: Trainable,
+  head: ParameterMap,
+  prefix: string,
+): Network {
+  return {
+    config,
+    heads,
+    build: evaluationBuild,
+    trained: new Map([...parameters, ...head]),
+    prefix,
+    feeds: (step) => ({ ...feeds(step), ...Object.fromEntries(head) }),
+  }
+}
+
+/** All that is trained, by the names that the optimizer and checkpoints know. */
+export function trainedParameters(networks: readonly Network[]): ParameterMap {
+  const parameters = networks.flatMap(({ trained, prefix }) =>
+    [...trained.values()].map((parameter): Parameter => ({ ...parameter, name: prefix + parameter.name })),
+  )
+  return new Map(parameters.map((parameter) => [parameter.name, parameter]))
+}
+
+/** Before it has learned, this value model says nothing. */
+function zeroHead({ hiddenSize }: ModelConfig): Map<string, Parameter> {
+  return new Map([
+    [VALUE_HEAD.weight, createParameter(VALUE_HEAD.weight, [1, hiddenSize])],
+    [VALUE_HEAD.bias, createParameter(VALUE_HEAD.bias, [1])],
+  ])
+}
+
+/**
+ * The score head in the units of the rewards: w·h → (w·h − mean) / std, so that the value at the last token of an answer
+ * is its normalised score.
+ */
+function scoreHead(rewardModel: LanguageModel, config: PpoConfig): ParameterMap {
+  const { mean, std } = normalizationOf(rewardModel, config)
+  const head = zeroHead(rewardModel.config)
+  const { data: weight } = head.get(VALUE_HEAD.weight)!
+  rewardModel.parameters.get(SCORE_HEAD)!.data.forEach((w, i) => {
+    weight[i] = w / std
+  })
+  head.get(VALUE_HEAD.bias)!.data[0] = -mean / std
+  return head
+}
+
+/** A copy of the reward model's trunk, which goes on scoring as it is; with `use_peft` an adapter on that trunk itself. */
+function valueTrunk(config: PpoConfig, rewardModel: LanguageModel, random: Random): Trainable {
+  const trunk = new Map([...rewardModel.parameters].filter(([name]) => name !== SCORE_HEAD))
+  const parameters = config.use_peft ? trunk : copyOf(trunk)
+  return makeTrainable({ ...rewardModel, parameters }, config, random.fork('value model'))
+}
+
+/** In memory of its own, so that updates of the original cannot reach it. */
+export function copyOf(parameters: ParameterMap): ParameterMap {
+  return new Map(
+    [...parameters].map(([name, { shape, data }]) => {
+      const copy = createParameter(name, shape)
+      copy.data.set(data)
+      return [name, copy]
+    }),
+  )
+}
+
+export interface PolicyOutputs {
+  /** At the temperature, [M, V]. */
+  readonly logits: Tensor
+  /** Of the targets, [M]. */
+  readonly logprobs: Tensor
+}
+
+/** Rows of the hidden states that stand before the targets, [M]. */
+const rowsBeforeTargets = ({ graph }: Forward) => graph.inputs.get('rows') ?? graph.input('rows', 'int32', ['M'])
+
+/** Log-probabilities are those of logits / temperature, everywhere alike. */
+export function policyOutputs(forward: Forward, { temperature }: PpoConfig): PolicyOutputs {
+  const { graph } = forward
+  const logits = div(forward.logitsAt(rowsBeforeTargets(forward)), graph.constant(temperature))
+  return { logits, logprobs: tokenLogprobs(logits, graph.input('targets', 'int32', ['M'])) }
+}
+
+/** What is expected before each target, [M]. */
+export function valueOutputs(forward: Forward, { hiddenSize }: ModelConfig): Tensor {
+  const { hidden, model } = forward
+  const weight = model.parameter(VALUE_HEAD.weight, [1, hiddenSize])
+  const product = matmul(rowsOf(hidden, rowsBeforeTargets(forward)), weight, { transposeB: true }) // [M, 1]
+  return add(reshape(product, { shape: ['M'] }), model.parameter(VALUE_HEAD.bias, [1]))
+}

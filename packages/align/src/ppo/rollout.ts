@@ -1,0 +1,161 @@
+/** Rollouts: answers are sampled and scored, then read once by each network in training and by the reference. */
+import { PlumblineError } from '@plumbline/contracts'
+import { compile, type ParameterMap, type Tensor, type Value } from '@plumbline/engine'
+import {
+  buildRaggedForward,
+  completionTargets,
+  createDecoder,
+  createRewardScorer,
+  createTextStream,
+  generate,
+  type LanguageModel,
+  type ModelConfig,
+  raggedTargetFeeds,
+} from '@plumbline/models'
+import type { PpoConfig } from '../config.ts'
+import { microBatches } from '../parts/batches.ts'
+import type { Stopwatch } from '../parts/stopwatch.ts'
+import type { Trainable } from '../parts/trainable.ts'
+import { notFinite } from '../parts/training.ts'
+import { type EncodedPrompt, type Episode, type SampledAnswer, tokensOf } from './episode.ts'
+import { type Network, policyOutputs, valueOutputs } from './networks.ts'
+
+export interface RolloutModels {
+  readonly policy: LanguageModel
+  readonly trainable: Trainable
+  readonly networks: readonly Network[]
+  readonly reference: { readonly config: ModelConfig; readonly parameters: ParameterMap }
+  readonly rewardModel: LanguageModel
+}
+
+export interface Rollout {
+  /** An episode for each prompt. Throws NOT_FINITE, naming the rows of the data. */
+  collect(prompts: readonly EncodedPrompt[], options: { seed: number; step: number }): Promise<Episode[]>
+  dispose(): Promise<unknown>
+}
+
+/** The most sequences that are sampled side by side. */
+const SLOTS = 32
+/** The most tokens of one forward pass: more are not faster, and each holds its scores over the vocabulary twice. */
+const READ_TOKENS = 512
+
+export async function createRollout(config: PpoConfig, models: RolloutModels, stopwatch: Stopwatch): Promise<Rollout> {
+  const { networks, reference, rewardModel } = models
+  const scorer = await createRewardScorer(rewardModel.config, rewardModel.parameters)
+  const readers = await Promise.all(networks.map((network) => createReader(config, network)))
+  const referenceReader = await createReader(config, {
+    config: reference.config,
+    heads: ['policy'],
+    build: {},
+    feeds: () => Object.fromEntries(reference.parameters),
+  })
+
+  return {
+    async collect(prompts, { seed, step }) {
+      const answers = await stopwatch.time('generate', () =>
+        sampleAnswers(config, models, prompts, seed).catch((error) => {
+          if (error.code !== 'LOGITS_NOT_FINITE') throw error
+          const rows = prompts.map(({ row }) => row)
+          throw notFinite('the policy gives scores that are not finite', { step, rows }, error)
+        }),
+      )
+      const scores = await stopwatch.time('score', () =>
+        scorer.rewards(answers.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds])),
+      )
+      checkScores(answers, scores, step)
+      return stopwatch.time('forward', async () => {
+        const { logprobs: refLogprobs } = await referenceReader.read(answers, step)
+        const own: Partial<Record<Reading, Float32Array[]>> = {}
+        for (const reader of readers) Object.assign(own, await reader.read(answers, step))
+        return answers.map((answer, i) => ({
+          ...answer,
+          score: scores[i],
+          oldLogprobs: own.logprobs![i],
+          refLogprobs: refLogprobs![i],
+          oldValues: own.values![i],
+        }))
+      })
+    },
+    dispose: () => Promise.all([scorer, referenceReader, ...readers].map((program) => program.dispose())),
+  }
+}
+
+function checkScores(answers: readonly SampledAnswer[], scores: readonly number[], step: number): void {
+  const bad = scores.flatMap((score, i) => (Number.isFinite(score) ? [] : [{ score, row: answers[i].row }]))
+  if (bad.length === 0) return
+  throw new PlumblineError(
+    'NOT_FINITE',
+    `step ${step + 1}: the reward model scores ${bad.length} of ${scores.length} answers ${bad[0].score}; their rows are ${bad.map(({ row }) => row).join(', ')}.`,
+    { hint: 'Train the reward model again: it has weights that are no finite numbers, or too large ones.' },
+  )
+}
+
+/** y ~ π(· | x) at the temperature, with nothing cut off. */
+async function sampleAnswers(
+  config: PpoConfig,
+  { policy, trainable }: RolloutModels,
+  prompts: readonly EncodedPrompt[],
+  seed: number,
+): Promise<SampledAnswer[]> {
+  const decoder = await createDecoder(policy.config, trainable.merged(), {
+    slots: Math.min(prompts.length, SLOTS),
+    length: Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length,
+  })
+  const answers = new Array<SampledAnswer>(prompts.length)
+  const options = {
+    maxNewTokens: config.response_length,
+    temperature: config.temperature,
+    topP: 1,
+    topK: 0,
+    repetitionPenalty: 1,
+    numGenerations: 1,
+    seed,
+    stop: [],
+    stopTokenIds: policy.stopTokenIds,
+    createTextStream: () => createTextStream(policy.tokenizer, { skipSpecialTokens: true }),
+  }
+  const ids = prompts.map(({ promptIds }) => promptIds)
+  try {
+    for await (const { promptIndex, tokenIds, text, finishReason } of generate(decoder, ids, options))
+      answers[promptIndex] = {
+        ...prompts[promptIndex],
+        completionIds: tokenIds,
+        text,
+        hasEos: finishReason === 'stop',
+      }
+  } finally {
+    await decoder.dispose()
+  }
+  return answers
+}
+
+type Reading = 'logprobs' | 'values'
+
+/** A forward pass over whole answers: what a network's heads say of every completion token, a row for each answer. */
+async function createReader(config: PpoConfig, network: Pick<Network, 'config' | 'heads' | 'build' | 'feeds'>) {
+  const forward = buildRaggedForward(network.config, network.build)
+  const outputs: Partial<Record<Reading, Tensor>> = {}
+  if (network.heads.includes('policy')) outputs.logprobs = policyOutputs(forward, config).logprobs
+  if (network.heads.includes('value')) outputs.values = valueOutputs(forward, network.config)
+  const names = Object.keys(outputs) as Reading[]
+  const program = await compile(forward.graph, outputs as Record<Reading, Tensor>)
+
+  return {
+    async read(answers: readonly SampledAnswer[], step: number): Promise<Partial<Record<Reading, Float32Array[]>>> {
+      const rows = Object.fromEntries(names.map((name) => [name, new Array<Float32Array>(answers.length)]))
+      const indexed = answers.map((answer, index) => ({ ...answer, index }))
+      for (const part of microBatches(indexed, tokensOf, Math.min(READ_TOKENS, config.micro_batch_tokens))) {
+        const batch = raggedTargetFeeds(network.config, part.map(completionTargets))
+        const values: Readonly<Record<string, Value>> = await program.run({ ...network.feeds(step), ...batch })
+        let end = 0
+        for (const { index, completionIds } of part) {
+          end += completionIds.length
+          for (const name of names)
+            rows[name][index] = (values[name].data as Float32Array).slice(end - completionIds.length, end)
+        }
+      }
+      return rows
+    },
+    dispose: () => program.dispose(),
+  }
+}
