@@ -37,7 +37,7 @@ import { microBatches, planBatches, shuffled } from './parts/batches.ts'
 import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { rewardLoss, rewardScoreLoss } from './parts/losses/reward.ts'
 import { weightedSum } from './parts/losses/weighted.ts'
-import { checkMemory, numbersIn } from './parts/memory.ts'
+import { checkMemory, numbersIn, USE_PEFT } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import { evaluatePairs, evaluateScores, evaluationMetrics, type RewardEvaluation } from './parts/reward-evaluation.ts'
 import { replaceDurably } from './parts/run-files.ts'
@@ -109,7 +109,7 @@ export async function trainReward(
     {
       availableBytes: world.availableBytes,
       flags: ['--micro-batch-tokens', '--max-length'],
-      canAdapt: !config.use_peft,
+      alternatives: config.use_peft ? [] : [USE_PEFT],
     },
   )
   const plan = planBatches(train.map(tokensOf), {
