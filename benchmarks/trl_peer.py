@@ -10,6 +10,7 @@ import warnings
 
 warnings.filterwarnings('ignore', category=FutureWarning)
 os.environ['HF_HUB_OFFLINE'] = '1'
+os.environ['TRL_EXPERIMENTAL_SILENCE'] = '1'
 
 import torch
 import transformers

@@ -100,7 +100,9 @@ async function inTurns(
     ;[left, begun, tokens] = [request.count as number, performance.now(), seen]
   }
   const log = (text: string) => process.stderr.write(`${text}\n`)
-  await train({ run: watched, pool, signal: new AbortController().signal, availableBytes, onStep, log })
+  const signal = new AbortController().signal
+  const world = { run: watched, pool, signal, clock: () => performance.now(), availableBytes, onStep, log }
+  await train(world)
 }
 
 /** The run folder, and the last metrics that were written there. */
