@@ -5,8 +5,9 @@ import type { Bench } from './bench.ts'
 import { engine } from './engine.ts'
 import { type Figure, type FigureLine, figureLine } from './figure.ts'
 import { formatTable } from './report.ts'
+import { trainers } from './trainers.ts'
 
-const benches: readonly Bench[] = [engine]
+const benches: readonly Bench[] = [engine, trainers]
 
 const log = (text: string) => process.stderr.write(`${text}\n`)
 

@@ -1,24 +1,22 @@
 /** The Python side: an environment of its own and a process that is kept alive, so that both sides are warm. */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { PlumblineError } from '@plumbline/contracts'
+import { type LineProcess, startLineProcess } from './line-process.ts'
 import { benchFolder } from './paths.ts'
 
-/** A Python process that answers JSON lines. One call at a time. */
-export interface Peer {
+/** A Python process that answers JSON lines. */
+export interface Peer extends LineProcess {
   /** For example `torch 2.15.0`. */
   readonly torch: string
   readonly transformers: string
-  /** Throws PEER_FAILED with Python's words. */
-  call<Answer>(op: string, request?: Readonly<Record<string, unknown>>): Promise<Answer>
-  close(): void
+  /** Of trl_peer.py alone. */
+  readonly trl?: string
 }
 
 const requirements = fileURLToPath(new URL('./requirements.txt', import.meta.url))
-const server = fileURLToPath(new URL('./torch_peer.py', import.meta.url))
 
 /**
  * A Python that has the peers: PLUMBLINE_BENCH_PYTHON, or an environment made from requirements.txt by the user's own
@@ -60,36 +58,20 @@ async function execute(command: string, args: readonly string[]): Promise<void> 
   })
 }
 
-/** Starts the line server. Throws PEER_MISSING when it does not come up. */
-export async function startPeer(python: string, threads: number): Promise<Peer> {
-  const child = spawn(python, [server], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const call = lineCalls(child)
-  const versions = await call<{ torch: string; transformers: string }>('hello', { threads }).catch((cause) => {
-    throw new PlumblineError('PEER_MISSING', `${python} cannot be the peer: ${cause.message}`, {
-      hint: 'It needs the packages of benchmarks/requirements.txt.',
-      cause,
+/** Starts a line server of this folder. Throws PEER_MISSING when it does not come up. */
+export async function startPeer(
+  python: string,
+  threads: number,
+  server: 'torch_peer.py' | 'trl_peer.py' = 'torch_peer.py',
+): Promise<Peer> {
+  const line = startLineProcess(python, [fileURLToPath(new URL(`./${server}`, import.meta.url))])
+  const versions = await line
+    .call<Pick<Peer, 'torch' | 'transformers' | 'trl'>>('hello', { threads })
+    .catch((cause) => {
+      throw new PlumblineError('PEER_MISSING', `${python} cannot be the peer: ${cause.message}`, {
+        hint: 'It needs the packages of benchmarks/requirements.txt.',
+        cause,
+      })
     })
-  })
-  return { ...versions, call, close: () => child.kill() }
-}
-
-/** One request line, one answer line. */
-function lineCalls(child: ChildProcessWithoutNullStreams | ReturnType<typeof spawn>): Peer['call'] {
-  const { stdin, stdout } = child as ChildProcessWithoutNullStreams
-  let waiting: { resolve: (answer: never) => void; reject: (error: Error) => void } | undefined
-  const fail = (why: string) => waiting?.reject(new PlumblineError('PEER_FAILED', `the peer ${why}.`))
-  child.on('error', (error) => fail(`does not start: ${error.message}`))
-  child.on('exit', (code, signal) => fail(`ended with ${code ?? signal}`))
-  stdin.on('error', () => fail('does not listen'))
-  createInterface({ input: stdout }).on('line', (line) => {
-    const answer = JSON.parse(line)
-    if (answer.error === undefined) waiting?.resolve(answer as never)
-    else fail(`says ${answer.error}`)
-  })
-  return (op, request = {}) =>
-    new Promise((resolve, reject) => {
-      waiting = { resolve, reject }
-      if (child.exitCode !== null || child.signalCode !== null) fail('is gone')
-      else stdin.write(`${JSON.stringify({ op, ...request })}\n`)
-    })
+  return { ...versions, ...line }
 }

@@ -1,14 +1,9 @@
-"""The peer of the engine bench: torch and transformers behind JSON lines, one request a line on stdin, one answer on
-stdout. It times itself, so that what the pipe costs is nobody's."""
-import gc
-import json
-import os
-import resource
-import sys
-import time
+"""The peer of the engine bench: torch and transformers behind JSON lines. It times itself, so that what the pipe costs
+is nobody's."""
+from line_server import peak_bytes, serve
 
-answers = os.fdopen(os.dup(1), 'w')
-os.dup2(2, 1)  # what libraries print must not get among the answers
+import gc
+import time
 
 import torch
 import transformers
@@ -109,23 +104,4 @@ def training_memory(folder, ids, steps):
     return {'peak_bytes': peak_bytes(), 'gradient_norm': first_norm}
 
 
-def peak_bytes():
-    # Linux' ru_maxrss of a child begins with what its parent had when it forked; VmHWM is this program's own
-    try:
-        with open('/proc/self/status') as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith('VmHWM'))
-    except FileNotFoundError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024)
-
-
-ops = {f.__name__: f for f in (hello, load, forward_backward, drop_gradients, create_adamw, adamw_step, adamw_weights,
-                               generate, training_memory)}
-
-for line in sys.stdin:
-    request = json.loads(line)
-    try:
-        answer = ops[request.pop('op')](**request)
-    except Exception as error:
-        answer = {'error': f'{type(error).__name__}: {error}'}
-    answers.write(json.dumps(answer) + '\n')
-    answers.flush()
+serve(hello, load, forward_backward, drop_gradients, create_adamw, adamw_step, adamw_weights, generate, training_memory)

@@ -1,8 +1,8 @@
 /** Trains for a few steps in a process of its own and prints what it took: node memory-child.ts '{"folder": …}' */
-import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { createAdamw, createComputePool, globalNorm } from '@plumbline/engine'
 import { loadLanguageModel } from '@plumbline/models'
+import { peakBytes } from '../peak-memory.ts'
 import { createTraining } from './training.ts'
 
 export interface MemoryRequest {
@@ -31,12 +31,6 @@ async function train({ folder, ids, microBatch, steps }: MemoryRequest): Promise
   }
   await Promise.all([training.dispose(), pool.dispose()])
   return { peak_bytes: peakBytes(), gradient_norm: firstNorm! }
-}
-
-/** Linux' maxRSS of a child begins with what its parent had when it forked; VmHWM is this program's own. */
-function peakBytes(): number {
-  if (process.platform !== 'linux') return process.resourceUsage().maxRSS * 1024
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href)

@@ -71,6 +71,6 @@ async function trainInPython(python: string, threads: number, request: Readonly<
   try {
     return await peer.call<MemoryAnswer>('training_memory', request)
   } finally {
-    peer.close()
+    await peer.close()
   }
 }

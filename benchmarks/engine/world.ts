@@ -62,7 +62,7 @@ export function openEngineWorld({ runs, log }: BenchOptions): EngineWorld {
       return Array.from({ length: rows }, (_, row) => ids.slice(row * time, (row + 1) * time))
     },
     async close() {
-      if (peer.isStarted()) (await peer())?.close()
+      if (peer.isStarted()) await (await peer())?.close()
     },
   }
 }
@@ -92,7 +92,8 @@ const exists = (path: string) =>
     () => false,
   )
 
-async function orAbsent<T>(log: (text: string) => void, start: () => Promise<T>): Promise<T | undefined> {
+/** What needs the peer; undefined, and said, where there is none. */
+export async function orAbsent<T>(log: (text: string) => void, start: () => Promise<T>): Promise<T | undefined> {
   try {
     return await start()
   } catch (error) {
@@ -103,7 +104,7 @@ async function orAbsent<T>(log: (text: string) => void, start: () => Promise<T>)
 }
 
 /** Computes at the first call. */
-function once<T>(compute: () => Promise<T>): (() => Promise<T>) & { isStarted(): boolean } {
+export function once<T>(compute: () => Promise<T>): (() => Promise<T>) & { isStarted(): boolean } {
   let value: Promise<T> | undefined
   return Object.assign(() => (value ??= compute()), { isStarted: () => value !== undefined })
 }

@@ -1,5 +1,6 @@
 export { type AlignData, type AlignSetting, type AlignWorld, runAlign } from './align.ts'
 export { type Advantages, type GaeOptions, gae, type WhitenOptions, whiten } from './parts/advantages.ts'
+export { type PlanOptions, planBatches } from './parts/batches.ts'
 export { checkBestIsMeasured } from './parts/best-checkpoint.ts'
 export type { Checkpoint, CheckpointToSave } from './parts/checkpoint.ts'
 export type { JsonValue } from './parts/json-value.ts'
