@@ -131,7 +131,7 @@ test('48 greedy tokens of three prompts in one batch are those of transformers',
       const part = (values: Float32Array) => values.subarray(row * config.vocabSize, (row + 1) * config.vocabSize)
       const token = argmax(part(scores.logits))
       tokens[row].push(token)
-      logprobs[row].push(part(scores.logprobs)[token])
+      logprobs[row].push(part(scores.logits)[token] - scores.logNormalizers[row])
       return token
     })
     scores = await decoder.step(

@@ -27,6 +27,16 @@ export const logSoftmax: Op<[x: Tensor]> = defineOp({
   gradient: ({ outputs: [y], outputGradient: dy }) => [sub(dy, mul(exp(y), sum(dy, overLast)))],
 })
 
+/** log Σ e^x of the last axis, [..., V] → [..., 1]: what the log-probability of a score is less than the score. */
+export const logSumExp: Op<[x: Tensor]> = defineOp({
+  name: 'logSumExp',
+  infer: ([x]) => statistics(x),
+  // Counted from the front, as in `lowerMean`.
+  lower: (emit, [x], { inputs }) =>
+    emit.node('ReduceLogSumExp', [x, emit.ints([inputs[0].shape.length - 1])], { keepdims: 1 }),
+  gradient: ({ inputs: [x], outputGradient: dy }) => [mul(softmax(x), dy)],
+})
+
 function statistics(x: TensorType): TensorType {
   return { type: x.type, shape: x.shape.with(-1, 1) }
 }
