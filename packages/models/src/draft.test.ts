@@ -9,7 +9,7 @@ test.each([
   ['two tokens where no three are equal', [8, 2, 3, 4, 5, 9, 2, 3], 2, [4, 5]],
   ['a loop, as far as asked', [7, 1, 2, 1, 2], 5, [1, 2, 1, 2, 1]],
   ['one token again and again', [3, 3, 3], 4, [3, 3, 3, 3]],
-  ['nothing for one equal token', [1, 2, 3, 2], 4, []],
+  ['one token where no two are equal', [1, 2, 3, 2], 2, [3, 2]],
   ['nothing where there is no earlier place', [1, 2], 4, []],
   ['nothing in an empty text', [], 4, []],
 ])('%s', (_, context, count, expected) => {
@@ -17,7 +17,7 @@ test.each([
 })
 
 test('a draft goes on as the text does from the latest place of its longest end that is found', () => {
-  const contexts = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 40 })
+  const contexts = fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 40 })
   fc.assert(
     fc.property(contexts, fc.integer({ min: 1, max: 12 }), (context, count) => {
       const placesOf = (size: number) =>
@@ -25,7 +25,7 @@ test('a draft goes on as the text does from the latest place of its longest end 
           const isEarlier = start + size < context.length
           return isEarlier && context.slice(start, start + size).join() === context.slice(-size).join() ? [start] : []
         })
-      const size = [3, 2].find((each) => placesOf(each).length > 0)
+      const size = [3, 2, 1].find((each) => placesOf(each).length > 0)
       const draft = lookUpDraft(context, count)
       expect(draft).toHaveLength(size === undefined ? 0 : count)
       if (size === undefined) return

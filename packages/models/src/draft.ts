@@ -6,14 +6,14 @@
 
 /** Longest and shortest end of the text that is looked for. */
 const LONGEST_MATCH = 3
-const SHORTEST_MATCH = 2
+const SHORTEST_MATCH = 1
 
 export const FIRST_DRAFT = 4
 export const MOST_DRAFTED = 7
 
 /**
- * What followed the latest earlier occurrence of the context's last 3 tokens, or else of its last 2: `count` tokens, none
- * where there was no such occurrence. One that reaches into its own continuation goes on as a loop.
+ * What followed the latest earlier occurrence of the context's last 3 tokens, or else of its last 2 or 1: `count` tokens,
+ * none where there was no such occurrence. One that reaches into its own continuation goes on as a loop.
  */
 export function lookUpDraft(context: readonly number[], count: number): number[] {
   for (let size = LONGEST_MATCH; size >= SHORTEST_MATCH; size--) {
