@@ -11,7 +11,7 @@ const scheduleFields = {
     .number()
     .int()
     .min(1)
-    .default(1024)
+    .default(768)
     .describe('tokens computed at once: fewer need less memory, the gradient is the same'),
   logging_steps: z.number().int().min(1).default(10).describe('steps between two lines of metrics'),
   eval_steps: z.number().int().min(0).default(0).describe('steps between two evaluations; 0: at the end only'),
