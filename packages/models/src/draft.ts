@@ -1,7 +1,10 @@
 /**
  * Guessing the next tokens from the text itself: prompt lookup (Saxena 2023; transformers' prompt_lookup_num_tokens).
  *
- * A step at batch 1 waits for all weights to come from memory, so reading more tokens at once costs little more.
+ * A pass at batch 1 waits for all weights to come from memory, so reading more tokens at once costs little more. On two
+ * cores SmolLM2-135M took 27 ms for one token, 28 for two, 32 for four and 33 to 38 for eight. Its greedy answers to 16
+ * questions came to 1.18 tokens a pass, 16 continuations of a licence to 1.66; counted with 3 % a guessed token, the
+ * worst of them lost 1 %. Ends of 3, 2 and 1 tokens did better than 3 and 2 (1.11 and 1.57) or 3 alone.
  */
 
 /** Longest and shortest end of the text that is looked for. */
