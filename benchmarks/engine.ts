@@ -1,7 +1,7 @@
 import { defineBench } from './bench.ts'
 import { commandToFirstToken, installToFirstToken } from './engine/first-token.ts'
 import { forwardBackward } from './engine/forward-backward.ts'
-import { generation } from './engine/generation.ts'
+import { generation, generationWithoutLuck } from './engine/generation.ts'
 import { trainingMemory } from './engine/memory.ts'
 import { adamw } from './engine/optimizer.ts'
 import { openEngineWorld } from './engine/world.ts'
@@ -14,6 +14,7 @@ export const engine = defineBench({
     forwardBackward({ rows: 4, time: 128 }, 5),
     adamw,
     generation(1, 3, 5),
+    generationWithoutLuck(5),
     generation(16, 1.5, 3),
     forwardBackward({ rows: 8, time: 256 }, 3),
     trainingMemory,

@@ -199,7 +199,7 @@ describe.each(names)('%s', (name) => {
         argmax(scores.logits.subarray(row * config.vocabSize, (row + 1) * config.vocabSize)),
       )
       tokens.push(next[1])
-      logprobs.push(scores.logprobs[config.vocabSize + next[1]])
+      logprobs.push(scores.logits[config.vocabSize + next[1]] - scores.logNormalizers[1])
       scores = await decoder.step(
         next,
         lengths.map((length) => length + i),

@@ -10,7 +10,7 @@ import { createTraining } from './training.ts'
 import type { EngineWorld } from './world.ts'
 
 /** Rows times tokens that our side computes at a time: a trainer would do the same, and memory stays small. */
-export const MICRO_BATCH_TOKENS = 512
+export const MICRO_BATCH_TOKENS = 768
 
 const LOSS_TOLERANCE = 1e-4
 /** Of the norm itself. */

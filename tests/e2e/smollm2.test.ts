@@ -7,11 +7,14 @@ import {
   completionFeeds,
   createDecoder,
   createScorer,
+  type Decoder,
   forwardFeeds,
+  generate,
   type LoadedModel,
   loadModelFolder,
   type ModelConfig,
   parseModelConfig,
+  type TokenEvent,
   targetLogprobs,
 } from '@plumbline/models'
 import { beforeAll, expect, test } from 'vitest'
@@ -131,7 +134,7 @@ test('48 greedy tokens of three prompts in one batch are those of transformers',
       const part = (values: Float32Array) => values.subarray(row * config.vocabSize, (row + 1) * config.vocabSize)
       const token = argmax(part(scores.logits))
       tokens[row].push(token)
-      logprobs[row].push(part(scores.logprobs)[token])
+      logprobs[row].push(part(scores.logits)[token] - scores.logNormalizers[row])
       return token
     })
     scores = await decoder.step(
@@ -145,4 +148,41 @@ test('48 greedy tokens of three prompts in one batch are those of transformers',
     expect(tokens[i]).toEqual(golden.get(`prompt.${i}.greedy`)!.data)
     expect(largestDifference(logprobs[i], golden.get(`prompt.${i}.greedy_logprobs`)!.data)).toBeLessThan(1e-4)
   }
+})
+
+test('a prompt alone, with tokens guessed ahead, is continued as transformers does, one event a token', async () => {
+  const decoder = await createDecoder(config, loaded.parameters, { slots: 1, length: 128 })
+  let passes = 0
+  const counting: Decoder = {
+    ...decoder,
+    step(...args) {
+      passes++
+      return decoder.step(...args)
+    },
+    verify(...args) {
+      passes++
+      return decoder.verify(...args)
+    },
+  }
+  const events: number[] = []
+  const options = {
+    maxNewTokens: 48,
+    numGenerations: 1,
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    repetitionPenalty: 1,
+    seed: 0,
+    stop: [],
+    stopTokenIds: [],
+    createTextStream: () => ({ push: () => '', end: () => '' }),
+    onToken: ({ tokenId }: TokenEvent) => events.push(tokenId),
+  }
+  for await (const { promptIndex, tokenIds, logprobs } of generate(counting, prompts, options)) {
+    expect(tokenIds).toEqual(golden.get(`prompt.${promptIndex}.greedy`)!.data)
+    expect(largestDifference(logprobs, golden.get(`prompt.${promptIndex}.greedy_logprobs`)!.data)).toBeLessThan(1e-4)
+  }
+  await decoder.dispose()
+  expect(events).toEqual(prompts.flatMap((_, i) => golden.get(`prompt.${i}.greedy`)!.data))
+  expect(passes).toBeLessThan(prompts.length * 47)
 })

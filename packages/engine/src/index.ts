@@ -36,7 +36,7 @@ export {
 export { argmax, embedding, pick, scatterAddRows } from './ops/indexing.ts'
 export { concat, expand, pad, reshape, slice, sum, sumTo, transpose } from './ops/layout.ts'
 export { matmul } from './ops/matmul.ts'
-export { layerNorm, logSoftmax, rmsNorm, softmax } from './ops/normalization.ts'
+export { layerNorm, logSoftmax, logSumExp, rmsNorm, softmax } from './ops/normalization.ts'
 export { padRows, spreadRows, unpadRows } from './ops/ragged.ts'
 export { ops } from './ops/table.ts'
 export { tokenLogprobs } from './ops/token-logprobs.ts'

@@ -22,9 +22,14 @@ export interface CompileOptions extends LowerOptions {
 export interface Program<Outputs extends string = string> {
   /**
    * Computes the outputs. `into` gives buffers that are written in place; an output without one gets a new buffer.
-   * Feeds that the outputs do not need are ignored, so one feed fits all programs of a graph.
+   * Feeds that the outputs do not need are ignored, so one feed fits all programs of a graph. `wanted` names the
+   * outputs to hand over, all by default: ONNX Runtime's Node binding copies each once more.
    */
-  run(feeds: Feeds, into?: Partial<Readonly<Record<Outputs, Value>>>): Promise<Readonly<Record<Outputs, Value>>>
+  run<Wanted extends Outputs = Outputs>(
+    feeds: Feeds,
+    into?: Partial<Readonly<Record<Outputs, Value>>>,
+    wanted?: readonly Wanted[],
+  ): Promise<Readonly<Record<Wanted, Value>>>
   readonly inputNames: readonly string[]
   dispose(): Promise<void>
 }
@@ -53,15 +58,19 @@ export async function compile<Outputs extends string>(
   const keys = Object.keys(outputs) as Outputs[]
   return {
     inputNames,
-    async run(feeds, into = {}) {
+    async run<Wanted extends Outputs>(
+      feeds: Feeds,
+      into: Partial<Readonly<Record<Outputs, Value>>> = {},
+      wanted: readonly Wanted[] = keys as Wanted[],
+    ) {
       checkSizes(inputNames.map((name) => [name, shapes.get(name)!, feeds[name]?.shape]))
       const inputs: Record<string, ort.Tensor> = {}
       for (const name of inputNames) inputs[name] = toOrt(types.get(name)!, feeds[name])
       const fetches: Record<string, ort.Tensor | null> = {}
-      for (const key of keys) fetches[outputName(key)] = into[key] ? toOrt(outputs[key].type, into[key]) : null
+      for (const key of wanted) fetches[outputName(key)] = into[key] ? toOrt(outputs[key].type, into[key]) : null
       const results = await session.run(inputs, fetches as ort.InferenceSession.FetchesType)
-      return Object.fromEntries(keys.map((key) => [key, into[key] ?? fromOrt(results[outputName(key)])])) as Record<
-        Outputs,
+      return Object.fromEntries(wanted.map((key) => [key, into[key] ?? fromOrt(results[outputName(key)])])) as Record<
+        Wanted,
         Value
       >
     },

@@ -2,7 +2,7 @@ import {
   type CompileOptions,
   compile,
   div,
-  logSoftmax,
+  logSumExp,
   type ParameterMap,
   softmax,
   type Tensor,
@@ -13,14 +13,17 @@ import type { ModelConfig } from './config.ts'
 import { buildCachedForward, checkHead, headName } from './forward.ts'
 import { UNTIED_HEAD } from './head-names.ts'
 import { JOIN } from './model-graph.ts'
+import { isGreedy } from './sampling.ts'
 
-/** What the model says of the next token of each sequence, [B, vocabSize] each. */
+/** What the model says of the token that follows each of N contexts. */
 export interface NextTokens {
   readonly vocabSize: number
+  /** [N, vocabSize] */
   readonly logits: Float32Array
-  readonly logprobs: Float32Array
-  /** softmax(logits / temperature). */
-  readonly probabilities: Float32Array
+  /** log Σ e^logit, [N]: a token's log-probability is its logit less this. */
+  readonly logNormalizers: Float32Array
+  /** softmax(logits / temperature), [N, vocabSize]; not handed over where every row is greedy, which needs none. */
+  readonly probabilities?: Float32Array
 }
 
 /**
@@ -34,6 +37,11 @@ export interface Decoder {
   prefill(first: number, prompts: readonly (readonly number[])[], temperatures: readonly number[]): Promise<NextTokens>
   /** Appends one token to each of the first slots, which hold `lengths` tokens so far. */
   step(tokens: readonly number[], lengths: readonly number[], temperatures: readonly number[]): Promise<NextTokens>
+  /**
+   * Appends several tokens to the first slot, which holds `length` so far, and tells what follows each of them. It may be
+   * told a smaller length afterwards: later calls write over what is beyond it.
+   */
+  verify(tokens: readonly number[], length: number, temperature: number): Promise<NextTokens>
   /** Copies the first `length` positions of one slot to another. */
   copySlot(from: number, to: number, length: number): void
   dispose(): Promise<void>
@@ -53,11 +61,11 @@ export async function createDecoder(
   checkHead(config, parameters)
   const forward = buildCachedForward(config)
   const { graph } = forward
-  const logits = forward.logitsAt(graph.input('rows', 'int32', ['B']))
-  const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['B', 1])))
+  const logits = forward.logitsAt(graph.input('rows', 'int32', ['N']))
+  const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['N', 1])))
   const outputs: Record<string, Tensor> = {
     logits,
-    logprobs: logSoftmax(logits),
+    logNormalizers: logSumExp(logits),
     probabilities,
     ...entryNames(forward.caches),
   }
@@ -68,42 +76,53 @@ export async function createDecoder(
   const head = length * headSize
   const slot = keyValueHeads * head
   const caches = Object.keys(forward.caches).map((name) => [name, new Float32Array(slots * slot)] as const)
+  const entries = Object.keys(entryNames(forward.caches))
   const indices = Int32Array.from({ length }, (_, i) => i)
   const fixed = { ...ropeFeeds(config, length), cacheIndices: { data: indices, shape: [length] } }
-  const scores = [0, 1, 2].map(() => new Float32Array(slots * vocabSize))
+  const buffers = { logits: new Float32Array(), probabilities: new Float32Array() }
+  const bufferOf = (name: keyof typeof buffers, rows: number) => {
+    const size = rows * vocabSize
+    if (buffers[name].length < size) buffers[name] = new Float32Array(size)
+    return { data: buffers[name].subarray(0, size), shape: [rows, vocabSize] }
+  }
 
+  /** Appends tokens [B, T] to slots; `rows` are the positions, flattened, whose next tokens are asked for. */
   async function run(
     first: number,
     ids: Int32Array,
-    time: number,
     starts: readonly number[],
     lengths: readonly number[],
+    rows: Int32Array,
     temperatures: readonly number[],
   ): Promise<NextTokens> {
     const batch = lengths.length
+    const time = ids.length / batch
     const positions = ids.map((_, i) => starts[Math.floor(i / time)] + (i % time))
-    const rows = Int32Array.from(lengths, (size, row) => row * time + size - 1 - starts[row])
     const cacheShape = [batch, keyValueHeads, length, headSize]
     const feeds: Record<string, Value> = {
       ids: { data: ids, shape: [batch, time] },
       positions: { data: positions, shape: [batch, time] },
-      rows: { data: rows, shape: [batch] },
+      rows: { data: rows, shape: [rows.length] },
       lastPositions: { data: Int32Array.from(lengths, (size) => size - 1), shape: [batch] },
       totalLength: { data: Int32Array.of(Math.max(...lengths)), shape: [1] },
       // Greedy rows never read their probabilities; any temperature but 0 will do.
-      temperatures: { data: Float32Array.from(temperatures, (t) => t || 1), shape: [batch, 1] },
+      temperatures: { data: Float32Array.from(temperatures, (t) => t || 1), shape: [rows.length, 1] },
       ...fixed,
     }
     for (const [name, data] of caches)
       feeds[name] = { data: data.subarray(first * slot, (first + batch) * slot), shape: cacheShape }
-    const into: Record<string, Value> = {}
-    const [logits, logprobs, probabilities] = scores.map((data) => data.subarray(0, batch * vocabSize))
-    for (const [name, data] of Object.entries({ logits, logprobs, probabilities }))
-      into[name] = { data, shape: [batch, vocabSize] }
-    const values = await program.run(feeds, into)
+    const into: Record<string, Value> = { logits: bufferOf('logits', rows.length) }
+    if (!temperatures.every(isGreedy)) into.probabilities = bufferOf('probabilities', rows.length)
+    const values = await program.run(feeds, into, [...Object.keys(into), 'logNormalizers', ...entries])
     for (const [name, cache] of caches)
       keep(cache, values[entryName(name)].data as Float32Array, first, time, starts, lengths)
-    return { vocabSize, logits, logprobs, probabilities }
+    const scores = (name: string) => values[name]?.data as Float32Array
+    return {
+      vocabSize,
+      logits: scores('logits'),
+      logNormalizers: scores('logNormalizers'),
+      probabilities: scores('probabilities'),
+    }
   }
 
   /** Puts new entries [B, K, T, D] behind those that a cache holds of each sequence. */
@@ -134,24 +153,20 @@ export async function createDecoder(
         ids.set(prompt, row * time)
       })
       const lengths = prompts.map((prompt) => prompt.length)
-      return run(
-        first,
-        ids,
-        time,
-        lengths.map(() => 0),
-        lengths,
-        temperatures,
-      )
+      const rows = Int32Array.from(lengths, (size, row) => row * time + size - 1)
+      const starts = lengths.map(() => 0)
+      return run(first, ids, starts, lengths, rows, temperatures)
     },
-    step: (tokens, lengths, temperatures) =>
-      run(
-        0,
-        Int32Array.from(tokens),
-        1,
-        lengths,
-        lengths.map((size) => size + 1),
-        temperatures,
-      ),
+    step(tokens, lengths, temperatures) {
+      const rows = Int32Array.from(lengths, (_, row) => row)
+      const after = lengths.map((size) => size + 1)
+      return run(0, Int32Array.from(tokens), lengths, after, rows, temperatures)
+    },
+    verify(tokens, size, temperature) {
+      const rows = Int32Array.from(tokens, (_, row) => row)
+      const temperatures = tokens.map(() => temperature)
+      return run(0, Int32Array.from(tokens), [size], [size + tokens.length], rows, temperatures)
+    },
     copySlot(from, to, size) {
       for (const [, data] of caches)
         for (let k = 0; k < keyValueHeads; k++) {

@@ -1,6 +1,7 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { createRandom, type Random } from '@plumbline/engine'
 import type { Decoder, NextTokens } from './decoder.ts'
+import { draftLengthAfter, FIRST_DRAFT, lookUpDraft, MOST_DRAFTED } from './draft.ts'
 import { notFinite, type SamplingOptions, sampleToken } from './sampling.ts'
 import type { createTextStream } from './tokenizer.ts'
 
@@ -20,6 +21,8 @@ export interface GenerateOptions extends SamplingOptions {
   /** Called with each new piece of text; `text` may be empty while a character is incomplete. */
   readonly onToken?: (event: TokenEvent) => void
   readonly signal?: AbortSignal
+  /** Most tokens guessed at a time when a sequence is alone. It changes the speed, not the tokens; 0: none. */
+  readonly draftTokens?: number
 }
 
 export interface TokenEvent {
@@ -54,6 +57,8 @@ interface Sequence {
   text: string
   /** How much of the text has been given out: a possible beginning of a stop text is held back. */
   emitted: number
+  /** Tokens to guess next time. */
+  draftLength: number
   finishReason: Completion['finishReason'] | undefined
 }
 
@@ -72,7 +77,6 @@ export async function* generate(
     Array.from({ length: options.numGenerations }, (_, generation) => ({ promptIds, promptIndex, generation })),
   )
   const active: Sequence[] = []
-  const temperatures = () => active.map(() => options.temperature)
   while (waiting.length > 0 || active.length > 0) {
     options.signal?.throwIfAborted()
     const free = decoder.slots - active.length
@@ -80,15 +84,9 @@ export async function* generate(
       const entering = waiting.splice(0, free).map((job) => startSequence(job, options))
       await admit(decoder, active, entering, options)
     } else {
-      const lengths = active.map(({ promptIds, tokenIds }) => promptIds.length + tokenIds.length - 1)
-      const scores = await decoder.step(
-        active.map(({ tokenIds }) => tokenIds.at(-1)!),
-        lengths,
-        temperatures(),
-      )
-      active.forEach((sequence, row) => {
-        extend(sequence, scores, row, options)
-      })
+      const draft = active.length === 1 ? draftOf(active[0], options) : []
+      if (draft.length > 0) await advanceAlong(decoder, active[0], draft, options)
+      else await advance(decoder, active, options)
     }
     for (const sequence of active) if (sequence.finishReason) yield finished(sequence)
     compact(decoder, active)
@@ -129,6 +127,7 @@ function startSequence(
     stream: createTextStream(),
     text: '',
     emitted: 0,
+    draftLength: FIRST_DRAFT,
     finishReason: undefined,
   }
 }
@@ -177,14 +176,52 @@ function prefillGroups(sequences: readonly Sequence[]): Sequence[][] {
   return groups
 }
 
+/** Tokens of a sequence in the decoder: the last one drawn has not been read yet. */
+const cachedLength = ({ promptIds, tokenIds }: Sequence) => promptIds.length + tokenIds.length - 1
+
+/** Reads the last token of each sequence and draws the next. */
+async function advance(decoder: Decoder, active: readonly Sequence[], options: GenerateOptions): Promise<void> {
+  const tokens = active.map(({ tokenIds }) => tokenIds.at(-1)!)
+  const temperatures = active.map(() => options.temperature)
+  const scores = await decoder.step(tokens, active.map(cachedLength), temperatures)
+  active.forEach((sequence, row) => {
+    extend(sequence, scores, row, options)
+  })
+}
+
+/** What a sequence may go on with; the token after it is drawn in any case and has to fit too. */
+function draftOf({ promptIds, tokenIds, draftLength }: Sequence, options: GenerateOptions): number[] {
+  const { maxNewTokens, draftTokens = MOST_DRAFTED } = options
+  const most = Math.min(draftLength, draftTokens, maxNewTokens - tokenIds.length - 1)
+  return most > 0 ? lookUpDraft([...promptIds, ...tokenIds], most) : []
+}
+
+/**
+ * Reads a draft at once and draws each token as ever, with the same random numbers, for as long as they are the draft's:
+ * speculative decoding (Leviathan et al. 2023) whose draft is certain of itself, so the tokens are those of `advance`.
+ */
+async function advanceAlong(decoder: Decoder, sequence: Sequence, draft: readonly number[], options: GenerateOptions) {
+  const { tokenIds } = sequence
+  const scores = await decoder.verify([tokenIds.at(-1)!, ...draft], cachedLength(sequence), options.temperature)
+  let accepted = 0
+  for (let row = 0; row <= draft.length; row++) {
+    options.signal?.throwIfAborted()
+    extend(sequence, scores, row, options)
+    if (sequence.finishReason || tokenIds.at(-1) !== draft[row]) break
+    accepted++
+  }
+  sequence.draftLength = draftLengthAfter(accepted)
+}
+
 /** Draws a sequence's next token from row `row` of the scores. */
 function extend(sequence: Sequence, scores: NextTokens, row: number, options: GenerateOptions): void {
   const { tokenIds, logprobs, seen, random, stream } = sequence
   const vocabSize = scores.vocabSize
   const part = (values: Float32Array) => values.subarray(row * vocabSize, (row + 1) * vocabSize)
-  const rowScores = { logits: part(scores.logits), probabilities: part(scores.probabilities) }
+  const { logits, probabilities } = scores
+  const rowScores = { logits: part(logits), ...(probabilities && { probabilities: part(probabilities) }) }
   const token = sampleToken(rowScores, options, seen, random.uniform)
-  const logprob = scores.logprobs[row * vocabSize + token]
+  const logprob = rowScores.logits[token] - scores.logNormalizers[row]
   if (!Number.isFinite(logprob)) throw notFinite()
   tokenIds.push(token)
   logprobs.push(logprob)

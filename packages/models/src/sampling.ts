@@ -18,8 +18,8 @@ export interface SamplingOptions {
 export interface NextTokenScores {
   /** Raw scores, [vocabSize]. */
   readonly logits: Float32Array
-  /** softmax(logits / temperature), [vocabSize]. */
-  readonly probabilities: Float32Array
+  /** softmax(logits / temperature), [vocabSize]; computed where it is needed and not given. */
+  readonly probabilities?: Float32Array
 }
 
 /** Index of the largest number; the first of equals. */
@@ -30,6 +30,9 @@ export function argmax(values: Float32Array): number {
 }
 
 const GREEDY_BELOW = 1e-5
+
+/** Whether the likeliest token is taken at this temperature. */
+export const isGreedy = (temperature: number) => temperature < GREEDY_BELOW
 
 /**
  * One token. `uniform` gives numbers in [0, 1); `seen` are the tokens of prompt and completion so far. Throws
@@ -43,12 +46,13 @@ export function sampleToken(
 ): number {
   const isPenalized = repetitionPenalty !== 1
   const scores = isPenalized ? penalizedLogits(logits, seen, repetitionPenalty) : logits
-  if (temperature < GREEDY_BELOW) {
+  if (isGreedy(temperature)) {
     const best = argmax(scores)
     if (!Number.isFinite(scores[best])) throw notFinite()
     return best
   }
-  let weights = isPenalized ? reweighted(logits, probabilities, scores, seen, temperature) : probabilities
+  let weights = probabilities ?? exponentials(scores, temperature)
+  if (isPenalized && probabilities) weights = reweighted(logits, probabilities, scores, seen, temperature)
   let sum = total(weights)
   if (isPenalized && !(sum > 1e-20 && sum < 1e100)) {
     weights = exponentials(scores, temperature)

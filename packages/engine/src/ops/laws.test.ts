@@ -10,7 +10,7 @@ import { add, mul, stopGradient } from './elementwise.ts'
 import { embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
 import { concat, expand, pad, reshape, slice, sum, sumTo, transpose } from './layout.ts'
 import { matmul } from './matmul.ts'
-import { layerNorm, rmsNorm, softmax } from './normalization.ts'
+import { layerNorm, logSumExp, rmsNorm, softmax } from './normalization.ts'
 
 const programs: Program[] = []
 afterAll(() => Promise.all(programs.map((program) => program.dispose())))
@@ -51,6 +51,19 @@ test('softmax is positive and sums to one, however large the scores', async () =
     }),
     check,
   )
+})
+
+test('logSumExp is as exact over a vocabulary as over a few scores', async () => {
+  const graph = new Graph()
+  const size = 49152
+  const run = await prepared(graph, { y: logSumExp(graph.input('x', 'float32', ['B', size])) })
+  const data = Float32Array.from({ length: 2 * size }, (_, i) => 3 * Math.sin(i * i) + (i < size ? 0 : 25))
+  const { y } = await run({ x: { data, shape: [2, size] } })
+  for (const row of [0, 1]) {
+    const scores = data.subarray(row * size, (row + 1) * size)
+    const exact = Math.log(scores.reduce((total, x) => total + Math.exp(x - 28), 0)) + 28
+    expect(Math.abs(y[row] - exact) / exact).toBeLessThan(5e-7)
+  }
 })
 
 test('a row masked entirely stays finite, forward and backward', async () => {

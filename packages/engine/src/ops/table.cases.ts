@@ -135,6 +135,10 @@ function rowsOf({ data, shape }: NdArray): number[][] {
 
 const total = (row: readonly number[]) => row.reduce((sum, x) => sum + x, 0)
 const sigmoidOf = (x: number) => 1 / (1 + Math.exp(-x))
+const logSumExpOf = (row: readonly number[]) => {
+  const top = Math.max(...row)
+  return top + Math.log(total(row.map((value) => Math.exp(value - top))))
+}
 const softmaxOf = (row: readonly number[]) => {
   const top = Math.max(...row)
   const powers = row.map((x) => Math.exp(x - top))
@@ -472,17 +476,21 @@ export const cases = {
     ],
   },
   logSoftmax: {
-    reference: ([x]) => [
-      rowsOf(x).flatMap((row) => {
-        const top = Math.max(...row)
-        const logTotal = top + Math.log(total(row.map((value) => Math.exp(value - top))))
-        return row.map((value) => value - logTotal)
-      }),
-    ],
+    reference: ([x]) => [rowsOf(x).flatMap((row) => row.map((value) => value - logSumExpOf(row)))],
     differentiable: [0],
     cases: [
       { name: 'logits', inputs: [float(['B', 'T', 7])] },
       { name: 'one choice', inputs: [float(['B', 'T', 1])] },
+      { name: 'large logits', inputs: [float(['B', 'T', 5], rowsWithExtremes)] },
+    ],
+  },
+  logSumExp: {
+    reference: ([x]) => [rowsOf(x).map(logSumExpOf)],
+    differentiable: [0],
+    cases: [
+      { name: 'logits', inputs: [float(['B', 'T', 7])] },
+      { name: 'one choice', inputs: [float(['B', 'T', 1])] },
+      { name: 'one row', inputs: [float([5])] },
       { name: 'large logits', inputs: [float(['B', 'T', 5], rowsWithExtremes)] },
     ],
   },

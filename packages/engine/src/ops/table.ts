@@ -24,7 +24,7 @@ import {
 import { addLast, argmax, embedding, pick, placeLast, scatterAddRows } from './indexing.ts'
 import { concat, expand, pad, reshape, slice, sum, transpose } from './layout.ts'
 import { matmul, matmulAdd } from './matmul.ts'
-import { layerNorm, logSoftmax, rmsNorm, softmax } from './normalization.ts'
+import { layerNorm, logSoftmax, logSumExp, rmsNorm, softmax } from './normalization.ts'
 import { padRows, spreadRows, unpadRows } from './ragged.ts'
 import { tokenLogprobs } from './token-logprobs.ts'
 
@@ -47,6 +47,7 @@ export const ops = {
   layerNorm,
   log,
   logSoftmax,
+  logSumExp,
   matmul,
   matmulAdd,
   maximum,
