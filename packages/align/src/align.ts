@@ -150,8 +150,12 @@ async function stage(
   }
 }
 
-/** Common to all stages: few log lines are dropped, checkpoints are rare since stages are short. */
-const often = { logging_steps: 1, save_steps: 25 }
+/** Common to all stages. Every step is logged, checkpoints are rare since stages are short. */
+function common({ seed, micro_batch_tokens, use_peft, lora_r, lora_alpha, lora_dropout, ...config }: AlignConfig) {
+  const { lora_target_modules } = config
+  const lora = { use_peft, lora_r, lora_alpha, lora_dropout, lora_target_modules }
+  return { seed, micro_batch_tokens, ...lora, logging_steps: 1, save_steps: 25 }
+}
 
 async function sftStage(
   config: AlignConfig,
@@ -160,9 +164,7 @@ async function sftStage(
   world: AlignWorld,
 ): Promise<void> {
   const resolved = sftConfig.parse({
-    ...often,
-    seed: config.seed,
-    micro_batch_tokens: config.micro_batch_tokens,
+    ...common(config),
     learning_rate: config.sft_learning_rate,
     num_train_epochs: config.sft_epochs,
     lr_scheduler_type: 'cosine',
@@ -186,13 +188,12 @@ async function rewardStage(
   world: AlignWorld,
 ): Promise<void> {
   const resolved = rewardConfig.parse({
-    ...often,
-    seed: config.seed,
-    micro_batch_tokens: config.micro_batch_tokens,
+    ...common(config),
     learning_rate: config.reward_learning_rate,
     num_train_epochs: config.reward_epochs,
     center_rewards_coefficient: 0.01,
     eval_fraction: 0.15,
+    warmup_steps: 3,
   })
   const inputs = { model: await describeModel(modelPath), preferences: describeRows('the preferences', preferences) }
   await stage('reward', resolved, inputs, world, async (trainer) => {
@@ -210,16 +211,14 @@ async function ppoStage(
   world: AlignWorld,
 ): Promise<void> {
   const resolved = ppoConfig.parse({
-    ...often,
+    ...common(config),
     save_steps: 2,
-    seed: config.seed,
-    micro_batch_tokens: config.micro_batch_tokens,
     learning_rate: config.ppo_learning_rate,
     max_steps: config.ppo_iterations,
     per_device_train_batch_size: config.ppo_batch_size,
     num_ppo_epochs: config.ppo_epochs,
     response_length: config.max_new_tokens,
-    temperature: 1,
+    temperature: config.temperature,
     kl_coef: config.kl_coef,
     missing_eos_penalty: 1,
     lr_scheduler_type: 'constant',
