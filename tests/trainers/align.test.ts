@@ -1,6 +1,6 @@
 /** The main job on a two-layer model: all stages, the report, and going on after an interruption. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { alignReportSchema } from '@plumbline/contracts'
@@ -28,9 +28,9 @@ beforeAll(async () => {
     await writeFile(join(base, `${name}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 })
 
-async function align(output: string) {
+async function align(output: string, iterations = '2') {
   const data = Object.keys(rows).flatMap((name) => [`--${name}`, join(base, `${name}.jsonl`)])
-  const sizes = ['--max-new-tokens', '4', '--ppo-iterations', '2', '--ppo-batch-size', '4', '--sft-epochs', '1']
+  const sizes = ['--max-new-tokens', '4', '--ppo-iterations', iterations, '--ppo-batch-size', '4', '--sft-epochs', '1']
   const args = ['align', '--model', join(base, 'model'), ...data, ...sizes, '--output', output, '--json']
   const { globals, rest } = takeGlobals(args)
   const { world, stdout, stderr } = createMemoryWorld(globals, {
@@ -58,9 +58,14 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   expect(await read(output, 'report.html')).toContain('Plumbline')
 
   // As if the job had been killed in its last stages: what is there is kept, the rest comes out the same.
-  const answers = await read(output, 'answers', 'ppo.jsonl')
-  await rm(join(output, 'answers', 'ppo.jsonl'))
+  const file = (await readdir(join(output, 'answers'))).find((name) => name.startsWith('ppo-'))!
+  const answers = await read(output, 'answers', file)
+  await rm(join(output, 'answers', file))
   await rm(join(output, 'ppo'), { recursive: true })
   expect((await align(output)).status).toBe(0)
-  expect(await read(output, 'answers', 'ppo.jsonl')).toBe(answers)
+  expect(await read(output, 'answers', file)).toBe(answers)
+
+  // Another policy answers anew.
+  expect((await align(output, '3')).status).toBe(0)
+  expect((await readdir(join(output, 'answers'))).filter((name) => name.startsWith('ppo-'))).toHaveLength(2)
 })

@@ -3,6 +3,7 @@
  * measure each of the three models on held-out prompts. Each stage has a folder; a job that was stopped goes on with
  * the stage that it was in.
  */
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AlignReport } from '@plumbline/contracts'
@@ -124,7 +125,14 @@ async function evaluate(
   { signal, progress }: AlignWorld,
 ) {
   const shown = progress(`answers of ${stage}`)
-  const answers = await answersOf(() => loadLanguageModel(path), prompts, join(output, 'answers', `${stage}.jsonl`), {
+  // Answers of another model, to other prompts or of another length are not those of this job.
+  const [model, asked] = [await describeModel(path), describeRows('the evaluation prompts', prompts)]
+  const key = createHash('sha256')
+    .update(JSON.stringify([model, asked, max_new_tokens]))
+    .digest('hex')
+    .slice(0, 12)
+  const file = join(output, 'answers', `${stage}-${key}.jsonl`)
+  const answers = await answersOf(() => loadLanguageModel(path), prompts, file, {
     maxNewTokens: max_new_tokens,
     signal,
     onAnswer: (done) => shown.set(done, prompts.length),

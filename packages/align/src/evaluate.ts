@@ -1,9 +1,17 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { createDecoder, createRewardScorer, createTextStream, generate, type LanguageModel } from '@plumbline/models'
+import {
+  checkPromptLengths,
+  createDecoder,
+  createRewardScorer,
+  createTextStream,
+  generate,
+  type LanguageModel,
+} from '@plumbline/models'
 import type { EvalPromptRow } from './config.ts'
 import { encodePrompt } from './parts/encode.ts'
 import { rowName } from './parts/row-place.ts'
+import { replaceDurably } from './parts/run-files.ts'
 
 /** A held-out prompt's answer by the model of one stage. */
 export interface Answer {
@@ -13,7 +21,7 @@ export interface Answer {
 
 /**
  * The likeliest answer to each prompt, in order. Written to `path` when all are there, and read from it when a resumed
- * job has them already.
+ * job has them already: whatever they depend on has to be part of the path. Throws PROMPT_TOO_LONG.
  */
 export async function answersOf(
   loadModel: () => Promise<LanguageModel>,
@@ -29,6 +37,7 @@ export async function answersOf(
       .map((line) => JSON.parse(line))
   const model = await loadModel()
   const promptIds = prompts.map((row, i) => encodePrompt(model.tokenizer, row.prompt, rowName(row, i)))
+  checkPromptLengths(promptIds, maxNewTokens, model.config.maxPositions, (i) => `evaluation prompt ${i + 1}`)
   const length = Math.max(...promptIds.map((ids) => ids.length)) + maxNewTokens
   const decoder = await createDecoder(model.config, model.parameters, { slots: Math.min(32, prompts.length), length })
   const answers = new Array<Answer>(prompts.length)
@@ -55,8 +64,7 @@ export async function answersOf(
     await decoder.dispose()
   }
   await mkdir(dirname(path), { recursive: true })
-  await writeFile(`${path}.draft`, `${answers.map((answer) => JSON.stringify(answer)).join('\n')}\n`)
-  await rename(`${path}.draft`, path)
+  await replaceDurably(path, `${answers.map((answer) => JSON.stringify(answer)).join('\n')}\n`)
   return answers
 }
 
