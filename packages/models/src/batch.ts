@@ -96,7 +96,7 @@ export interface SharedTokens {
 /**
  * A trie of the sequences: tokens with the same past are one token, so a system prompt, or the prompt of a chosen and a
  * rejected answer, is computed once for all. Past and position decide what a token's hidden state is, so sharing changes
- * no number, and its gradient is the sum over the sequences.
+ * no number (but for dropout, which falls alike on all copies), and its gradient is the sum over the sequences.
  */
 export function shareTokens(sequences: readonly (readonly number[])[]): SharedTokens {
   const ids: number[] = []

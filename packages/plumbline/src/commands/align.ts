@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, totalmem } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   alignConfig,
@@ -24,10 +24,22 @@ import type { World } from '../world.ts'
 const config = z.object({
   model: modelField,
   output: z.string().min(1).default('runs/align').describe('the folder of all stages and the report'),
-  demonstrations: z.string().optional().describe('JSON lines for fine-tuning; the example set by default'),
-  preferences: z.string().optional().describe('JSON lines with pairs for the reward model'),
-  prompts: z.string().optional().describe('JSON lines with prompts for PPO'),
-  eval_prompts: z.string().optional().describe('held-out prompts with "kind": harmful, sensitive or plain'),
+  demonstrations: z
+    .string()
+    .optional()
+    .describe('JSON lines with "messages", "prompt" + "completion" or "text"; otherwise the example set'),
+  preferences: z
+    .string()
+    .optional()
+    .describe('JSON lines with "prompt", "chosen", "rejected"; otherwise the example set'),
+  prompts: z
+    .string()
+    .optional()
+    .describe('JSON lines with "prompt" for PPO, "split": "eval" left out; otherwise the example set'),
+  eval_prompts: z
+    .string()
+    .optional()
+    .describe('prompts with "kind": harmful, sensitive or plain, "split": "train" left out; otherwise the example set'),
   ...alignConfig.shape,
 })
 type Config = z.output<typeof config>
@@ -49,7 +61,11 @@ export const align = defineCommand({
     const report = await alignAndReport(config, world)
     const path = join(resolve(world.cwd, config.output), 'report.html')
     if (world.json) world.emit({ report: path, outcomes: report.outcomes, changes: report.changes })
-    else world.stdout.write(`\n${world.color.bold('report')}  ${path}\n`)
+    else {
+      const { bold } = world.color
+      const model = join(resolve(world.cwd, config.output), 'ppo', 'model')
+      world.stdout.write(`\n${bold('report')}  ${path}\n${bold('model')}   ${model}\n`)
+    }
   },
 })
 
@@ -152,7 +168,7 @@ async function setting(
   }
   const used = Object.entries(files).map(async ([role, path]) => ({
     role,
-    name: path.slice(path.lastIndexOf('/') + 1),
+    name: basename(path),
     n: data[roles[role as keyof typeof roles]].length,
     sha256: createHash('sha256')
       .update(await readFile(resolve(world.cwd, path)))
@@ -170,7 +186,7 @@ async function setting(
     data: await Promise.all(used),
     labelAgreement: config.preferences === undefined ? await exampleAgreement() : null,
     config: stringify(config),
-    commands: [{ purpose: 'This report', command: `plumb align --seed ${config.seed}` }],
+    commands: [{ purpose: 'This report, with the configuration as FILE', command: 'plumb align --config FILE' }],
     environment: { plumbline: version, node: process.versions.node },
   }
 }
