@@ -74,7 +74,8 @@ export async function trainPpo(
     const batch = plan[state.step].map((index) => prompts[index])
     const seed = random.fork(`rollout ${state.step}`).uint32()
     const episodes = await rollout.collect(batch, { seed, step: state.step })
-    const { lessons, metrics } = credit(episodes, controller.klCoef, config, rewardModel)
+    const { klCoef } = controller
+    const { lessons, metrics } = credit(episodes, klCoef, config, rewardModel)
     checkRunaway(metrics, config, state.step)
     // Not right after its update: only this rollout has shown that the policy did not run away.
     if (state.step !== state.savedStep && isDue(state.step, config.save_steps))
@@ -96,7 +97,7 @@ export async function trainPpo(
         eps: episodes.length / Object.values(seconds).reduce((sum, x) => sum + x, 0),
         ...metrics,
         ...learned,
-        'objective/kl_coef': controller.klCoef,
+        'objective/kl_coef': klCoef,
         ...seconds,
       })
     if (isLast || isDue(state.step, config.logging_steps * 5))

@@ -342,7 +342,7 @@ function evaluationOf(
   })
 }
 
-/** Rows that the mean and deviation of the rewards are taken from: of 256 answers, the deviation is known to 4 %. */
+/** Rows that the mean and deviation of the rewards are taken from: the 256 answers of pairs give the deviation to 4 %. */
 const SCALE_ROWS = 128
 
 async function scaleOf(

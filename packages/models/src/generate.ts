@@ -21,7 +21,7 @@ export interface GenerateOptions extends SamplingOptions {
   /** Called with each new piece of text; `text` may be empty while a character is incomplete. */
   readonly onToken?: (event: TokenEvent) => void
   readonly signal?: AbortSignal
-  /** Most tokens guessed at a time when a sequence is alone. It changes the speed, not the tokens; 0: none. */
+  /** Most tokens guessed at a time when a sequence is alone. It changes the speed and, but for rounding, not the tokens; 0: none. */
   readonly draftTokens?: number
 }
 

@@ -106,7 +106,8 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
           now: world.now,
           version,
           writeConfig: (folder) => saveResolvedConfig(folder, stage, resolved),
-          keep: 1,
+          // PPO's newest may be of a policy that ran away.
+          keep: 2,
           warn: () => {},
         }),
       pool,
