@@ -126,7 +126,9 @@ async function evaluate(
 ) {
   const shown = progress(`answers of ${stage}`)
   // Answers of another model, to other prompts or of another length are not those of this job.
-  const [model, asked] = [await describeModel(path), describeRows('the evaluation prompts', prompts)]
+  const [model, asked] = [await describeModel(path), describeRows('the evaluation prompts', prompts)].map(
+    (input) => input.sha256,
+  )
   const key = createHash('sha256')
     .update(JSON.stringify([model, asked, max_new_tokens]))
     .digest('hex')

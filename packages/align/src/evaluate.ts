@@ -10,7 +10,7 @@ import {
 } from '@plumbline/models'
 import type { EvalPromptRow } from './config.ts'
 import { encodePrompt } from './parts/encode.ts'
-import { rowName } from './parts/row-place.ts'
+import { rowName, shownRow } from './parts/row-place.ts'
 import { replaceDurably } from './parts/run-files.ts'
 
 /** A held-out prompt's answer by the model of one stage. */
@@ -37,7 +37,7 @@ export async function answersOf(
       .map((line) => JSON.parse(line))
   const model = await loadModel()
   const promptIds = prompts.map((row, i) => encodePrompt(model.tokenizer, row.prompt, rowName(row, i)))
-  checkPromptLengths(promptIds, maxNewTokens, model.config.maxPositions, (i) => `evaluation prompt ${i + 1}`)
+  checkPromptLengths(promptIds, maxNewTokens, model.config.maxPositions, (i) => shownRow(rowName(prompts[i], i)))
   const length = Math.max(...promptIds.map((ids) => ids.length)) + maxNewTokens
   const decoder = await createDecoder(model.config, model.parameters, { slots: Math.min(32, prompts.length), length })
   const answers = new Array<Answer>(prompts.length)
