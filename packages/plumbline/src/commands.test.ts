@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { checkCommandLine } from './check-command-line.ts'
 import { commands } from './commands.ts'
@@ -23,4 +24,12 @@ test('a command line in a text is held to the real commands and flags', async ()
   expect(await checkCommandLine('plumb --help  # all commands')).toBeUndefined()
   await expect(checkCommandLine('plumb envy')).rejects.toThrow('There is no command "envy"')
   await expect(checkCommandLine('plumb env --jsn')).rejects.toThrow('There is no flag --jsn')
+})
+
+test('the command that the README shows is the one that is there', () => {
+  const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8')
+  const [, sample] = /```ts\n([\s\S]*?)\n *```/.exec(read('../README.md'))!
+  expect(read('./commands/models.ts')).toContain(sample.replaceAll(/^ {3}/gm, ''))
+  const [, line] = /`('models rm': .*)`/.exec(read('../README.md'))!
+  expect(read('./commands.ts')).toContain(line)
 })
