@@ -147,14 +147,20 @@ describe('the end, in the middle of a run that was guessed', () => {
     )
   })
 
-  test('an abort from within it: no further event comes', async () => {
-    const controller = new AbortController()
-    let events = 0
-    const onToken = () => {
-      if (++events === 20) controller.abort(new Error('enough'))
+  test('an abort at any event: no further one comes', async () => {
+    const total = free.events.length
+    for (let last = 1; last <= total; last++) {
+      const controller = new AbortController()
+      let events = 0
+      const onToken = () => {
+        if (++events === last) controller.abort(new Error('enough'))
+      }
+      const run = outcome(decoders[0], [prompt], { ...repeating, onToken, signal: controller.signal })
+      if (last < total) await expect(run, `event ${last}`).rejects.toThrow('enough')
+      // Nothing is left to abort.
+      else await run
+      expect(events).toBe(last)
     }
-    await expect(outcome(decoders[0], [prompt], { ...repeating, onToken, signal: controller.signal })).rejects.toThrow()
-    expect(events).toBe(20)
     await expectNoDifference(decoders[0], [prompt], repeating)
   })
 
