@@ -19,7 +19,8 @@ const sample = defineCommand({
     model: z.string().min(1).describe('model to run'),
     data: z.string().optional().describe('file of rows'),
     max_steps: z.number().int().min(1).default(100).describe('steps of training'),
-    learning_rate: z.number().gt(0).max(1).default(1e-3).describe('size of a step'),
+    learning_rate: z.number().gt(0).max(1).default(3e-6).describe('size of a step'),
+    layers: z.array(z.string()).default(['q_proj', 'v_proj']).describe('layers to adapt'),
     top_p: z.number().min(0).max(1).nullable().default(null).describe('nucleus'),
     schedule: z.enum(['constant', 'linear', 'cosine']).default('linear').describe('shape of the learning rate'),
     shuffle: z.boolean().default(true).describe('shuffle the rows'),
@@ -183,6 +184,7 @@ test('a saved config reads back equal', async () => {
     data: fc.string({ unit: 'binary' }),
     max_steps: fc.integer({ min: 1 }),
     learning_rate: number,
+    layers: fc.array(fc.string({ unit: 'binary' })),
     top_p: fc.option(number),
     schedule: fc.constantFrom('constant', 'linear', 'cosine'),
     shuffle: fc.boolean(),
@@ -214,7 +216,8 @@ test('help is made from the schema', () => {
       --model TEXT       model to run (required)
       --data TEXT        file of rows
       --max-steps N      steps of training (≥ 1; default 100)
-      --learning-rate N  size of a step (> 0, ≤ 1; default 0.001)
+      --learning-rate N  size of a step (> 0, ≤ 1; default 3e-6)
+      --layers TEXT…     layers to adapt (default q_proj,v_proj)
       --top-p N          nucleus (≥ 0, ≤ 1)
       --schedule CHOICE  shape of the learning rate (one of constant, linear, cosine; default linear)
       --[no-]shuffle     shuffle the rows (default true)

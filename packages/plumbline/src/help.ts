@@ -104,5 +104,12 @@ function bounds(shape: Shape): string {
 
 function defaultNote({ default: value }: Shape): string {
   if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return ''
-  return `default ${typeof value === 'string' ? value : JSON.stringify(value)}`
+  return `default ${asTyped(value)}`
+}
+
+/** A value as a person would type it behind its flag. */
+function asTyped(value: unknown): string {
+  if (Array.isArray(value)) return value.map(asTyped).join(',')
+  const isTiny = typeof value === 'number' && value !== 0 && Math.abs(value) < 1e-4
+  return isTiny ? value.toExponential() : String(value)
 }
