@@ -61,6 +61,23 @@ test("the folder has PEFT's names", async () => {
   ])
 })
 
+test('a path without an adapter: what is there, and what is wanted', async () => {
+  const file = join(folder, 'adapter_config.json')
+  await saveAdapter(folder, sound)
+  await rm(join(folder, 'adapter_model.safetensors'))
+  for (const [path, what] of [
+    [join(folder, 'elsewhere'), 'elsewhere is not there.'],
+    [file, 'adapter_config.json is a file.'],
+    [join(file, 'x'), 'x is not there.'],
+    [folder, `${folder} has no adapter_model.safetensors.`],
+  ] as const)
+    await expect(loadAdapter(path)).rejects.toMatchObject({
+      code: 'ADAPTER_NOT_FOUND',
+      message: expect.stringContaining(what),
+      hint: expect.stringMatching(/^Give .*PEFT adapter/),
+    })
+})
+
 test('a pattern of target modules is read from the weights', async () => {
   await saveAdapter(folder, sound)
   await changeConfig({ target_modules: '.*_proj' })

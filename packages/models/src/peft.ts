@@ -58,6 +58,12 @@ export async function saveAdapter(
 
 /** Reads a PEFT LoRA folder. Throws ADAPTER_NOT_FOUND, ADAPTER_INVALID, UNSUPPORTED_ADAPTER, and what the readers throw. */
 export async function loadAdapter(path: string): Promise<Adapter> {
+  const folder = await stat(path).catch(() => undefined)
+  if (!folder?.isDirectory()) {
+    throw new PlumblineError('ADAPTER_NOT_FOUND', `${path} is ${folder ? 'a file' : 'not there'}.`, {
+      hint: `Give the folder of a PEFT adapter, with its ${CONFIG_FILE} and ${WEIGHTS_FILE}.`,
+    })
+  }
   const config = await readJsonObject(join(path, CONFIG_FILE))
   const hasWeights = await stat(join(path, WEIGHTS_FILE)).then(
     () => true,
