@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
+import { makeFolder } from './disk.ts'
 
 /** Options of every function that writes a folder. */
 export interface OverwriteOptions {
@@ -22,7 +23,7 @@ export async function writeFolder(
   await checkReplaceable(target, overwrite)
   let draft: string | undefined
   try {
-    await mkdir(dirname(target), { recursive: true })
+    await makeFolder(dirname(target))
     // Not mkdtemp, whose folders only their owner may read.
     draft = join(dirname(target), `.${basename(target)}.draft-${randomUUID()}`)
     await mkdir(draft)

@@ -4,7 +4,7 @@ import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PlumblineError } from '@plumbline/contracts'
-import { makeFolder } from './disk.ts'
+import { makeCacheFolder } from './disk.ts'
 import { throwIfAborted } from './pull-events.ts'
 
 export interface LockOptions {
@@ -57,7 +57,7 @@ export async function withLock<T>(
 /** Takes the lock as `withLock` does, for work that does not fit into one function. */
 export async function acquireLock(path: string, options: LockOptions = {}): Promise<Lock> {
   const { heartbeatMs = 2000 } = options
-  await makeFolder(dirname(path))
+  await makeCacheFolder(dirname(path))
   const owner: LockOwner = {
     id: randomUUID(),
     pid: process.pid,

@@ -2,7 +2,7 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { makeFolder } from './disk.ts'
+import { makeCacheFolder, makeFolder } from './disk.ts'
 
 let root: string
 beforeAll(async () => {
@@ -26,10 +26,11 @@ const refused = (path: string) => ({
 test('a file in the way is named', async () => {
   const file = join(root, 'file')
   await writeFile(file, '')
-  await expect(makeFolder(join(file, 'models'))).rejects.toMatchObject(refused(file))
+  await expect(makeCacheFolder(join(file, 'models'))).rejects.toMatchObject(refused(file))
 })
 
 // Node's recursive mkdir never comes back here.
 test.skipIf(process.platform !== 'linux')('a file system without room for folders is refused at once', async () => {
-  await expect(makeFolder('/proc/nope/models/.partial')).rejects.toMatchObject(refused('/proc/nope'))
+  await expect(makeFolder('/proc/nope/run')).rejects.toMatchObject({ code: 'ENOENT', path: '/proc/nope' })
+  await expect(makeCacheFolder('/proc/nope/models/.partial')).rejects.toMatchObject(refused('/proc/nope'))
 })

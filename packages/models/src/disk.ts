@@ -46,7 +46,7 @@ export async function diskError(error: unknown, folder: string, needed: number):
 
 /**
  * Makes a folder and those above it. Node's recursive mkdir loops for ever where a file system refuses entries with
- * ENOENT, as /proc does, so this goes step by step. Throws CACHE_NOT_WRITABLE.
+ * ENOENT, as /proc does, so this goes step by step. Throws the file system's error.
  */
 export async function makeFolder(folder: string): Promise<void> {
   const missing: string[] = []
@@ -58,12 +58,20 @@ export async function makeFolder(folder: string): Promise<void> {
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
       const isThere = code === 'EEXIST' && (await stat(path).catch(() => undefined))?.isDirectory()
-      // Somebody else made it meanwhile.
-      if (isThere) continue
-      const known = await diskError(cause, path, 0)
-      if (known instanceof PlumblineError) throw known
-      throw notWritable(path, code ?? String(cause), cause)
+      // Somebody else may have made it meanwhile.
+      if (!isThere) throw cause
     }
+  }
+}
+
+/** As `makeFolder`. Throws CACHE_NOT_WRITABLE and DISK_FULL. */
+export async function makeCacheFolder(folder: string): Promise<void> {
+  try {
+    await makeFolder(folder)
+  } catch (cause) {
+    const { code, path = folder } = cause as NodeJS.ErrnoException
+    const known = await diskError(cause, path, 0)
+    throw known instanceof PlumblineError ? known : notWritable(path, code ?? String(cause), cause)
   }
 }
 

@@ -1,7 +1,7 @@
-import { mkdir, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import { acquireLock, type Lock } from '@plumbline/models'
+import { acquireLock, type Lock, makeFolder } from '@plumbline/models'
 import { runWriteError } from './run-files.ts'
 
 const lockName = '.lock'
@@ -13,7 +13,7 @@ const lockName = '.lock'
 export async function lockRunFolder(folder: string): Promise<Lock> {
   await checkIsRun(folder)
   try {
-    await mkdir(folder, { recursive: true })
+    await makeFolder(folder)
     return await acquireLock(join(folder, lockName), {
       refuse: ({ pid, host }) =>
         new PlumblineError('RUN_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
