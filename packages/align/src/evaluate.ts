@@ -1,14 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import {
-  checkPromptLengths,
-  createDecoder,
-  createRewardScorer,
-  createTextStream,
-  generate,
-  type LanguageModel,
-} from '@plumbline/models'
+import { checkPromptLengths, createRewardScorer, type LanguageModel, makeFolder } from '@plumbline/models'
 import type { EvalPromptRow } from './config.ts'
+import { completionsOf } from './parts/completions.ts'
 import { encodePrompt } from './parts/encode.ts'
 import { rowName, shownRow } from './parts/row-place.ts'
 import { replaceDurably } from './parts/run-files.ts'
@@ -38,32 +32,14 @@ export async function answersOf(
   const model = await loadModel()
   const promptIds = prompts.map((row, i) => encodePrompt(model.tokenizer, row.prompt, rowName(row, i)))
   checkPromptLengths(promptIds, maxNewTokens, model.config.maxPositions, (i) => shownRow(rowName(prompts[i], i)))
-  const length = Math.max(...promptIds.map((ids) => ids.length)) + maxNewTokens
-  const decoder = await createDecoder(model.config, model.parameters, { slots: Math.min(32, prompts.length), length })
   const answers = new Array<Answer>(prompts.length)
   let done = 0
-  const options = {
-    maxNewTokens,
-    temperature: 0,
-    topP: 1,
-    topK: 0,
-    repetitionPenalty: 1,
-    numGenerations: 1,
-    seed: 0,
-    stop: [],
-    stopTokenIds: model.stopTokenIds,
-    createTextStream: () => createTextStream(model.tokenizer, { skipSpecialTokens: true }),
-    signal,
+  const options = { maxNewTokens, temperature: 0, seed: 0, signal }
+  for await (const { promptIndex, text, tokenIds } of completionsOf(model, model.parameters, promptIds, options)) {
+    answers[promptIndex] = { text, tokenIds }
+    onAnswer(++done)
   }
-  try {
-    for await (const { promptIndex, text, tokenIds } of generate(decoder, promptIds, options)) {
-      answers[promptIndex] = { text, tokenIds }
-      onAnswer(++done)
-    }
-  } finally {
-    await decoder.dispose()
-  }
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   await replaceDurably(path, `${answers.map((answer) => JSON.stringify(answer)).join('\n')}\n`)
   return answers
 }

@@ -4,16 +4,14 @@ import { compile, type ParameterMap, type Tensor, type Value } from '@plumbline/
 import {
   buildRaggedForward,
   completionTargets,
-  createDecoder,
   createRewardScorer,
-  createTextStream,
-  generate,
   type LanguageModel,
   type ModelConfig,
   raggedTargetFeeds,
 } from '@plumbline/models'
 import type { PpoConfig } from '../config.ts'
 import { microBatches } from '../parts/batches.ts'
+import { completionsOf } from '../parts/completions.ts'
 import type { Stopwatch } from '../parts/stopwatch.ts'
 import type { Trainable } from '../parts/trainable.ts'
 import { notFinite } from '../parts/training.ts'
@@ -34,8 +32,6 @@ export interface Rollout {
   dispose(): Promise<unknown>
 }
 
-/** The most sequences that are sampled side by side. */
-const SLOTS = 32
 /** The most tokens of one forward pass: more are not faster, and each holds its scores over the vocabulary twice. */
 const READ_TOKENS = 512
 
@@ -97,35 +93,17 @@ async function sampleAnswers(
   prompts: readonly EncodedPrompt[],
   seed: number,
 ): Promise<SampledAnswer[]> {
-  const decoder = await createDecoder(policy.config, trainable.merged(), {
-    slots: Math.min(prompts.length, SLOTS),
-    length: Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length,
-  })
   const answers = new Array<SampledAnswer>(prompts.length)
-  const options = {
-    maxNewTokens: config.response_length,
-    temperature: config.temperature,
-    topP: 1,
-    topK: 0,
-    repetitionPenalty: 1,
-    numGenerations: 1,
-    seed,
-    stop: [],
-    stopTokenIds: policy.stopTokenIds,
-    createTextStream: () => createTextStream(policy.tokenizer, { skipSpecialTokens: true }),
-  }
   const ids = prompts.map(({ promptIds }) => promptIds)
-  try {
-    for await (const { promptIndex, tokenIds, text, finishReason } of generate(decoder, ids, options))
-      answers[promptIndex] = {
-        ...prompts[promptIndex],
-        completionIds: tokenIds,
-        text,
-        hasEos: finishReason === 'stop',
-      }
-  } finally {
-    await decoder.dispose()
-  }
+  const options = { maxNewTokens: config.response_length, temperature: config.temperature, seed }
+  const completions = completionsOf(policy, trainable.merged(), ids, options)
+  for await (const { promptIndex, tokenIds, text, finishReason } of completions)
+    answers[promptIndex] = {
+      ...prompts[promptIndex],
+      completionIds: tokenIds,
+      text,
+      hasEos: finishReason === 'stop',
+    }
   return answers
 }
 
