@@ -1,7 +1,7 @@
 import { PlumblineError } from '@plumbline/contracts'
 import type { Random } from '@plumbline/engine'
 import type { PpoConfig, PromptRow } from '../config.ts'
-import { planBatches } from '../parts/batches.ts'
+import { shuffled } from '../parts/batches.ts'
 import { encodePrompt } from '../parts/encode.ts'
 import { rowName } from '../parts/row-place.ts'
 import type { EncodedPrompt } from './episode.ts'
@@ -33,14 +33,16 @@ export function encodePrompts(
   return kept
 }
 
-/** The prompts of every iteration, by index. */
+/**
+ * The prompts of every iteration, by index: epochs, each a fresh shuffle of all prompts, one after the other, cut into
+ * full batches. The last one goes on into a further epoch, as TRL's does.
+ */
 export function planIterations(prompts: number, config: PpoConfig, random: Random): number[][] {
   const batchSize = config.per_device_train_batch_size * config.gradient_accumulation_steps
-  const steps = config.total_episodes === undefined ? config.max_steps : Math.ceil(config.total_episodes / batchSize)
-  // A batch is always full: prompts repeat when there are fewer than episodes.
-  const repeats = Math.max(1, Math.ceil(batchSize / prompts))
-  const lengths = new Array<number>(prompts * repeats).fill(1)
-  return planBatches(lengths, { batchSize, epochs: config.num_train_epochs, maxSteps: steps, random }).map((batch) =>
-    batch.map((index) => index % prompts),
-  )
+  const { total_episodes: episodes = prompts * config.num_train_epochs, max_steps } = config
+  const isBySteps = config.total_episodes === undefined && max_steps >= 0
+  const iterations = isBySteps ? max_steps : Math.ceil(episodes / batchSize)
+  const epochs = Math.ceil((iterations * batchSize) / prompts)
+  const order = Array.from({ length: epochs }, (_, epoch) => shuffled(prompts, random.fork(`epoch ${epoch}`))).flat()
+  return Array.from({ length: iterations }, (_, i) => order.slice(i * batchSize, (i + 1) * batchSize))
 }
