@@ -38,7 +38,7 @@ export { placeRow } from './parts/row-place.ts'
 export type { Rows } from './parts/rows.ts'
 export type { RunConfig } from './parts/run-config.ts'
 export { type OpenRunOptions, openRunFolder, type RunFolder } from './parts/run-folder.ts'
-export { describeModel, describeRows, type RunInput, type RunInputs } from './parts/run-inputs.ts'
+export { describeModel, describeRows, describeText, type RunInput, type RunInputs } from './parts/run-inputs.ts'
 export type { SampleRow } from './parts/run-logs.ts'
 export { type RunTrainerWorld, runTrainer } from './parts/run-trainer.ts'
 export {

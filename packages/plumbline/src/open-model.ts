@@ -37,6 +37,11 @@ export function modelOptions(config: { chat_template?: string; adapter?: string 
 
 const templateFile = { code: 'CHAT_TEMPLATE', maxBytes: 1 << 20, hint: 'Give --chat-template a Jinja file.' }
 
+/** Throws CHAT_TEMPLATE_…. */
+export function readChatTemplate(path: string, world: Pick<World, 'cwd'>): Promise<string> {
+  return readTextFile(path, { ...templateFile, cwd: world.cwd })
+}
+
 /** Loads a model by path or name; a known name or `org/name` that is not in the cache is pulled first. */
 export async function openModel(
   name: string,
@@ -44,8 +49,7 @@ export async function openModel(
   { chatTemplate, adapter }: OpenModelOptions = {},
 ): Promise<LanguageModel> {
   const { loadAdapter, loadLanguageModel, mergeAdapter } = await import('@plumbline/models')
-  const template =
-    chatTemplate === undefined ? undefined : await readTextFile(chatTemplate, { ...templateFile, cwd: world.cwd })
+  const template = chatTemplate === undefined ? undefined : await readChatTemplate(chatTemplate, world)
   const { path } = await pullShown(name, world)
   const model = await loadLanguageModel(path, {
     now: () => new Date(world.now()),

@@ -4,7 +4,7 @@ import { trainerHint } from '@plumbline/align/config'
 import { z } from 'zod'
 import { saveResolvedConfig } from './config-file.ts'
 import { dataName, readJsonLines } from './json-lines.ts'
-import { pullShown } from './open-model.ts'
+import { pullShown, readChatTemplate } from './open-model.ts'
 import { version } from './version.ts'
 import type { World } from './world.ts'
 
@@ -39,8 +39,8 @@ export async function runTraining(
     import('@plumbline/engine'),
   ])
   const { resume, allow_changed_inputs: allowChangedInputs, ...resolved } = config
-  const openRun = () =>
-    openRunFolder(resolve(world.cwd, config.output), {
+  const openRun = async () => {
+    const run = await openRunFolder(resolve(world.cwd, config.output), {
       command,
       config: resolved,
       inputs,
@@ -53,6 +53,9 @@ export async function runTraining(
       best: 'lowest',
       warn: world.log.warn,
     })
+    if (resume && run.state === 'new') world.log.warn(`${run.path} holds no run to resume: a new one starts.`)
+    return run
+  }
   let progress: ReturnType<World['progress']> | undefined
   const onStep = (step: number, total: number) => {
     progress ??= world.progress(command, total, { unit: 'steps' })
@@ -71,18 +74,26 @@ export async function runTraining(
   }
 }
 
-/** What a run starts from: models by name, rows by the flag that names their file. Models are pulled if need be. */
-export async function describeInputs(
-  models: Readonly<Record<string, string>>,
-  data: Readonly<Record<string, { readonly path: string | undefined; readonly rows: readonly unknown[] | undefined }>>,
-  world: World,
-): Promise<RunInputs> {
-  const { describeModel, describeRows } = await import('@plumbline/align')
+interface Inputs {
+  /** By the flag that names them. They are pulled if need be. */
+  readonly models: Readonly<Record<string, string>>
+  readonly data: Readonly<
+    Record<string, { readonly path: string | undefined; readonly rows: readonly unknown[] | undefined }>
+  >
+  /** The path of a Jinja file. */
+  readonly chatTemplate: string | undefined
+}
+
+/** What a run starts from, by flag. Throws what is wrong with a model's name or a template's file. */
+export async function describeInputs({ models, data, chatTemplate }: Inputs, world: World): Promise<RunInputs> {
+  const { describeModel, describeRows, describeText } = await import('@plumbline/align')
   const inputs: Record<string, RunInputs[string]> = {}
   for (const [flag, name] of Object.entries(models))
     inputs[flag] = await describeModel((await pullShown(name, world)).path, name)
   for (const [flag, { path, rows }] of Object.entries(data))
     if (path !== undefined && rows !== undefined) inputs[flag] = describeRows(dataName(path), rows)
+  if (chatTemplate !== undefined)
+    inputs.chat_template = describeText(chatTemplate, await readChatTemplate(chatTemplate, world))
   return inputs
 }
 

@@ -59,7 +59,7 @@ export async function openCheckpoints(runFolder: string, options: CheckpointsOpt
   }
   const load = async (step: number): Promise<FoundCheckpoint> => {
     const record = await readRecord(folder, step)
-    checkConfig(`${folder}, step ${step}`, record.config, config, mayDiffer)
+    checkConfig(`${folder}, step ${step}`, record.config, config, { mayDiffer })
     return { record, checkpoint: await readCheckpoint(folder, record) }
   }
   return {

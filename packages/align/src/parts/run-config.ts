@@ -44,8 +44,19 @@ export function configDifferences(before: RunConfig, now: RunConfig): ConfigDiff
     .filter((entry) => JSON.stringify(entry.before) !== JSON.stringify(entry.now))
 }
 
-/** Throws CONFIG_DIFFERS with each key that must not change; `mayDiffer` names further keys that may. */
-export function checkConfig(path: string, before: RunConfig, now: RunConfig, mayDiffer: readonly string[]): void {
+/**
+ * Throws CONFIG_DIFFERS with each key that must not change; `mayDiffer` names further keys that may. `startOver`: a
+ * sentence that says how.
+ */
+export function checkConfig(
+  path: string,
+  before: RunConfig,
+  now: RunConfig,
+  {
+    mayDiffer = [],
+    startOver = 'Or start a new run with another --output.',
+  }: { mayDiffer?: readonly string[]; startOver?: string | undefined } = {},
+): void {
   const wrong = configDifferences(before, now).filter(({ key, ...values }) => {
     const rule = Object.hasOwn(harmless, key) ? harmless[key] : undefined
     return !mayDiffer.includes(key) && !rule?.(values.before, values.now, now)
@@ -54,7 +65,7 @@ export function checkConfig(path: string, before: RunConfig, now: RunConfig, may
   const show = (value: JsonValue | undefined) => (value === undefined ? 'not set' : shorten(JSON.stringify(value)))
   const lines = wrong.map(({ key, before, now }) => `\n  ${key}: ${show(before)} in the run, ${show(now)} now`)
   throw new PlumblineError('CONFIG_DIFFERS', `${path} was started with another configuration:${lines.join('')}`, {
-    hint: `Resume with the values of the run (${path}/config.yaml), or start a new one with another --output.`,
+    hint: `Resume with the values of the run (${path}/config.yaml). ${startOver}`,
   })
 }
 

@@ -133,16 +133,16 @@ test('a checkpoint that was copied from another run is refused', async () => {
   await resumed.close()
 })
 
-test('resume says when there is nothing to resume', async () => {
+test('resume says when there is no checkpoint to resume from', async () => {
   const said: string[] = []
   const run = await open({ warn: (text) => said.push(text) })
-  expect(said).toEqual([`${folder} holds no run to resume: a new one starts.`])
+  expect([run.state, said]).toEqual(['new', []])
   run.logMetrics(1, { loss: 1 })
   await run.close()
   const again = await open({ warn: (text) => said.push(text) })
   expect(() => again.logMetrics(1, { loss: 1 })).toThrow('before its checkpoint was loaded')
   expect(await again.loadCheckpoint()).toBeUndefined()
-  expect(said[1]).toBe(`The run in ${folder} wrote no checkpoint: it starts from step 0.`)
+  expect(said[0]).toBe(`The run in ${folder} wrote no checkpoint: it starts from step 0.`)
   again.logMetrics(1, { loss: 2 })
   await again.close()
   expect(await readFile(join(folder, 'metrics.jsonl'), 'utf8')).toBe('{"global_step":1,"loss":2}\n')

@@ -39,6 +39,8 @@ export interface OpenRunOptions {
   keep?: number | undefined
   /** Which `metric` of a checkpoint is the best. */
   best?: 'lowest' | 'highest' | undefined
+  /** The next step, as a sentence, when the run that is there cannot go on as asked; by default another `--output`. */
+  startOver?: string
   /** Keys of `config` that may differ on resume, beside those that are known to do no harm. */
   mayDiffer?: readonly string[]
   /** Hears what a person should know: a damaged checkpoint that was skipped, a run that starts from its beginning. */
@@ -92,7 +94,6 @@ export async function openRunFolder(path: string, options: OpenRunOptions): Prom
     if (before?.status === 'finished' && !goesFurther(before.config, options.config)) {
       return await openRun({ folder, lock, options, record: before, state: 'finished' })
     }
-    if (before === undefined && options.resume) options.warn?.(`${folder} holds no run to resume: a new one starts.`)
     await tidy(folder)
     const record = recordOf(options, before)
     await writeRunRecord(folder, record)
@@ -107,7 +108,7 @@ export async function openRunFolder(path: string, options: OpenRunOptions): Prom
 
 /** Fails before anything is written when the run that is there cannot go on as `options` say. */
 function checkResumable(folder: string, before: RunRecord, options: OpenRunOptions) {
-  const { resume, command, config, inputs, allowChangedInputs, mayDiffer = [], warn } = options
+  const { resume, command, config, inputs, allowChangedInputs, startOver, mayDiffer = [], warn } = options
   if (!resume) {
     throw new PlumblineError(
       'RUN_EXISTS',
@@ -124,9 +125,14 @@ function checkResumable(folder: string, before: RunRecord, options: OpenRunOptio
   }
   // Without a checkpoint nothing was computed that another configuration could contradict.
   if (before.step === null) return
-  checkConfig(folder, before.config, config, mayDiffer)
+  checkConfig(folder, before.config, config, { mayDiffer, startOver })
   if (!before.inputs || !inputs) return
-  if (!allowChangedInputs) return checkInputs(folder, before.inputs, inputs, allowChangedInputs !== undefined)
+  if (!allowChangedInputs) {
+    const hint = startOver ?? 'Put it back as it was, or start a new run with another --output.'
+    const hasFlag = allowChangedInputs !== undefined
+    const further = hasFlag ? ' --allow-changed-inputs goes on all the same.' : ''
+    return checkInputs(folder, before.inputs, inputs, hint + further)
+  }
   for (const line of changedInputs(before.inputs, inputs)) warn?.(`Goes on all the same: ${line}.`)
 }
 

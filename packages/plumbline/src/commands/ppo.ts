@@ -33,7 +33,8 @@ export const ppo = defineCommand({
       reward_model: config.reward_model,
       ...(config.ref_model !== undefined && { ref_model: config.ref_model }),
     }
-    const inputs = await describeInputs(models, { data: { path: config.data, rows } }, world)
+    const data = { data: { path: config.data, rows } }
+    const inputs = await describeInputs({ models, data, chatTemplate: config.chat_template }, world)
     const folder = await runTraining('ppo', config, inputs, world, async (trainer) => {
       const policy = await openModel(config.model, world, modelOptions(config))
       const rewardModel = await openRewardModel(config.reward_model, world)

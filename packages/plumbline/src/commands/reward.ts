@@ -31,7 +31,8 @@ export const reward = defineCommand({
     // Before a run folder is made.
     rewardKind(train, dataName(config.data))
     const data = { data: { path: config.data, rows: train }, eval_data: { path: config.eval_data, rows: evaluation } }
-    const inputs = await describeInputs({ model: config.model }, data, world)
+    const models = { model: config.model }
+    const inputs = await describeInputs({ models, data, chatTemplate: config.chat_template }, world)
     const folder = await runTraining('reward', config, inputs, world, async (trainer) => {
       const model = await openModel(config.model, world, modelOptions(config))
       const result = await trainReward(config, model, { train, ...(evaluation && { evaluation }) }, trainer)

@@ -29,7 +29,8 @@ export const sft = defineCommand({
     const evaluation =
       config.eval_data === undefined ? undefined : await readRows(config.eval_data, sftRowSchema, world)
     const data = { data: { path: config.data, rows: train }, eval_data: { path: config.eval_data, rows: evaluation } }
-    const inputs = await describeInputs({ model: config.model }, data, world)
+    const models = { model: config.model }
+    const inputs = await describeInputs({ models, data, chatTemplate: config.chat_template }, world)
     const folder = await runTraining('sft', config, inputs, world, async (trainer) => {
       const model = await openModel(config.model, world, modelOptions(config))
       const { trainable } = await trainSft(config, model, { train, ...(evaluation && { evaluation }) }, trainer)
