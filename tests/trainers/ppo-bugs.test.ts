@@ -19,7 +19,7 @@ import {
   openSafetensors,
 } from '@plumbline/models'
 import { afterAll, describe, expect, test } from 'vitest'
-import { hashOf, readLines, runInFolder } from './run-trainer.ts'
+import { hashOf, type RunOptions, readLines, runInFolder } from './run-trainer.ts'
 import { idOf, type TinyModelOptions, writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'plumbline-ppo-'))
@@ -378,8 +378,71 @@ test('a policy that runs away is stopped, and no checkpoint holds it', async () 
   const max_kl = (kls[at] + Math.max(...kls.slice(0, at))) / 2
   const { error, folder, metrics } = await ppo({ ...changes, max_kl })
   expect(error).toMatchObject({ code: 'POLICY_RAN_AWAY', hint: expect.stringContaining('--kl-coef') })
-  expect(error?.message).toContain(`iteration ${at + 1}`)
+  expect(error?.message).toContain(`after iteration ${at}: the policy has left`)
   expect(metrics).toHaveLength(at)
   const saved = (await readdir(join(folder, 'checkpoints'))).map((name) => Number(name.slice('step-'.length)))
   expect(Math.max(...saved)).toBe(at - 1)
+})
+
+test('the last policy is checked too: one that ran away is not saved', async () => {
+  const changes = { max_steps: 1, learning_rate: 0.05, num_ppo_epochs: 4, kl_coef: 0 }
+  const { error, folder, metrics } = await ppo({ ...changes, max_kl: 1e-3 })
+  // Before its update the policy is the reference.
+  expect(metrics[0]['objective/kl']).toBe(0)
+  expect(error).toMatchObject({ code: 'POLICY_RAN_AWAY', message: expect.stringContaining('after iteration 1: ') })
+  expect(await readdir(join(folder, 'checkpoints')).catch(() => [])).toEqual([])
+  expect((await ppo(changes)).error).toBeUndefined()
+})
+
+test('what an interrupt saved unchecked is checked by the first rollout of the resumed run', async () => {
+  const [policyPath, rewardPath, folder] = [newFolder(), newFolder(), newFolder()]
+  await writeTinyModel(policyPath)
+  await writeTinyRewardModel(rewardPath)
+  const changes = { max_steps: 8, learning_rate: 0.05, num_ppo_epochs: 4, kl_coef: 0, max_kl: 1e-3, response_length: 4 }
+  const config = ppoConfig.parse({ ...changes, per_device_train_batch_size: 8 })
+  const run = async (options: RunOptions) => {
+    const [policy, rewardModel] = [await loadLanguageModel(policyPath), await loadLanguageModel(rewardPath)]
+    return runInFolder(
+      folder,
+      'ppo',
+      config,
+      (world) => trainPpo(config, { policy, rewardModel }, prompts, world),
+      options,
+    )
+  }
+  expect((await run({ stopAfter: 1 })).error?.code).toBe('INTERRUPTED')
+  const resumed = await run({ resume: true })
+  expect(resumed.error).toMatchObject({ code: 'POLICY_RAN_AWAY' })
+  expect(resumed.steps).toBe(0)
+})
+
+test.each(['shared', 'separate'])('memory is checked before a weight is read, %s value model', async (value_model) => {
+  const [policyPath, rewardPath] = [newFolder(), newFolder()]
+  await writeTinyModel(policyPath)
+  await writeTinyRewardModel(rewardPath)
+  const config = ppoConfig.parse({ value_model })
+  /** A model whose weights nobody may copy. */
+  const sealed = async (path: string): Promise<LanguageModel> => {
+    const model = await loadLanguageModel(path)
+    const seal = (data: Float32Array) =>
+      new Proxy(data, {
+        get(target, key) {
+          if (key !== 'length') throw new Error(`${String(key)} of weights was read.`)
+          return target.length
+        },
+      })
+    const parameters = [...model.parameters].map(([name, parameter]) => {
+      return [name, { ...parameter, data: seal(parameter.data) }] as const
+    })
+    return { ...model, parameters: new Map(parameters) as ParameterMap }
+  }
+  const [policy, rewardModel] = [await sealed(policyPath), await sealed(rewardPath)]
+  const { error } = await runInFolder(
+    newFolder(),
+    'ppo',
+    config,
+    (world) => trainPpo(config, { policy, rewardModel }, prompts, world),
+    { availableBytes: 1 },
+  )
+  expect(error?.code).toBe('MEMORY_SHORT')
 })

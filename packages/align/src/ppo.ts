@@ -20,7 +20,7 @@ import { createStopwatch } from './parts/stopwatch.ts'
 import { shapeScores, tokenRewards } from './parts/token-rewards.ts'
 import { makeTrainable, type Trainable } from './parts/trainable.ts'
 import { isDue, restoreTraining, saveTraining, stopIfAsked, type TrainerWorld } from './parts/training.ts'
-import { type Episode, type Lesson, sampleRow, tokensOf } from './ppo/episode.ts'
+import { type EncodedPrompt, type Episode, type Lesson, sampleRow, tokensOf } from './ppo/episode.ts'
 import { checkPpoMemory } from './ppo/memory.ts'
 import { checkModels, hashOf, type PpoModels } from './ppo/models.ts'
 import { copyOf, createNetworks, trainedParameters } from './ppo/networks.ts'
@@ -50,12 +50,13 @@ export async function trainPpo(
   checkRewardModel(rewardModel.config, rewardModel.parameters)
   const random = createRandom(config.seed)
   const prompts = encodePrompts(config, models, rows, world.log)
+  const trainable = makeTrainable(policy, config, random)
+  // Before anything is copied.
+  checkPpoMemory(config, models, trainable, prompts, world.availableBytes)
   const reference = referenceOf(config, models)
   const referenceHash = hashOf(reference.parameters)
-  const trainable = makeTrainable(policy, config, random)
   const networks = createNetworks(config, models, trainable, random)
   const parameters = trainedParameters(networks)
-  checkPpoMemory(config, models, networks, prompts, world.availableBytes)
   const plan = planIterations(prompts.length, config, random)
   const optimizer = createOptimizer(
     parameters,
@@ -72,8 +73,9 @@ export async function trainPpo(
   while (state.step < plan.length) {
     await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => prompts[index])
-    const seed = random.fork(`rollout ${state.step}`).uint32()
-    const episodes = await rollout.collect(batch, { seed, step: state.step })
+    const collect = (prompts: readonly EncodedPrompt[]) =>
+      rollout.collect(prompts, { seed: random.fork(`rollout ${state.step}`).uint32(), step: state.step })
+    const episodes = await collect(batch)
     const { klCoef } = controller
     const { lessons, metrics } = credit(episodes, klCoef, config, rewardModel)
     checkRunaway(metrics, config, state.step)
@@ -102,7 +104,11 @@ export async function trainPpo(
       })
     if (isLast || isDue(state.step, config.logging_steps * 5))
       run.logSamples(state.step, episodes.slice(0, 8).map(sampleRow))
-    if (isLast) await saveTraining(run, parameters, optimizer.adamw, state)
+    if (isLast) {
+      const answers = await collect(batch.slice(0, ANSWERS_OF_LAST_CHECK))
+      checkRunaway(credit(answers, klCoef, config, rewardModel).metrics, config, state.step)
+      await saveTraining(run, parameters, optimizer.adamw, state)
+    }
     world.onStep(state.step, plan.length)
   }
   if (hashOf(reference.parameters) !== referenceHash)
@@ -113,6 +119,9 @@ export async function trainPpo(
   await Promise.all([rollout.dispose(), update.dispose()])
   return { trainable, iterations: plan.length }
 }
+
+/** The last policy has no next rollout. To see a policy that ran away takes few answers. */
+const ANSWERS_OF_LAST_CHECK = 16
 
 /** The policy as it starts, unless there is another. A policy that is trained whole is copied: updates cannot reach it. */
 function referenceOf({ use_peft }: PpoConfig, { policy, referenceModel }: PpoModels) {
@@ -169,11 +178,12 @@ function checkRunaway(metrics: Record<string, number>, { max_kl }: PpoConfig, st
   const kl = metrics['objective/kl']
   const score = metrics['objective/scores']
   if (Number.isFinite(score) && Number.isFinite(kl) && kl <= max_kl) return
+  const when = step === 0 ? 'before the first update' : `after iteration ${step}`
   throw new PlumblineError(
     'POLICY_RAN_AWAY',
-    `iteration ${step + 1}: the policy has left its reference: KL ${kl.toFixed(1)} nats an answer (at most ${max_kl}), score ${score.toFixed(2)}.`,
+    `${when}: the policy has left its reference: KL ${kl.toFixed(1)} nats an answer (at most ${max_kl}), score ${score.toFixed(2)}.`,
     {
-      hint: 'Checkpoints of earlier steps are good. Start again with a higher --kl-coef, a lower --learning-rate, or a --kl-target.',
+      hint: 'Checkpoints of earlier steps are good, where there are any. Start again with a higher --kl-coef, a lower --learning-rate, or a --kl-target.',
     },
   )
 }

@@ -1,14 +1,14 @@
 import type { PpoConfig } from '../config.ts'
 import { checkMemory, numbersIn, USE_PEFT } from '../parts/memory.ts'
+import type { Trainable } from '../parts/trainable.ts'
 import type { EncodedPrompt } from './episode.ts'
 import type { PpoModels } from './models.ts'
-import { type Network, trainedParameters } from './networks.ts'
 
 /** Throws MEMORY_SHORT, with what would help. */
 export function checkPpoMemory(
   config: PpoConfig,
   { policy, rewardModel, referenceModel }: PpoModels,
-  networks: readonly Network[],
+  { parameters }: Trainable,
   prompts: readonly EncodedPrompt[],
   availableBytes: number,
 ): void {
@@ -16,14 +16,17 @@ export function checkPpoMemory(
   const [policyNumbers, rewardNumbers] = [policy, rewardModel].map(({ parameters }) => numbersIn(parameters))
   // The reference, or with an adapter what the decoder is made of; and what it packs. Where networks take turns they
   // leave memory between updates, when the decoder is there.
+  const trained = numbersIn(parameters)
+  // An adapter on the reward model's trunk is about as large as the policy's. Heads are small.
+  const trainedOfValues = isSeparate ? (config.use_peft ? trained : rewardNumbers) : 0
   const copies = 1 + (config.use_peft && referenceModel ? 1 : 0) + (isSeparate ? 0 : 1)
   checkMemory(
     {
       config: policy.config,
       parameters: policyNumbers,
       others: copies * policyNumbers + (isSeparate && !config.use_peft ? 2 : 1) * rewardNumbers,
-      trainable: numbersIn(trainedParameters(networks)),
-      gradients: Math.max(...networks.map(({ trained }) => numbersIn(trained))),
+      trainable: trained + trainedOfValues,
+      gradients: Math.max(trained, trainedOfValues),
       microBatchTokens: microBatchTokens(config, prompts),
       longestRow: Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length,
     },
