@@ -6,7 +6,13 @@ const scheduleFields = {
   per_device_train_batch_size: z.number().int().min(1).default(8).describe('rows of a batch'),
   gradient_accumulation_steps: z.number().int().min(1).default(1).describe('batches of an optimizer step'),
   num_train_epochs: z.number().int().min(1).default(3).describe('times each row is seen'),
-  max_steps: z.number().int().min(-1).default(-1).describe('optimizer steps; -1: as many as the epochs have'),
+  max_steps: z
+    .number()
+    .int()
+    .min(-1)
+    .refine((steps) => steps !== 0, 'must be -1 or at least 1')
+    .default(-1)
+    .describe('optimizer steps; -1: as many as the epochs have'),
   micro_batch_tokens: z
     .number()
     .int()
