@@ -4,10 +4,10 @@
  */
 import { join } from 'node:path'
 import type * as align from '@plumbline/align'
-import { trainPpo, trainReward, trainSft } from '@plumbline/align'
+import { type TrainerWorld, trainPpo, trainReward, trainSft } from '@plumbline/align'
 import { ppoConfig, rewardConfig, sftConfig } from '@plumbline/align/config'
 import type { ParameterMap } from '@plumbline/engine'
-import { loadLanguageModel } from '@plumbline/models'
+import { type LanguageModel, loadLanguageModel } from '@plumbline/models'
 import { hashOf, poisoned, type RunOptions, runInFolder, type TrainerRun } from './run-trainer.ts'
 import { writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
 
@@ -49,7 +49,14 @@ export async function writeModels(folder: string): Promise<void> {
   await writeTinyRewardModel(join(folder, 'reward-model'), { mean: 0, std: 2 })
 }
 
-const shared = { logging_steps: 1, save_steps: 2, warmup_steps: 1, micro_batch_tokens: 64 }
+const shared = {
+  learning_rate: 0.01,
+  max_steps: 5,
+  logging_steps: 1,
+  save_steps: 2,
+  warmup_steps: 1,
+  micro_batch_tokens: 64,
+}
 const demonstrations = ['ab', 'abc', 'x', 'hello', 'a b c'].map((prompt) => ({ prompt, completion: `${prompt}!` }))
 const pairs = ['one', 'two', 'three', 'four', 'five', 'six'].map((prompt) => {
   return { prompt, chosen: 'yes.', rejected: `no, ${prompt}` }
@@ -60,118 +67,88 @@ const scored = ['one', 'two', 'three', 'four', 'five', 'six', 'seven'].flatMap((
 ])
 const prompts = ['a', 'bc', 'def', 'ghij'].map((prompt) => ({ prompt }))
 
-function rewardCase(rows: Parameters<typeof trainReward>[2]['train']): TrainerCase {
+interface Frame<Config extends Record<string, unknown>>
+  extends Pick<TrainerCase, 'curve' | 'direction' | 'hasEvaluation'> {
+  readonly command: string
+  readonly schema: { parse(values: Record<string, unknown>): Config }
+  readonly values: Record<string, unknown>
+  train(config: Config, model: LanguageModel, world: TrainerWorld, models: string): Promise<Trained>
+}
+
+function trainerCase<Config extends Record<string, unknown>>(frame: Frame<Config>): TrainerCase {
+  const { curve, direction, hasEvaluation, command, schema, values, train } = frame
   return {
-    curve: 'loss',
-    direction: 'falls',
-    steps: 5,
-    hasEvaluation: true,
+    curve,
+    direction,
+    hasEvaluation,
     hasLora: true,
+    steps: shared.max_steps,
     run({ models, folder }, changes, options) {
-      const config = rewardConfig.parse({
-        ...shared,
-        learning_rate: 0.01,
-        per_device_train_batch_size: 3,
-        max_steps: 5,
-        eval_steps: 2,
-        eval_fraction: 0.2,
-        ...changes,
-      })
-      return runInFolder(
-        folder,
-        'reward',
-        config,
-        async (world) => {
-          const model = await loadLanguageModel(join(models, 'model'))
-          const data = { train: rows }
-          const { parameters, trainable } = await trainReward(
-            config,
-            model,
-            data,
-            poisoned(world, model, options?.poisonAfter),
-          )
-          return { weights: parameters, adapter: trainable.adapter?.parameters, base: model.parameters }
-        },
-        options,
-      )
+      const config = schema.parse({ ...shared, ...values, ...changes })
+      const inFolder = async (world: TrainerWorld) => {
+        const model = await loadLanguageModel(join(models, 'model'))
+        return train(config, model, poisoned(world, model, options?.poisonAfter), models)
+      }
+      return runInFolder(folder, command, config, inFolder, options)
     },
   }
+}
+
+function rewardCase(train: Parameters<typeof trainReward>[2]['train']): TrainerCase {
+  return trainerCase({
+    curve: 'loss',
+    direction: 'falls',
+    hasEvaluation: true,
+    command: 'reward',
+    schema: rewardConfig,
+    values: { per_device_train_batch_size: 3, eval_steps: 2, eval_fraction: 0.2 },
+    async train(config, model, world) {
+      const { parameters, trainable } = await trainReward(config, model, { train }, world)
+      return { weights: parameters, adapter: trainable.adapter?.parameters, base: model.parameters }
+    },
+  })
 }
 
 /** PPO with the value head on the policy's trunk or with a value model of its own. */
 function ppoCase(value_model: 'shared' | 'separate'): TrainerCase {
-  return {
+  return trainerCase({
     curve: 'objective/rlhf_reward',
     direction: 'rises',
-    steps: 5,
     hasEvaluation: false,
-    hasLora: true,
-    run({ models, folder }, changes, options) {
-      const config = ppoConfig.parse({
-        ...shared,
-        learning_rate: 0.01,
-        per_device_train_batch_size: 8,
-        max_steps: 5,
-        response_length: 4,
-        num_ppo_epochs: 2,
-        num_mini_batches: 2,
-        kl_target: 3,
-        value_model,
-        ...changes,
-      })
-      return runInFolder(
-        folder,
-        'ppo',
-        config,
-        async (world) => {
-          const policy = await loadLanguageModel(join(models, 'model'))
-          const rewardModel = await loadLanguageModel(join(models, 'reward-model'))
-          const before = hashOf(rewardModel.parameters)
-          const { trainable } = await trainPpo(
-            config,
-            { policy, rewardModel },
-            prompts,
-            poisoned(world, policy, options?.poisonAfter),
-          )
-          if (hashOf(rewardModel.parameters) !== before) throw new Error('The reward model was changed.')
-          return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: policy.parameters }
-        },
-        options,
-      )
+    command: 'ppo',
+    schema: ppoConfig,
+    values: {
+      per_device_train_batch_size: 8,
+      response_length: 4,
+      num_ppo_epochs: 2,
+      num_mini_batches: 2,
+      kl_target: 3,
+      value_model,
     },
-  }
+    async train(config, policy, world, models) {
+      const rewardModel = await loadLanguageModel(join(models, 'reward-model'))
+      const before = hashOf(rewardModel.parameters)
+      const { trainable } = await trainPpo(config, { policy, rewardModel }, prompts, world)
+      if (hashOf(rewardModel.parameters) !== before) throw new Error('The reward model was changed.')
+      return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: policy.parameters }
+    },
+  })
 }
 
 export const trainers = {
-  sft: {
+  sft: trainerCase({
     curve: 'loss',
     direction: 'falls',
-    steps: 5,
     hasEvaluation: true,
-    hasLora: true,
-    run({ models, folder }, changes, options) {
-      const config = sftConfig.parse({
-        ...shared,
-        learning_rate: 0.01,
-        per_device_train_batch_size: 3,
-        max_steps: 5,
-        eval_steps: 2,
-        ...changes,
-      })
-      return runInFolder(
-        folder,
-        'sft',
-        config,
-        async (world) => {
-          const model = await loadLanguageModel(join(models, 'model'))
-          const data = { train: demonstrations, evaluation: demonstrations.slice(0, 2) }
-          const { trainable } = await trainSft(config, model, data, poisoned(world, model, options?.poisonAfter))
-          return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
-        },
-        options,
-      )
+    command: 'sft',
+    schema: sftConfig,
+    values: { per_device_train_batch_size: 3, eval_steps: 2 },
+    async train(config, model, world) {
+      const data = { train: demonstrations, evaluation: demonstrations.slice(0, 2) }
+      const { trainable } = await trainSft(config, model, data, world)
+      return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
     },
-  },
+  }),
   reward: rewardCase(pairs),
   'reward from scores': rewardCase(scored),
   ppo: ppoCase('shared'),
