@@ -28,9 +28,18 @@ beforeAll(async () => {
     await writeFile(join(base, `${name}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 })
 
-async function align(output: string, iterations = '2') {
+async function align(output: string, { iterations = '2', epochs = '1' } = {}) {
   const data = Object.keys(rows).flatMap((name) => [`--${name}`, join(base, `${name}.jsonl`)])
-  const sizes = ['--max-new-tokens', '4', '--ppo-iterations', iterations, '--ppo-batch-size', '4', '--sft-epochs', '1']
+  const sizes = [
+    '--max-new-tokens',
+    '4',
+    '--ppo-iterations',
+    iterations,
+    '--ppo-batch-size',
+    '4',
+    '--sft-epochs',
+    epochs,
+  ]
   const args = ['align', '--model', join(base, 'model'), ...data, ...sizes, '--output', output, '--json']
   const { globals, rest } = takeGlobals(args)
   const { world, stdout, stderr } = createMemoryWorld(globals, {
@@ -46,7 +55,7 @@ const read = (...path: string[]) => readFile(join(...path), 'utf8')
 test('all stages run, the report holds what they measured, and a lost end is made again alike', async () => {
   const output = join(base, 'out')
   const first = await align(output)
-  expect(first.stderr).not.toContain('error')
+  expect(first.stderr).not.toMatch(/error|warning/)
   expect(first.status).toBe(0)
   const report = alignReportSchema.parse(JSON.parse(await read(output, 'report.json')))
   expect(report.outcomes.map(({ stage, kind, counts }) => `${stage} ${kind} ${counts.n}`)).toEqual(
@@ -64,8 +73,27 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   await rm(join(output, 'ppo'), { recursive: true })
   expect((await align(output)).status).toBe(0)
   expect(await read(output, 'answers', file)).toBe(answers)
+  const again = alignReportSchema.parse(JSON.parse(await read(output, 'report.json')))
+  const kept = ['answers of base', 'supervised fine-tuning', 'answers of sft', 'reward model']
+  expect(again.durations.slice(0, 4)).toEqual(report.durations.slice(0, 4))
+  expect(again.durations.map(({ name }) => name)).toEqual([...kept, 'PPO', 'answers of ppo', 'rewards'])
+  expect(again.durations[4]).not.toEqual(report.durations[4])
 
-  // Another policy answers anew.
-  expect((await align(output, '3')).status).toBe(0)
+  // Another policy answers anew; a run that lost its checkpoints says that it starts from the beginning.
+  await rm(join(output, 'ppo', 'checkpoints'), { recursive: true })
+  const further = await align(output, { iterations: '3' })
+  expect(further.status).toBe(0)
+  expect(further.stderr).toMatch(/warning: The run in .*ppo wrote no checkpoint: it starts from step 0\./)
   expect((await readdir(join(output, 'answers'))).filter((name) => name.startsWith('ppo-'))).toHaveLength(2)
+
+  // A longer fine-tuning gives another model: what was made from the one before is refused, with a next step that works.
+  const longer = { iterations: '3', epochs: '2' }
+  const refused = await align(output, longer)
+  expect(refused.status).toBe(1)
+  const [, list] = /error\[INPUTS_DIFFER\][\s\S]*\nhint: Remove (.*) and give the same command again/.exec(
+    refused.stderr,
+  )!
+  expect(list).toBe(`${join(output, 'reward')} and ${join(output, 'ppo')}`)
+  for (const folder of list.split(' and ')) await rm(folder, { recursive: true })
+  expect((await align(output, longer)).status).toBe(0)
 })

@@ -220,8 +220,54 @@ test('--resume notices another model at the same path', async () => {
   await rm(own, { recursive: true })
   await writeTinyModel(own, { seed: 4 })
   const { stderr, status } = await plumb(line)
-  expect(stderr).toMatch(/error\[INPUTS_DIFFER\][\s\S]*\n {2}model: .* has changed, its files/)
+  expect(stderr).toMatch(/error\[INPUTS_DIFFER\][\s\S]*\n {2}model: .* has changed\n?\nhint/)
   expect(status).toBe(1)
+})
+
+test.each([
+  ['sft', demonstrations],
+  ['reward', pairs],
+  ['ppo', prompts],
+] as const)('plumb %s --resume notices a chat template that was edited', async (trainer, rows) => {
+  const template = `${newPath()}.jinja`
+  await writeFile(template, '{{ messages }}')
+  const { output, data } = await train(trainer, rows, ['--chat-template', template])
+  const models = trainer === 'ppo' ? ['--reward-model', rewardModel, '--response-length', '3'] : []
+  const start = [trainer, '--model', model, ...models, '--data', data, '--output', output, ...small]
+  const line = [...start, '--chat-template', template, '--max-steps', '3', '--resume']
+  await writeFile(template, '{{ messages }}!')
+  const changed = await plumb(line)
+  expect(changed.stderr).toMatch(
+    /error\[INPUTS_DIFFER\][\s\S]*\n {2}chat_template: .*\.jinja has changed\n?\nhint: .*--allow-changed-inputs/,
+  )
+  await writeFile(template, '{{ messages }}')
+  expect((await plumb(line)).status).toBe(0)
+})
+
+test('a chat template that is not there: before a run folder is made', async () => {
+  const { status, stderr, output } = await train('sft', demonstrations, ['--chat-template', 'none.jinja'])
+  expect(status).toBe(1)
+  expect(stderr).toContain('error[CHAT_TEMPLATE_MISSING]: none.jinja: no such file')
+  await expect(readdir(output)).rejects.toThrow('ENOENT')
+})
+
+// Node's recursive mkdir never comes back there.
+test.skipIf(process.platform !== 'linux')('an --output where no folder can be made is refused', async () => {
+  const output = '/proc/nope/run'
+  const sft = await train('sft', demonstrations, [], { output })
+  expect(sft.stderr).toMatch(
+    /error\[RUN_NOT_WRITABLE\]: .*\/proc\/nope\/run cannot be written: .*\nhint: Check the path/,
+  )
+  const data = await rowsFile(pairs)
+  const align = await plumb(['align', '--model', model, '--preferences', data, '--output', output])
+  expect(align.stderr).toMatch(/error\[ENOENT\]: .*\/proc\/nope.*\nhint: Check the path/)
+  expect([sft.status, align.status]).toEqual([1, 1])
+})
+
+test('--resume without a run says that a new one starts', async () => {
+  const { status, stderr, output } = await train('sft', demonstrations, ['--resume'])
+  expect(stderr).toContain(`warning: ${output} holds no run to resume: a new one starts.`)
+  expect(status).toBe(0)
 })
 
 test('a row that only lacks a column is told its name', async () => {
@@ -487,6 +533,19 @@ test('flags in hints are flags of the command', async () => {
     const command = await commands[trainerOf[i]]()
     for (const [, flag] of hint.matchAll(/--([a-z-]+)/g))
       expect(Object.keys(command.config.shape), hint).toContain(flag.replaceAll('-', '_'))
+  }
+})
+
+test('no steps at all are refused: the model would be written as it was', async () => {
+  for (const [trainer, rows] of [
+    ['sft', demonstrations],
+    ['reward', pairs],
+    ['ppo', prompts],
+  ] as const) {
+    const { status, stderr, output } = await train(trainer, rows, ['--max-steps', '0'])
+    expect(status).toBe(2)
+    expect(stderr).toContain('error[USAGE_VALUE]: max_steps: must be -1 or at least 1, got 0 (from --max-steps).')
+    await expect(readdir(output)).rejects.toThrow('ENOENT')
   }
 })
 

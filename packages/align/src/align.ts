@@ -21,6 +21,7 @@ import {
   sftConfig,
 } from './config.ts'
 import { answersOf, rewardsOf } from './evaluate.ts'
+import { type Durations, openDurations, type PartState } from './parts/durations.ts'
 import type { RewardEvaluation } from './parts/reward-evaluation.ts'
 import type { RunFolder } from './parts/run-folder.ts'
 import { describeModel, describeRows, type RunInputs } from './parts/run-inputs.ts'
@@ -52,6 +53,11 @@ export interface AlignWorld {
   readonly clock: () => number
 }
 
+interface PartWorld extends AlignWorld {
+  /** Says how a part of the job is found. */
+  readonly found: (state: PartState) => void
+}
+
 /** Of a job: answers of three models, three trainers, rewards. */
 const PARTS = 7
 
@@ -69,26 +75,27 @@ export async function runAlign(
   setting: AlignSetting,
   world: AlignWorld,
 ): Promise<AlignReport> {
-  const durations: { name: string; seconds: number }[] = []
-  const timed = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
-    world.log(`[${durations.length + 1}/${PARTS}] ${name}`)
-    const begun = world.clock()
-    const result = await work()
-    durations.push({ name, seconds: (world.clock() - begun) / 1000 })
-    return result
+  const durations = await openDurations(join(output, 'durations.json'), world.clock)
+  let part = 0
+  const timed: Durations['time'] = (name, work) => {
+    world.log(`[${++part}/${PARTS}] ${name}`)
+    return durations.time(name, work)
   }
   const folder = (stage: string) => join(output, stage, 'model')
   const answers = (stage: 'base' | 'sft' | 'ppo', path: string) =>
-    timed(`answers of ${stage}`, () => evaluate(stage, path, data.evalPrompts, config, output, world))
+    timed(`answers of ${stage}`, (found) =>
+      evaluate(stage, path, data.evalPrompts, config, output, { ...world, found }),
+    )
 
   const base = await answers('base', modelPath)
-  await timed('supervised fine-tuning', () => sftStage(config, modelPath, data, world))
+  await timed('supervised fine-tuning', (found) => sftStage(config, modelPath, data, { ...world, found }))
   const sft = await answers('sft', folder('sft'))
-  await timed('reward model', () => rewardStage(config, folder('sft'), data, world))
-  await timed('PPO', () => ppoStage(config, folder('sft'), folder('reward'), data, world))
+  await timed('reward model', (found) => rewardStage(config, folder('sft'), data, { ...world, found }))
+  await timed('PPO', (found) => ppoStage(config, folder('sft'), folder('reward'), data, { ...world, found }))
   const ppo = await answers('ppo', folder('ppo'))
 
-  const stages = await timed('rewards', async () => {
+  const stages = await timed('rewards', async (found) => {
+    found('new')
     const rewardModel = await loadLanguageModel(folder('reward'))
     const scored: StageAnswers[] = []
     for (const [stage, given] of [
@@ -112,7 +119,7 @@ export async function runAlign(
     stages,
     rewardEvaluation,
     metrics,
-    durations,
+    durations: durations.all(),
   })
 }
 
@@ -122,7 +129,7 @@ async function evaluate(
   prompts: readonly EvalPromptRow[],
   { max_new_tokens }: AlignConfig,
   output: string,
-  { signal, progress }: AlignWorld,
+  { signal, progress, found }: PartWorld,
 ) {
   const shown = progress(`answers of ${stage}`)
   // Answers of another model, to other prompts or of another length are not those of this job.
@@ -134,10 +141,14 @@ async function evaluate(
     .digest('hex')
     .slice(0, 12)
   const file = join(output, 'answers', `${stage}-${key}.jsonl`)
+  found('finished')
   const answers = await answersOf(() => loadLanguageModel(path), prompts, file, {
     maxNewTokens: max_new_tokens,
     signal,
-    onAnswer: (done) => shown.set(done, prompts.length),
+    onAnswer: (done) => {
+      found('new')
+      shown.set(done, prompts.length)
+    },
   })
   shown.end()
   return answers
@@ -148,13 +159,18 @@ async function stage(
   name: string,
   config: Readonly<Record<string, unknown>>,
   inputs: RunInputs,
-  { openRun, progress, ...world }: AlignWorld,
+  { openRun, progress, found, ...world }: PartWorld,
   train: (world: TrainerWorld) => Promise<(folder: string) => Promise<void>>,
 ): Promise<void> {
   const shown = progress(name)
   const onStep = (step: number, total: number) => shown.set(step, total)
+  const open = async () => {
+    const run = await openRun(name, config, inputs)
+    found(run.state)
+    return run
+  }
   try {
-    await runTrainer({ ...world, openRun: () => openRun(name, config, inputs), onStep }, train)
+    await runTrainer({ ...world, openRun: open, onStep }, train)
   } finally {
     shown.end()
   }
@@ -171,7 +187,7 @@ async function sftStage(
   config: AlignConfig,
   modelPath: string,
   { demonstrations }: AlignData,
-  world: AlignWorld,
+  world: PartWorld,
 ): Promise<void> {
   const resolved = sftConfig.parse({
     ...common(config),
@@ -195,7 +211,7 @@ async function rewardStage(
   config: AlignConfig,
   modelPath: string,
   { preferences }: AlignData,
-  world: AlignWorld,
+  world: PartWorld,
 ): Promise<void> {
   const resolved = rewardConfig.parse({
     ...common(config),
@@ -218,7 +234,7 @@ async function ppoStage(
   policyPath: string,
   rewardPath: string,
   { prompts }: AlignData,
-  world: AlignWorld,
+  world: PartWorld,
 ): Promise<void> {
   const resolved = ppoConfig.parse({
     ...common(config),

@@ -69,6 +69,8 @@ export const align = defineCommand({
   },
 })
 
+const trainingStages = ['sft', 'reward', 'ppo']
+
 const exampleFile = (name: string) => fileURLToPath(new URL(`../../../../examples/refusals/${name}`, import.meta.url))
 
 async function alignAndReport(config: Config, world: World): Promise<AlignReport> {
@@ -90,10 +92,13 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     evalPrompts: evalPrompts.filter((row) => row.split !== 'train'),
   }
   const { path } = await pullShown(config.model, world)
-  const [{ openRunFolder, renderReport, runAlign }, { createComputePool }] = await Promise.all([
+  const [{ openRunFolder, renderReport, runAlign }, { createComputePool }, { makeFolder }] = await Promise.all([
     import('@plumbline/align'),
     import('@plumbline/engine'),
+    import('@plumbline/models'),
   ])
+  // Before hours of work whose results could not be written.
+  await makeFolder(output)
   const pool = createComputePool()
   try {
     const report = await runAlign(config, path, data, output, await setting(config, files, data, world), {
@@ -108,7 +113,8 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
           writeConfig: (folder) => saveResolvedConfig(folder, stage, resolved),
           // PPO's newest may be of a policy that ran away.
           keep: 2,
-          warn: () => {},
+          startOver: startOver(stage, output),
+          warn: world.log.warn,
         }),
       pool,
       signal: world.signal,
@@ -125,6 +131,13 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
   }
 }
 
+/** A stage starts from what those before it made, so those after it have to be made again too. */
+function startOver(stage: string, output: string): string {
+  const folders = trainingStages.slice(trainingStages.indexOf(stage)).map((name) => join(output, name))
+  const list = folders.length === 1 ? folders[0] : `${folders.slice(0, -1).join(', ')} and ${folders.at(-1)}`
+  return `Remove ${list} and give the same command again: they are made anew. Or give another --output.`
+}
+
 /** A job goes on in its own folder; into a folder of something else it writes nothing. */
 async function checkOutput(folder: string): Promise<void> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
@@ -134,7 +147,9 @@ async function checkOutput(folder: string): Promise<void> {
       hint: 'Give another --output.',
     })
   })
-  const stranger = names.find((name) => !/^(?:answers|sft|reward|ppo|report\.(?:json|html)(?:\.draft)?)$/.test(name))
+  const stranger = names.find(
+    (name) => !/^(?:answers|sft|reward|ppo|(?:durations\.json|report\.(?:json|html))(?:\.draft)?)$/.test(name),
+  )
   if (stranger === undefined) return
   throw new PlumblineError(
     'ALIGN_FOLDER',
