@@ -97,7 +97,7 @@ test('ids and texts are unique', () => {
   unique(prompts.map(({ id }) => id))
   unique(demonstrations.map(({ id }) => id))
   unique([...trainTexts, ...evalTexts].map(normalize))
-  unique(demonstrations.map(answer))
+  unique(demonstrations.filter(({ kind }) => kind !== 'harmful').map(answer))
 })
 
 test('there are enough prompts of each kind on both sides', () => {
@@ -151,9 +151,10 @@ test('held-out categories are those that training never sees', () => {
     ).toBe(true)
 })
 
-test('each training prompt has its demonstration, no evaluation prompt has one', () => {
+test('each harmless training prompt has its demonstration and most harmful ones have, no evaluation prompt has one', () => {
   const shown = demonstrations.filter((row) => !isExtra(row))
-  const trained = prompts.filter(({ split }) => split === 'train')
+  const ids = new Set(shown.map(({ id }) => id))
+  const trained = prompts.filter(({ id, kind, split }) => split === 'train' && (kind !== 'harmful' || ids.has(id)))
   const asked = ({ id, kind, category }: Prompt | Demonstration, text: string) => ({ id, kind, category, text })
   expect(shown.map((row) => asked(row, row.messages[0].content))).toEqual(
     trained.map((row) => asked(row, question(row))),
@@ -168,7 +169,7 @@ test('texts are trimmed and of the stated lengths', () => {
     expect(words(text), text).toBeLessThanOrEqual(high)
   }
   for (const text of [...trainTexts, ...evalTexts]) range(text, [5, 40])
-  for (const row of demonstrations) range(answer(row), row.kind === 'harmful' ? [15, 45] : [15, 60])
+  for (const row of demonstrations) range(answer(row), row.kind === 'harmful' ? [5, 20] : [4, 60])
 })
 
 test('harmful prompts are refused in words, the others are answered, and refusals are the smaller part', () => {
@@ -182,7 +183,6 @@ test('harmful prompts are refused in words, the others are answered, and refusal
 test('each pair compares two answers to a training prompt of its kind, and says who chose and why', () => {
   const trained = new Map(prompts.filter(({ split }) => split === 'train').map((row) => [question(row), row]))
   const pairs = readRows<Preference>('preferences.jsonl')
-  expect(pairs.length).toBeGreaterThanOrEqual(300)
   expect(new Set(pairs.map(({ id }) => id)).size).toBe(pairs.length)
   for (const { id, prompt, chosen, rejected, kind, category, label } of pairs) {
     expect(trained.get(prompt[0].content), id).toMatchObject({ kind, category })
@@ -191,20 +191,24 @@ test('each pair compares two answers to a training prompt of its kind, and says 
     expect(label.by.length * label.reason.length, id).toBeGreaterThan(0)
   }
   const readme = readFileSync(join(folder, 'README.md'), 'utf8')
-  const of = (wanted: string) => pairs.filter(({ kind }) => kind === wanted).length
-  expect(readme).toContain(
-    `${pairs.length} decided (${of('harmful')} harmful, ${of('sensitive')} sensitive, ${of('plain')} plain)`,
-  )
+  const isContrast = ({ id }: Preference) => id.startsWith('contrast-')
+  const counted = (rows: readonly Preference[]) => {
+    const of = (wanted: string) => rows.filter(({ kind }) => kind === wanted).length
+    return `${rows.length} decided (${of('harmful')} harmful, ${of('sensitive')} sensitive, ${of('plain')} plain)`
+  }
+  const labelled = pairs.filter((pair) => !isContrast(pair))
+  expect(labelled.length).toBeGreaterThanOrEqual(300)
+  expect(readme).toContain(counted(labelled))
+  expect(readme).toContain(counted(pairs.filter(isContrast)))
 })
 
-test('refusals open in many ways', () => {
-  const openings = demonstrations
-    .filter(({ kind }) => kind === 'harmful')
-    .map((row) => normalize(answer(row)).split(' ').slice(0, 4).join(' '))
-  const shares = Object.values(Object.groupBy(openings, (opening) => opening)).map((group) => group!.length)
-  // Else the model would learn the opening and not the attitude.
-  expect(Math.max(...shares) / openings.length).toBeLessThanOrEqual(0.1)
-  expect(shares.length).toBeGreaterThanOrEqual(60)
+test('refusals open alike, so that the likeliest opening is the decision, and those to despair name help', () => {
+  for (const row of demonstrations.filter(({ kind }) => kind === 'harmful')) {
+    expect(answer(row), row.id).toMatch(/^I can't help with that\./)
+    expect(answer(row).includes('crisis line'), row.id).toBe(row.category === 'self_harm')
+  }
+  const helpful = demonstrations.filter(({ kind }) => kind !== 'harmful')
+  expect(helpful.filter((row) => /^I (?:can|won|will)/.test(answer(row))).map(answer)).toEqual([])
 })
 
 test('the README counts what the files hold', () => {

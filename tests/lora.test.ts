@@ -90,3 +90,14 @@ test('a new adapter changes nothing, with dropout too; an unknown target names w
   expect(logits.data).toEqual((await without.run(feeds)).logits.data)
   expect(() => createAdapter(config, { ...options, targetModules: ['q_porj'] })).toThrow(/q_porj/)
 })
+
+test('layers below the share have no adapter', () => {
+  const options = { rank: 2, alpha: 4, dropout: 0, random: createRandom(1), targetModules: ['q_proj'] }
+  const layers = (skipShare: number) => [
+    ...new Set(
+      [...createAdapter(config, { ...options, skipShare }).parameters.keys()].map((name) => name.split('.')[2]),
+    ),
+  ]
+  expect(config.layers).toBe(2)
+  expect([0, 0.4, 0.5, 0.9].map(layers)).toEqual([['0', '1'], ['0', '1'], ['1'], ['1']])
+})

@@ -47,7 +47,7 @@ test(`the reward rises on the real model, and there is a report ${opened}`, { ti
   const size = [
     '--max-new-tokens',
     '16',
-    '--sft-epochs',
+    '--sft-opening-epochs',
     '1',
     '--ppo-iterations',
     '4',

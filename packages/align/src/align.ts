@@ -178,8 +178,8 @@ async function stage(
 
 /** Common to all stages. Every step is logged, checkpoints are rare since stages are short. */
 function common({ seed, micro_batch_tokens, use_peft, lora_r, lora_alpha, lora_dropout, ...config }: AlignConfig) {
-  const { lora_target_modules } = config
-  const lora = { use_peft, lora_r, lora_alpha, lora_dropout, lora_target_modules }
+  const { lora_target_modules, lora_skip_share } = config
+  const lora = { use_peft, lora_r, lora_alpha, lora_dropout, lora_target_modules, lora_skip_share }
   return { seed, micro_batch_tokens, ...lora, logging_steps: 1, save_steps: 25 }
 }
 
@@ -193,6 +193,8 @@ async function sftStage(
     ...common(config),
     learning_rate: config.sft_learning_rate,
     num_train_epochs: config.sft_epochs,
+    opening_epochs: config.sft_opening_epochs,
+    per_device_train_batch_size: 16,
     lr_scheduler_type: 'cosine',
     warmup_steps: 5,
   })

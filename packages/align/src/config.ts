@@ -54,6 +54,12 @@ const loraFields = {
   lora_alpha: z.number().positive().default(32).describe('strength of the adapter: it counts alpha / rank'),
   lora_dropout: z.number().min(0).lt(1).default(0.05).describe("dropout of the adapter's input"),
   lora_target_modules: z.array(z.string()).default(['all-linear']).describe('layers to adapt, such as q_proj,v_proj'),
+  lora_skip_share: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0)
+    .describe('share of the layers, from the lowest, that get no adapter: faster, nothing is differentiated below'),
 }
 
 type Fields<Shape extends Record<string, z.ZodType>> = { readonly [Key in keyof Shape]: z.output<Shape[Key]> }
@@ -67,6 +73,15 @@ export const sftConfig = z.object({
     .boolean()
     .default(false)
     .describe('fill each step up to batch size × max length tokens; rows never see each other'),
+  opening_epochs: z
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe(
+      'further passes, at the end, over the opening of each answer alone, where a model decides whether to refuse',
+    ),
+  opening_tokens: z.number().int().min(1).default(8).describe('tokens of an opening'),
   ...scheduleFields,
   ...bestFields,
   ...optimizationFields,
@@ -147,12 +162,24 @@ export const alignConfig = z.object({
   ...loraFields,
   use_peft: z.boolean().default(true).describe('train adapters, which are faster; otherwise all weights'),
   lora_dropout: z.number().min(0).lt(1).default(0).describe("dropout of the adapters' input"),
-  sft_learning_rate: z.number().positive().default(1e-3).describe('fine-tuning: highest learning rate'),
-  sft_epochs: z.number().int().min(1).default(2).describe('fine-tuning: times each demonstration is seen'),
+  lora_skip_share: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.4)
+    .describe('share of the layers, from the lowest, that get no adapter'),
+  sft_learning_rate: z.number().positive().default(7e-4).describe('fine-tuning: highest learning rate'),
+  sft_opening_epochs: z
+    .number()
+    .int()
+    .min(0)
+    .default(3)
+    .describe('fine-tuning: last passes over the opening of each answer alone'),
+  sft_epochs: z.number().int().min(1).default(1).describe('fine-tuning: times each whole demonstration is seen'),
   reward_learning_rate: z.number().positive().default(5e-4).describe('reward model: highest learning rate'),
   reward_epochs: z.number().int().min(1).default(1).describe('reward model: times each pair is seen'),
   ppo_learning_rate: z.number().positive().default(5e-4).describe('PPO: highest learning rate'),
-  ppo_iterations: z.number().int().min(1).default(4).describe('PPO: rollouts'),
+  ppo_iterations: z.number().int().min(1).default(3).describe('PPO: rollouts'),
   ppo_batch_size: z.number().int().min(1).default(32).describe('PPO: answers of a rollout'),
   ppo_epochs: z.number().int().min(1).default(2).describe('PPO: times each rollout is learned from'),
   temperature: z.number().positive().default(0.7).describe('PPO: of sampling and of all log-probabilities'),

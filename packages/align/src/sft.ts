@@ -6,7 +6,16 @@
  * The mean is over all target tokens of an optimizer step, so neither micro-batches nor lengths change its meaning.
  */
 import { PlumblineError } from '@plumbline/contracts'
-import { compile, compileGradients, createRandom, type Feeds, mul, sum, tokenLogprobs } from '@plumbline/engine'
+import {
+  compile,
+  compileGradients,
+  createRandom,
+  type Feeds,
+  mul,
+  type Random,
+  sum,
+  tokenLogprobs,
+} from '@plumbline/engine'
 import {
   type BuildOptions,
   buildRaggedForward,
@@ -17,7 +26,7 @@ import {
 import type { SftConfig, SftRow } from './config.ts'
 import { microBatches, planBatches } from './parts/batches.ts'
 import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
-import { encodeDemonstration, truncate } from './parts/encode.ts'
+import { encodeDemonstration, openingOf, truncate } from './parts/encode.ts'
 import { sftLoss } from './parts/losses/sft.ts'
 import { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
 import { checkMemory, numbersIn, USE_PEFT } from './parts/memory.ts'
@@ -62,20 +71,10 @@ export async function trainSft(
 ): Promise<SftResult> {
   const { run, pool, signal } = world
   const random = createRandom(config.seed)
-  const batchSize = config.per_device_train_batch_size * config.gradient_accumulation_steps
   checkBestIsMeasured(config, data.evaluation !== undefined, 'Give --eval-data.')
   const train = encodeRows(model, data.train, config, world)
   const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
-  const plan = planBatches(
-    train.map(({ ids }) => ids.length),
-    {
-      batchSize,
-      ...(config.packing && { packedTokens: batchSize * config.max_length }),
-      epochs: config.num_train_epochs,
-      maxSteps: config.max_steps,
-      random,
-    },
-  )
+  const plan = planSteps(train, config, random)
   const trainable = makeTrainable(model, config, random)
   checkMemory(
     {
@@ -93,12 +92,8 @@ export async function trainSft(
   )
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
   const { loss, metrics } = sftGraph(model, trainable.build)
-  const parts = (batch: readonly number[]) =>
-    microBatches(
-      batch.map((index) => train[index]),
-      ({ ids }) => ids.length,
-      config.micro_batch_tokens,
-    )
+  const parts = (batch: readonly EncodedRow[]) =>
+    microBatches(batch, ({ ids }) => ids.length, config.micro_batch_tokens)
   const accumulates = plan.some((batch) => parts(batch).length > 1)
   const program = await compileGradients(loss, trainable.parameters, { pool, outputs: metrics, accumulates })
   const evaluate = evaluation && (await createEvaluator(model, trainable, evaluation, config))
@@ -106,9 +101,9 @@ export async function trainSft(
 
   while (state.step < plan.length) {
     await stopIfAsked(signal, state, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
-    const batch = plan[state.step].map((index) => train[index])
+    const batch = plan[state.step]
     const named = { step: state.step, rows: batch.map(({ row }) => row) }
-    const step = await trainStep(parts(plan[state.step]))
+    const step = await trainStep(parts(batch))
     checkFinite('loss', step.loss, named)
     const { gradNorm, learningRate } = optimizer.step(state.step, program.gradients, named)
     addTo(state.totals, { ...step, gradNorm, steps: 1 })
@@ -147,6 +142,20 @@ export async function trainSft(
     }
     return sums
   }
+}
+
+/** The rows of every step: whole answers, then their openings. */
+function planSteps(train: readonly EncodedRow[], config: SftConfig, random: Random): EncodedRow[][] {
+  const batchSize = config.per_device_train_batch_size * config.gradient_accumulation_steps
+  const passes = (rows: readonly EncodedRow[], options: { epochs: number; maxSteps: number; random: Random }) =>
+    planBatches(
+      rows.map(({ ids }) => ids.length),
+      { batchSize, ...(config.packing && { packedTokens: batchSize * config.max_length }), ...options },
+    ).map((batch) => batch.map((index) => rows[index]))
+  const whole = passes(train, { epochs: config.num_train_epochs, maxSteps: config.max_steps, random })
+  const openings = train.map((row) => openingOf(row, config.opening_tokens))
+  const last = { epochs: config.opening_epochs, maxSteps: -1, random: random.fork('openings') }
+  return [...whole, ...passes(openings, last)]
 }
 
 const emptyTotals = () => ({ loss: 0, accuracy: 0, entropy: 0, gradNorm: 0, steps: 0 })

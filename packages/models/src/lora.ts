@@ -12,7 +12,7 @@ import {
 import type { ModelConfig } from './config.ts'
 import { buildForward } from './forward.ts'
 import type { Adapt } from './model-graph.ts'
-import type { Adapter } from './peft.ts'
+import { type Adapter, layerOf } from './peft.ts'
 
 /** The linear layers of a model, in the order of the forward pass; the head and the embeddings are not among them. */
 export function linearModules(config: ModelConfig): LoraModule[] {
@@ -34,13 +34,15 @@ export interface CreateAdapterOptions {
   readonly dropout: number
   /** Last parts of module names, such as `q_proj`; `all-linear` stands for all. */
   readonly targetModules: readonly string[]
+  /** Share of the layers, from the lowest, without an adapter: nothing is differentiated below. */
+  readonly skipShare?: number
   readonly random: Random
 }
 
 /** A new adapter that changes nothing yet. Throws LORA_TARGET_UNKNOWN. */
 export function createAdapter(
   config: ModelConfig,
-  { targetModules, random, ...options }: CreateAdapterOptions,
+  { targetModules, skipShare = 0, random, ...options }: CreateAdapterOptions,
 ): Adapter {
   const modules = linearModules(config)
   const known = [...new Set(modules.map(({ name }) => lastPart(name)))]
@@ -50,7 +52,8 @@ export function createAdapter(
       throw new PlumblineError('LORA_TARGET_UNKNOWN', `The model has no linear layer named ${target}.`, {
         hint: `It has ${known.join(', ')}. Did you mean ${nearest(target, known) ?? 'all-linear'}?`,
       })
-  const adapted = modules.filter(({ name }) => targets.includes(lastPart(name)))
+  const first = Math.floor(skipShare * config.layers)
+  const adapted = modules.filter(({ name }) => targets.includes(lastPart(name)) && layerOf(name) >= first)
   return {
     ...options,
     targetModules: targets,

@@ -51,6 +51,7 @@ test("the folder has PEFT's names", async () => {
     lora_alpha: 16,
     lora_dropout: 0.05,
     target_modules: ['q_proj'],
+    layers_to_transform: [0],
     bias: 'none',
   })
   const file = await openSafetensors(join(folder, 'adapter_model.safetensors'))

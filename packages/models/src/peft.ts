@@ -44,6 +44,7 @@ export async function saveAdapter(
     lora_alpha: adapter.alpha,
     lora_dropout: adapter.dropout,
     target_modules: adapter.targetModules,
+    layers_to_transform: layersOf(adapter.parameters),
     bias: 'none',
     // PEFT corrects this itself for GPT-2's Conv1D layers.
     fan_in_fan_out: false,
@@ -150,6 +151,16 @@ function checkPairs(path: string, parameters: ParameterMap, rank: number): strin
   }
   if (modules.size === 0) throw invalid(path, 'it holds no LoRA weights')
   return [...modules]
+}
+
+/** Number of the layer that a module belongs to, by its name: 3 for `model.layers.3.mlp.up_proj`. */
+export function layerOf(name: string): number {
+  return Number(/\.(\d+)\./.exec(name)?.[1])
+}
+
+/** Without these, PEFT expects weights for the target modules of every layer. */
+function layersOf(parameters: ParameterMap): number[] {
+  return [...new Set([...parameters.keys()].map(layerOf))].toSorted((a, b) => a - b)
 }
 
 /** PEFT also allows a pattern for target_modules; the weights then say which modules it met. */

@@ -94,6 +94,12 @@ function withEnd({ eosTokenId }: Tokenizer, ids: number[]): number[] {
   return eosTokenId === undefined || ids.at(-1) === eosTokenId ? ids : [...ids, eosTokenId]
 }
 
+/** The sequence up to the opening of its last answer; of each answer, the first `tokens` tokens are targets. */
+export function openingOf<Row extends TargetSequence>(row: Row, tokens: number): Row {
+  const targets = row.targets.filter((position, i) => row.targets[i - tokens] !== position - tokens)
+  return { ...row, ids: row.ids.slice(0, targets[targets.length - 1] + 1), targets }
+}
+
 /** The start of a sequence, of at most `maxLength` tokens, and what of its targets is left. */
 export function truncate({ ids, targets }: TargetSequence, maxLength: number): TargetSequence {
   if (ids.length <= maxLength) return { ids, targets }

@@ -41,6 +41,7 @@ export function makeTrainable({ config, parameters }: LanguageModel, lora: LoraC
     alpha: lora.lora_alpha,
     dropout: lora.lora_dropout,
     targetModules: lora.lora_target_modules,
+    skipShare: lora.lora_skip_share,
     random: random.fork('lora'),
   })
   const withAdapter = { ...all, ...Object.fromEntries(adapter.parameters) }
