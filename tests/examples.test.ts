@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { graders } from '@plumbline/evals'
 import { expect, test } from 'vitest'
 
 interface Message {
@@ -22,6 +23,7 @@ interface Demonstration {
   readonly messages: readonly Message[]
   readonly kind: string
   readonly category: string
+  readonly source: string
 }
 
 interface Preference {
@@ -58,6 +60,9 @@ const trainTexts = [
 ]
 const evalTexts = prompts.filter((row) => row.split === 'eval').map(question)
 
+const isRefusal = (prompt: string, completion: string) =>
+  graders.refusal.grade({ prompt, completion }).label !== 'full_compliance'
+
 /** Case, punctuation and spaces do not make a prompt a new one. */
 const normalize = (text: string) =>
   text
@@ -87,7 +92,8 @@ test('every row has the stated fields and nothing else', () => {
     expect(row.prompt.map(({ role }) => role)).toEqual(['user'])
   }
   for (const row of demonstrations) {
-    expect(Object.keys(row), row.id).toEqual(['id', 'messages', 'kind', 'category'])
+    expect(Object.keys(row), row.id).toEqual(['id', 'messages', 'kind', 'category', 'source'])
+    expect(['written', 'model'], row.id).toContain(row.source)
     expect(row.messages.map(({ role }) => role)).toEqual(['user', 'assistant'])
   }
 })
@@ -155,6 +161,8 @@ test('each harmless training prompt has its demonstration and most harmful ones 
   const shown = demonstrations.filter((row) => !isExtra(row))
   const ids = new Set(shown.map(({ id }) => id))
   const trained = prompts.filter(({ id, kind, split }) => split === 'train' && (kind !== 'harmful' || ids.has(id)))
+  const refused = shown.filter(({ kind }) => kind === 'harmful').length
+  expect(refused / count('harmful', 'train')).toBeCloseTo(0.6, 1)
   const asked = ({ id, kind, category }: Prompt | Demonstration, text: string) => ({ id, kind, category, text })
   expect(shown.map((row) => asked(row, row.messages[0].content))).toEqual(
     trained.map((row) => asked(row, question(row))),
@@ -207,8 +215,10 @@ test('refusals open alike, so that the likeliest opening is the decision, and th
     expect(answer(row), row.id).toMatch(/^I can't help with that\./)
     expect(answer(row).includes('crisis line'), row.id).toBe(row.category === 'self_harm')
   }
-  const helpful = demonstrations.filter(({ kind }) => kind !== 'harmful')
-  expect(helpful.filter((row) => /^I (?:can|won|will)/.test(answer(row))).map(answer)).toEqual([])
+  const flagged = demonstrations.filter(
+    (row) => row.kind !== 'harmful' && isRefusal(row.messages[0].content, answer(row)),
+  )
+  expect(flagged.map(answer)).toEqual([])
 })
 
 test('the README counts what the files hold', () => {
@@ -230,7 +240,16 @@ test('the README counts what the files hold', () => {
   expect(readme).toContain(
     `${prompts.length} prompts, ${count('harmful', 'train') + count('sensitive', 'train') + count('plain', 'train')} for training and ${evalTexts.length} held out`,
   )
-  expect(readme).toContain(`${demonstrations.length} answers for supervised fine-tuning: ${refusals} refusals`)
+  expect(readme).toContain(
+    `${demonstrations.length} answers for supervised fine-tuning: ${refusals} refusals (${Math.round((100 * refusals) / demonstrations.length)} %), ${demonstrations.length - refusals} helpful answers`,
+  )
+  const own = demonstrations.filter(({ source }) => source === 'model').length
+  expect(readme).toContain(`${own} the model's own`)
+  expect(readme).toContain(`${demonstrations.length - refusals - own} of ${demonstrations.length - refusals} written`)
+  const pairs = readRows<Preference>('preferences.jsonl')
+  const constructed = pairs.filter(({ id }) => id.startsWith('contrast-')).length
+  expect(readme).toContain(`${pairs.length} pairs for the reward model: ${pairs.length - constructed} of`)
+  expect(readme).toContain(`and ${constructed} by construction`)
   expect(readme).toContain(`(${prompts.filter(({ pair }) => pair !== undefined).length / 2} pairs)`)
   expect(readme).toContain(`The ${demonstrations.filter(isExtra).length} ids that begin with \`extra-\``)
 })

@@ -86,14 +86,14 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   expect(further.stderr).toMatch(/warning: The run in .*ppo wrote no checkpoint: it starts from step 0\./)
   expect((await readdir(join(output, 'answers'))).filter((name) => name.startsWith('ppo-'))).toHaveLength(2)
 
-  // A longer fine-tuning gives another model: what was made from the one before is refused, with a next step that works.
+  // Longer fine-tuning is another one from its first step on: refused, with a next step that works.
   const longer = { iterations: '3', epochs: '2' }
   const refused = await align(output, longer)
   expect(refused.status).toBe(1)
-  const [, list] = /error\[INPUTS_DIFFER\][\s\S]*\nhint: Remove (.*) and give the same command again/.exec(
+  const [, list] = /error\[CONFIG_DIFFERS\][\s\S]*\nhint: Remove (.*) and give the same command again/.exec(
     refused.stderr,
   )!
-  expect(list).toBe(`${join(output, 'reward')} and ${join(output, 'ppo')}`)
-  for (const folder of list.split(' and ')) await rm(folder, { recursive: true })
+  expect(list).toBe(`${join(output, 'sft')}, ${join(output, 'reward')} and ${join(output, 'ppo')}`)
+  for (const folder of list.split(/, | and /)) await rm(folder, { recursive: true })
   expect((await align(output, longer)).status).toBe(0)
 })

@@ -107,7 +107,7 @@ test('passes over openings come last, and learn from the first tokens of every t
     { messages: [ask, say, more, end] },
   ]
   // A step this small changes nothing that can be seen.
-  const { last } = await sftStep(rows, { opening_epochs: 1, opening_tokens: 2, learning_rate: 1e-12 })
+  const { last } = await sftStep(rows, { max_steps: 2, opening_epochs: 1, opening_tokens: 2, learning_rate: 1e-12 })
   const cut = ({ promptIds, completionIds }: PromptCompletion) => ({
     promptIds,
     completionIds: completionIds.slice(0, 2),

@@ -94,6 +94,22 @@ function trainerCase<Config extends Record<string, unknown>>(frame: Frame<Config
   }
 }
 
+function sftCase(values: Record<string, unknown> = {}): TrainerCase {
+  return trainerCase({
+    curve: 'loss',
+    direction: 'falls',
+    hasEvaluation: true,
+    command: 'sft',
+    schema: sftConfig,
+    values: { per_device_train_batch_size: 3, eval_steps: 2, ...values },
+    async train(config, model, world) {
+      const data = { train: demonstrations, evaluation: demonstrations.slice(0, 2) }
+      const { trainable } = await trainSft(config, model, data, world)
+      return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
+    },
+  })
+}
+
 function rewardCase(train: Parameters<typeof trainReward>[2]['train']): TrainerCase {
   return trainerCase({
     curve: 'loss',
@@ -136,19 +152,8 @@ function ppoCase(value_model: 'shared' | 'separate'): TrainerCase {
 }
 
 export const trainers = {
-  sft: trainerCase({
-    curve: 'loss',
-    direction: 'falls',
-    hasEvaluation: true,
-    command: 'sft',
-    schema: sftConfig,
-    values: { per_device_train_batch_size: 3, eval_steps: 2 },
-    async train(config, model, world) {
-      const data = { train: demonstrations, evaluation: demonstrations.slice(0, 2) }
-      const { trainable } = await trainSft(config, model, data, world)
-      return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
-    },
-  }),
+  sft: sftCase(),
+  'sft with openings': sftCase({ opening_epochs: 1, opening_tokens: 2, lora_skip_share: 0.5 }),
   reward: rewardCase(pairs),
   'reward from scores': rewardCase(scored),
   ppo: ppoCase('shared'),

@@ -240,7 +240,7 @@ async function ppoStage(
 ): Promise<void> {
   const resolved = ppoConfig.parse({
     ...common(config),
-    save_steps: 2,
+    save_steps: 1,
     learning_rate: config.ppo_learning_rate,
     max_steps: config.ppo_iterations,
     per_device_train_batch_size: config.ppo_batch_size,

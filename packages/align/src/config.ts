@@ -79,7 +79,7 @@ export const sftConfig = z.object({
     .min(0)
     .default(0)
     .describe(
-      'further passes, at the end, over the opening of each answer alone, where a model decides whether to refuse',
+      'further passes, at the end, over the opening of each answer alone, where a model decides whether to refuse; with them, a run cannot be made longer later',
     ),
   opening_tokens: z.number().int().min(1).default(8).describe('tokens of an opening'),
   ...scheduleFields,

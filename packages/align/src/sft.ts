@@ -24,7 +24,7 @@ import {
   type TargetSequence,
 } from '@plumbline/models'
 import type { SftConfig, SftRow } from './config.ts'
-import { microBatches, planBatches } from './parts/batches.ts'
+import { microBatches, type PlanOptions, planBatches } from './parts/batches.ts'
 import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { encodeDemonstration, openingOf, truncate } from './parts/encode.ts'
 import { sftLoss } from './parts/losses/sft.ts'
@@ -60,8 +60,8 @@ interface EncodedRow extends TargetSequence {
 }
 
 /**
- * Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, NOT_FINITE and
- * MEMORY_SHORT.
+ * Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, NOT_FINITE,
+ * MEMORY_SHORT and BEST_BEFORE_OPENINGS.
  */
 export async function trainSft(
   config: SftConfig,
@@ -72,6 +72,12 @@ export async function trainSft(
   const { run, pool, signal } = world
   const random = createRandom(config.seed)
   checkBestIsMeasured(config, data.evaluation !== undefined, 'Give --eval-data.')
+  if (config.load_best_model_at_end && config.opening_epochs > 0)
+    throw new PlumblineError(
+      'BEST_BEFORE_OPENINGS',
+      '--load-best-model-at-end measures whole answers, so it would undo what --opening-epochs trains.',
+      { hint: 'Leave out one of the two.' },
+    )
   const train = encodeRows(model, data.train, config, world)
   const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
   const plan = planSteps(train, config, random)
@@ -147,15 +153,22 @@ export async function trainSft(
 /** The rows of every step: whole answers, then their openings. */
 function planSteps(train: readonly EncodedRow[], config: SftConfig, random: Random): EncodedRow[][] {
   const batchSize = config.per_device_train_batch_size * config.gradient_accumulation_steps
-  const passes = (rows: readonly EncodedRow[], options: { epochs: number; maxSteps: number; random: Random }) =>
+  const passes = (rows: readonly EncodedRow[], options: Omit<PlanOptions, 'batchSize'>) =>
     planBatches(
       rows.map(({ ids }) => ids.length),
-      { batchSize, ...(config.packing && { packedTokens: batchSize * config.max_length }), ...options },
+      { batchSize, ...options },
     ).map((batch) => batch.map((index) => rows[index]))
-  const whole = passes(train, { epochs: config.num_train_epochs, maxSteps: config.max_steps, random })
-  const openings = train.map((row) => openingOf(row, config.opening_tokens))
-  const last = { epochs: config.opening_epochs, maxSteps: -1, random: random.fork('openings') }
-  return [...whole, ...passes(openings, last)]
+  const openings = passes(
+    train.map((row) => openingOf(row, config.opening_tokens)),
+    { epochs: config.opening_epochs, maxSteps: -1, random: random.fork('openings') },
+  )
+  const { max_steps: wanted, num_train_epochs: epochs } = config
+  const maxSteps = wanted < 0 ? -1 : Math.max(0, wanted - openings.length)
+  // Openings are short: filled up with them, one step would hold all there are.
+  const packedTokens = config.packing ? batchSize * config.max_length : undefined
+  const whole = passes(train, { epochs, maxSteps, random, ...(packedTokens && { packedTokens }) })
+  const plan = [...whole, ...openings]
+  return wanted < 0 ? plan : plan.slice(0, wanted)
 }
 
 const emptyTotals = () => ({ loss: 0, accuracy: 0, entropy: 0, gradNorm: 0, steps: 0 })

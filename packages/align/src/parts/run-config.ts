@@ -16,6 +16,9 @@ const always = () => true
 // A negative max_steps means that the epochs decide.
 const notLess = (before: unknown, now: unknown) =>
   typeof before === 'number' && typeof now === 'number' && before >= 0 && now >= before
+/** Whether the shorter run is the beginning of the longer one. Passes over openings come last in both. */
+const isPrefix = (before: unknown, now: unknown, { opening_epochs = 0 }: RunConfig) =>
+  opening_epochs === 0 && notLess(before, now)
 
 /**
  * Keys that change neither the weights nor what is on the disk already: where and how often something is written, how
@@ -30,8 +33,8 @@ const harmless: Readonly<Record<string, (before: unknown, now: unknown, config: 
   save_steps: (_before, _now, { load_best_model_at_end }) => load_best_model_at_end !== true,
   save_total_limit: always,
   threads: always,
-  max_steps: notLess,
-  num_train_epochs: notLess,
+  max_steps: isPrefix,
+  num_train_epochs: isPrefix,
 }
 
 /** All differences, in the order of the keys of the run, then the new ones. */
@@ -52,10 +55,7 @@ export function checkConfig(
   path: string,
   before: RunConfig,
   now: RunConfig,
-  {
-    mayDiffer = [],
-    startOver = 'Or start a new run with another --output.',
-  }: { mayDiffer?: readonly string[]; startOver?: string | undefined } = {},
+  { mayDiffer = [], startOver }: { mayDiffer?: readonly string[]; startOver?: string | undefined } = {},
 ): void {
   const wrong = configDifferences(before, now).filter(({ key, ...values }) => {
     const rule = Object.hasOwn(harmless, key) ? harmless[key] : undefined
@@ -65,14 +65,15 @@ export function checkConfig(
   const show = (value: JsonValue | undefined) => (value === undefined ? 'not set' : shorten(JSON.stringify(value)))
   const lines = wrong.map(({ key, before, now }) => `\n  ${key}: ${show(before)} in the run, ${show(now)} now`)
   throw new PlumblineError('CONFIG_DIFFERS', `${path} was started with another configuration:${lines.join('')}`, {
-    hint: `Resume with the values of the run (${path}/config.yaml). ${startOver}`,
+    hint:
+      startOver ?? `Resume with the values of the run (${path}/config.yaml), or start a new run with another --output.`,
   })
 }
 
 /** Whether the run is to go further than before. */
 export function goesFurther(before: RunConfig, now: RunConfig): boolean {
   return configDifferences(before, now).some(
-    ({ key, ...values }) => ['max_steps', 'num_train_epochs'].includes(key) && notLess(values.before, values.now),
+    ({ key, ...values }) => ['max_steps', 'num_train_epochs'].includes(key) && isPrefix(values.before, values.now, now),
   )
 }
 
