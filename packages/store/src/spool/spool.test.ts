@@ -171,7 +171,7 @@ test.skipIf(!canMount)(
       const spool = await openSpool(folder, { warn, retryMs: 5 })
       await writeFile(join(folder, 'filler'), Buffer.alloc(200 * 1024))
       const waiting = Array.from({ length: 40 }, (_, i) => spool.append(Buffer.alloc(4096, i)))
-      await sleep(100)
+      await until(() => spool.state().fault !== undefined)
       expect(spool.state().fault).toBe('ENOSPC')
       await rm(join(folder, 'filler'))
       await Promise.all(waiting)
