@@ -10,7 +10,9 @@ const below: Readonly<Record<string, readonly string[]>> = {
   models: ['contracts', 'engine'],
   evals: ['contracts', 'engine', 'models'],
   align: ['contracts', 'engine', 'models', 'evals'],
-  plumbline: ['contracts', 'engine', 'models', 'evals', 'align'],
+  store: ['contracts'],
+  gateway: ['contracts', 'store'],
+  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway'],
 }
 
 interface Import {

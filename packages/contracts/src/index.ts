@@ -14,6 +14,16 @@ export {
   type PromptKind,
   promptKindSchema,
 } from './align-report.ts'
+export { type KeyScope, keyScopeSchema, newKeySchema, projectSchema } from './api-key.ts'
 export { type ErrorDetails, located, PlumblineError } from './errors.ts'
+export {
+  type Choice,
+  choiceSchema,
+  type Interaction,
+  interactionSchema,
+  type Termination,
+  terminationSchema,
+  toolCallSchema,
+} from './interaction.ts'
 export { findJsonFault, type JsonFault } from './json-position.ts'
 export { nearest } from './nearest.ts'

@@ -18,23 +18,31 @@ export async function runCli(
   world: World,
 ): Promise<number> {
   try {
-    await dispatch(args, globals, registry, world)
-    return world.signal.aborted ? interruptStatus(world.signal) : 0
+    const isService = await dispatch(args, globals, registry, world)
+    return world.signal.aborted && !isService ? interruptStatus(world.signal) : 0
   } catch (error) {
     return reportFailure(error, world)
   }
 }
 
-async function dispatch(args: readonly string[], globals: Globals, registry: Registry, world: World): Promise<void> {
+/** Gives whether what ran was a service. */
+async function dispatch(args: readonly string[], globals: Globals, registry: Registry, world: World): Promise<boolean> {
   if (globals.version) {
-    return world.json ? world.emit({ version }) : world.stdout.write(`${version}\n`)
+    if (world.json) world.emit({ version })
+    else world.stdout.write(`${version}\n`)
+    return false
   }
   const isHelp = globals.help || args[0] === 'help'
   const { name, rest } = findCommand(args[0] === 'help' ? args.slice(1) : args, registry)
   if (name !== undefined) {
     const command = await registry[name]()
-    if (!isHelp) return command.run(await resolveConfig(command, rest, world.cwd), world)
-    return world.json ? world.emit(commandFacts(command)) : world.stdout.write(commandHelp(command))
+    if (!isHelp) {
+      await command.run(await resolveConfig(command, rest, world.cwd), world)
+      return command.isService === true
+    }
+    if (world.json) world.emit(commandFacts(command))
+    else world.stdout.write(commandHelp(command))
+    return false
   }
   const group = isGroup(rest[0], registry) ? rest[0] : ''
   const isAsked = isHelp || args.length === 0
@@ -42,6 +50,7 @@ async function dispatch(args: readonly string[], globals: Globals, registry: Reg
   const all = await Promise.all(Object.values(registry).map((load) => load()))
   if (world.json) world.emit(all.map(({ name: command, summary }) => ({ name: command, summary })))
   else world.stdout.write(overview(all, group))
+  return false
 }
 
 /** The longest command name at the start of the words; --config may stand before it. */

@@ -21,6 +21,8 @@ export interface Command<Schema extends z.ZodObject = z.ZodObject> {
   readonly config: Schema
   /** Fields that may be given without a flag, in this order. A last one that is an array takes all that remain. */
   readonly positionals?: readonly (keyof Schema['shape'] & string)[]
+  /** It runs until a signal stops it: that is its normal end, status 0. */
+  readonly isService?: true
   /** Load heavy libraries in here with `await import()`: the overview reads every command's file. */
   run(config: z.output<Schema>, world: World): Promise<void> | void
 }

@@ -12,6 +12,7 @@ export const commands = {
   'models pull': async () => (await import('./commands/models.ts')).modelsPull,
   'models list': async () => (await import('./commands/models.ts')).modelsList,
   'models rm': async () => (await import('./commands/models.ts')).modelsRemove,
+  serve: async () => (await import('./commands/serve.ts')).serve,
   env: async () => (await import('./commands/env.ts')).env,
   version: async () => (await import('./commands/version.ts')).version,
 } satisfies Record<string, () => Promise<Command>>

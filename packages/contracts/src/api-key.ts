@@ -1,0 +1,17 @@
+import { z } from 'zod'
+
+/** What a key opens: `client` the models, `reviewer` feedback and review, `admin` everything of its project. */
+export const keyScopeSchema = z.enum(['client', 'reviewer', 'admin'])
+export type KeyScope = z.infer<typeof keyScopeSchema>
+
+export const projectSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'a project is 1 to 63 of a-z, 0-9, "-" and "_"')
+
+/** Body of `POST /api/keys`. */
+export const newKeySchema = z.strictObject({
+  scope: keyScopeSchema,
+  /** The asking key's own project when left out. */
+  project: projectSchema.optional(),
+  name: z.string().max(200).optional(),
+})

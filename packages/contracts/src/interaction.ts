@@ -1,0 +1,83 @@
+import { z } from 'zod'
+
+/** How an answer ended, whatever its HTTP status says: an upstream that dies in a stream has said 200 before. */
+export const terminationSchema = z.enum([
+  /** The upstream said all it had to say. */
+  'completed',
+  /** The upstream answered with an error: a status of 400 or more, or an error inside a 200. */
+  'upstream_error',
+  /** No connection to the upstream. */
+  'upstream_unreachable',
+  /** The connection broke in the middle of an answer. */
+  'upstream_reset',
+  /** The answer ended in good order, but before its own end mark. */
+  'upstream_incomplete',
+  /** What came is no answer of this endpoint. */
+  'upstream_invalid',
+  'timeout_connect',
+  'timeout_first_token',
+  'timeout_idle',
+  'timeout_total',
+  /** The client went away before the answer was whole. */
+  'client_abort',
+  /** The client kept its connection and did not read. */
+  'client_stalled',
+  /** The gateway was stopped and could not wait any longer. */
+  'shutdown',
+])
+export type Termination = z.infer<typeof terminationSchema>
+
+export const toolCallSchema = z.object({
+  id: z.string().nullable(),
+  name: z.string().nullable(),
+  arguments: z.string(),
+})
+
+/** One choice of an answer, put together from its stream. */
+export const choiceSchema = z.object({
+  index: z.number().int().min(0),
+  text: z.string(),
+  reasoning: z.string(),
+  refusal: z.string(),
+  tool_calls: z.array(toolCallSchema),
+  finish_reason: z.string().nullable(),
+})
+export type Choice = z.infer<typeof choiceSchema>
+
+/** One exchange with a model, as it is kept. */
+export const interactionSchema = z.object({
+  /** The id in the answer's body; where the body has none (embeddings, errors), the same as `record`. */
+  id: z.string().min(1),
+  /** UUIDv7 made by the gateway, sent as the header x-request-id. No two records share it, whatever an upstream says. */
+  record: z.uuid(),
+  project: z.string().min(1),
+  /** The key that asked, by its public id. */
+  key_id: z.string().nullable(),
+  /** When the request was whole, ISO 8601 in UTC. */
+  created_at: z.iso.datetime(),
+  endpoint: z.string().min(1),
+  upstream: z.string(),
+  upstream_request_id: z.string().nullable(),
+  request_model: z.string().nullable(),
+  /** As the answer names it. */
+  model: z.string().nullable(),
+  stream: z.boolean(),
+  /** The status that the client was given; null when it left before there was one. */
+  status: z.number().int().nullable(),
+  termination: terminationSchema,
+  /** The body as the client sent it. */
+  request: z.json(),
+  /** What the first choice said; all of them are in `choices`. */
+  text: z.string(),
+  choices: z.array(choiceSchema),
+  usage: z.json(),
+  error: z.object({ message: z.string(), type: z.string().nullable(), code: z.string().nullable() }).nullable(),
+  /** Milliseconds from the whole request to each event; null for one that did not come. */
+  timings: z.object({ headers_ms: z.number().nullable(), first_token_ms: z.number().nullable(), total_ms: z.number() }),
+  /** Bytes of the two bodies. */
+  request_bytes: z.number().int().min(0),
+  response_bytes: z.number().int().min(0),
+  /** What this record does not hold, and why: "the answer is encoded with gzip". */
+  notes: z.array(z.string()),
+})
+export type Interaction = z.infer<typeof interactionSchema>

@@ -1,0 +1,69 @@
+/** Counters and histograms in the text format of Prometheus. */
+export interface Metrics {
+  count(name: CounterName, labels: Readonly<Record<string, string>>): void
+  observe(name: HistogramName, seconds: number): void
+  text(gauges: readonly Gauge[]): string
+}
+
+export interface Gauge {
+  readonly name: string
+  readonly help: string
+  readonly type: 'gauge' | 'counter'
+  readonly value: number
+}
+
+const counters = {
+  plumbline_answers_total: 'Answers of the upstream, by endpoint, status and how they ended.',
+  plumbline_refused_total: 'Requests that the gateway refused, by status and code.',
+} as const
+const histograms = {
+  plumbline_answer_seconds: 'From the whole request to the end of its answer.',
+  plumbline_first_token_seconds: 'From the whole request to the first event of a streamed answer.',
+} as const
+type CounterName = keyof typeof counters
+type HistogramName = keyof typeof histograms
+
+const bounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300] as const
+
+export function createMetrics(): Metrics {
+  const counts = new Map<CounterName, Map<string, number>>()
+  const observed = new Map<HistogramName, { buckets: number[]; sum: number; count: number }>()
+  return {
+    count: (name, labels) => {
+      const series = counts.get(name) ?? new Map<string, number>()
+      counts.set(name, series)
+      const key = Object.entries(labels)
+        .map(([label, value]) => `${label}="${value.replaceAll(/[\\"\n]/g, '_')}"`)
+        .join(',')
+      series.set(key, (series.get(key) ?? 0) + 1)
+    },
+    observe: (name, seconds) => {
+      const histogram = observed.get(name) ?? { buckets: bounds.map(() => 0), sum: 0, count: 0 }
+      observed.set(name, histogram)
+      histogram.sum += seconds
+      histogram.count++
+      for (const [i, bound] of bounds.entries()) if (seconds <= bound) histogram.buckets[i]++
+    },
+    text: (gauges) => {
+      const lines: string[] = []
+      const head = (name: string, help: string, type: string) => {
+        lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`)
+      }
+      for (const [name, help] of Object.entries(counters)) {
+        head(name, help, 'counter')
+        for (const [labels, value] of counts.get(name as CounterName) ?? []) lines.push(`${name}{${labels}} ${value}`)
+      }
+      for (const [name, help] of Object.entries(histograms)) {
+        const { buckets, sum, count } = observed.get(name as HistogramName) ?? { buckets: [], sum: 0, count: 0 }
+        head(name, help, 'histogram')
+        for (const [i, bound] of bounds.entries()) lines.push(`${name}_bucket{le="${bound}"} ${buckets[i] ?? 0}`)
+        lines.push(`${name}_bucket{le="+Inf"} ${count}`, `${name}_sum ${sum}`, `${name}_count ${count}`)
+      }
+      for (const { name, help, type, value } of gauges) {
+        head(name, help, type)
+        lines.push(`${name} ${value}`)
+      }
+      return `${lines.join('\n')}\n`
+    },
+  }
+}

@@ -1,0 +1,66 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** What OpenAI's clients expect of every failure. */
+export interface OpenAIError {
+  readonly message: string
+  readonly type: string
+  readonly code: string | null
+  readonly param: string | null
+}
+
+/** A request that is answered with an error. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError'
+  readonly status: number
+  readonly body: OpenAIError
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    { param = null, headers = {} }: { param?: string | null; headers?: Readonly<Record<string, string>> } = {},
+  ) {
+    super(message)
+    this.status = status
+    this.headers = headers
+    this.body = { message, type: typeOf(status), code, param }
+  }
+}
+
+function typeOf(status: number): string {
+  if (status >= 500) return 'server_error'
+  return status === 401 ? 'authentication_error' : 'invalid_request_error'
+}
+
+const safeHeaders = {
+  'content-type': 'application/json',
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'",
+}
+
+export function sendJson(
+  res: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const body = Buffer.from(JSON.stringify(value))
+  res.writeHead(status, { ...safeHeaders, ...headers, 'content-length': body.length })
+  res.end(body)
+}
+
+/** How long a client may go on sending a body that nobody reads, so that it has a chance to read the answer. */
+const lingerMs = 1_000
+
+export function sendError(req: IncomingMessage, res: ServerResponse, error: RequestError): void {
+  if (res.headersSent || res.destroyed) return
+  const isUnread = !req.complete
+  sendJson(res, error.status, { error: error.body }, { ...error.headers, ...(isUnread ? { connection: 'close' } : {}) })
+  if (!isUnread) return
+  req.resume()
+  const timer = setTimeout(() => req.destroy(), lingerMs)
+  timer.unref()
+  req.once('close', () => clearTimeout(timer))
+}

@@ -1,0 +1,76 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Interaction } from '@plumbline/contracts'
+import { gapPayload, interactionPayload, type Spool } from '@plumbline/store'
+import { uuidv7 } from './ids.ts'
+
+/** Writes answers into the spool, and counts what it cannot write. */
+export interface Recorder {
+  /**
+   * Resolves when the record is on disk, or when waiting longer would slow traffic: after `patienceMs`, and at once
+   * while the disk takes nothing. Never rejects. `requestJson` is the request as it came.
+   */
+  record(interaction: Omit<Interaction, 'request'>, requestJson: string): Promise<void>
+  /** Answers whose record had no room anywhere. */
+  lost(): number
+  /** Those that are counted and whose count is not in the spool yet. */
+  uncountedGaps(): number
+  /** Tries once more to write the count of what was lost. */
+  close(): Promise<void>
+}
+
+interface OpenGap {
+  from: number
+  to: number
+  count: number
+  reason: string
+}
+
+const gapRetryMs = 1_000
+
+export function createRecorder(
+  spool: Spool,
+  { now, warn, patienceMs }: { now: () => number; warn: (text: string) => void; patienceMs: number },
+): Recorder {
+  let lost = 0
+  let gap: OpenGap | undefined
+  let timer: NodeJS.Timeout | undefined
+
+  const countLost = (reason: string) => {
+    if (gap === undefined) warn(`An answer could not be recorded: ${reason}. Such answers are counted.`)
+    lost++
+    gap = { from: gap?.from ?? now(), to: now(), count: (gap?.count ?? 0) + 1, reason: gap?.reason ?? reason }
+    timer ??= setTimeout(writeGap, gapRetryMs).unref()
+  }
+  const writeGap = async () => {
+    timer = undefined
+    const written = gap
+    if (written === undefined) return
+    gap = undefined
+    const iso = (time: number) => new Date(time).toISOString()
+    const row = { record: uuidv7(now()), from: iso(written.from), to: iso(written.to) }
+    await spool.append(gapPayload({ ...row, count: written.count, reason: written.reason })).catch(() => {
+      gap = { ...written, to: gap?.to ?? written.to, count: written.count + (gap?.count ?? 0) }
+      timer ??= setTimeout(writeGap, gapRetryMs).unref()
+    })
+  }
+
+  return {
+    record: async ({ ...fields }, requestJson) => {
+      const { record, id, project, created_at: createdAt } = fields
+      // The request goes in as it came: reading and writing it again would cost more than all the rest.
+      const json = `${JSON.stringify(fields).slice(0, -1)},"request":${requestJson}}`
+      const written = spool
+        .append(interactionPayload({ record, id, project, createdAt, json }))
+        .catch((error: Error) => countLost(error.message))
+      if (patienceMs === 0 || spool.state().fault !== undefined) return
+      await Promise.race([written, sleep(patienceMs, undefined, { ref: false })])
+    },
+    lost: () => lost,
+    uncountedGaps: () => gap?.count ?? 0,
+    close: async () => {
+      clearTimeout(timer)
+      await Promise.race([writeGap(), sleep(gapRetryMs)])
+      clearTimeout(timer)
+    },
+  }
+}

@@ -1,0 +1,65 @@
+import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage } from 'node:http'
+import { RequestError } from './openai-error.ts'
+
+/** Deeper nesting is nobody's request, and would overflow the stack of what reads it later. */
+const maxDepth = 128
+
+/** A whole body, no longer than the cap: refused by its declared length, else as soon as it has grown past it. */
+export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const tooLarge = () =>
+    new RequestError(413, 'request_too_large', `The request body is larger than ${maxBytes} bytes.`)
+  const encoding = req.headers['content-encoding'] ?? 'identity'
+  if (encoding !== 'identity') {
+    throw new RequestError(415, 'unsupported_encoding', 'The request body must not be encoded (content-encoding).')
+  }
+  if (Number(req.headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > maxBytes) {
+        req.removeAllListeners('data')
+        reject(tooLarge())
+      } else chunks.push(chunk)
+    })
+    req.on('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)))
+    const gone = () => reject(new RequestError(400, 'incomplete_request', 'The request ended before its body did.'))
+    req.on('error', gone)
+    req.on('close', gone)
+  })
+}
+
+/** The JSON object in a body. Throws what is wrong with it as a RequestError, without repeating the body. */
+export function parseObject(body: Buffer): Record<string, unknown> {
+  if (!isUtf8(body)) throw new RequestError(400, 'invalid_encoding', 'The request body is not UTF-8.')
+  if (nesting(body) > maxDepth) {
+    throw new RequestError(400, 'nested_too_deep', `The request body is nested deeper than ${maxDepth} levels.`)
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(body.toString('utf8'))
+  } catch {
+    throw new RequestError(400, 'invalid_json', 'The request body is not valid JSON.')
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new RequestError(400, 'invalid_json', 'The request body must be a JSON object.')
+}
+
+/** The deepest nesting of a JSON text, without reading it as JSON. */
+function nesting(json: Uint8Array): number {
+  let depth = 0
+  let deepest = 0
+  let isText = false
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i]
+    if (isText) {
+      if (byte === 0x5c) i++
+      else if (byte === 0x22) isText = false
+    } else if (byte === 0x22) isText = true
+    else if (byte === 0x5b || byte === 0x7b) deepest = Math.max(deepest, ++depth)
+    else if (byte === 0x5d || byte === 0x7d) depth--
+  }
+  return deepest
+}

@@ -1,0 +1,231 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** A small OpenAI-compatible server. The model's name says how it behaves. */
+export interface UpstreamServer {
+  readonly url: string
+  readonly requests: Received[]
+  close(): Promise<void>
+}
+
+export interface Received {
+  readonly path: string
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+  /** Milliseconds of performance.now() when the connection of this request went away before its answer was whole. */
+  brokenAt: number | undefined
+}
+
+const words = ['The ', 'capital ', 'of ', 'France ', 'is ', 'Paris', ' 🗼', '.']
+export const sentence = words.join('')
+let lastId = 0
+
+export async function startUpstream(): Promise<UpstreamServer> {
+  const requests: Received[] = []
+  const server = createServer(async (req, res) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of req) chunks.push(chunk)
+    const body = Buffer.concat(chunks).toString('utf8')
+    const received: Received = { path: req.url ?? '', headers: req.headers, body, brokenAt: undefined }
+    requests.push(received)
+    res.on('close', () => {
+      if (!res.writableFinished) received.brokenAt = performance.now()
+    })
+    res.setHeader('set-cookie', 'session=upstream')
+    res.setHeader('x-request-id', 'req_upstream')
+    const json = body === '' ? {} : JSON.parse(body)
+    const behave = behaviours[json.model] ?? answerPlainly
+    await behave(req, res, json)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}/v1`,
+    requests,
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+type Behaviour = (req: IncomingMessage, res: ServerResponse, json: Record<string, unknown>) => Promise<void> | void
+
+function sendJson(res: ServerResponse, status: number, value: unknown): void {
+  res.writeHead(status, { 'content-type': 'application/json; charset=utf-8' })
+  res.end(JSON.stringify(value))
+}
+
+const usage = { prompt_tokens: 5, completion_tokens: 8, total_tokens: 13 }
+
+/** All events of an answer, each as it goes over the line. */
+export function eventsOf(path: string, json: Record<string, unknown>, id: string): string[] {
+  const event = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`
+  const head = { id, created: 1, model: json.model }
+  if (path === '/v1/responses') {
+    const typed = (type: string, rest: object) => `event: ${type}\n${event({ type, ...rest })}`
+    return [
+      typed('response.created', { response: { ...responseOf(json, id), output: [], status: 'in_progress' } }),
+      ...words.map((delta) => typed('response.output_text.delta', { delta, output_index: 0, content_index: 0 })),
+      typed('response.completed', { response: responseOf(json, id) }),
+    ]
+  }
+  if (path === '/v1/completions') {
+    const choice = (text: string, finish_reason: string | null) => ({ index: 0, text, finish_reason, logprobs: null })
+    const chunk = (text: string, finish: string | null) =>
+      event({ ...head, object: 'text_completion', choices: [choice(text, finish)] })
+    return [...words.map((word) => chunk(word, null)), chunk('', 'stop'), 'data: [DONE]\n\n']
+  }
+  const chunk = (delta: object, finish_reason: string | null) =>
+    event({ ...head, object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason }] })
+  return [
+    chunk({ role: 'assistant', content: '' }, null),
+    ...words.map((content) => chunk({ content }, null)),
+    chunk(
+      { tool_calls: [{ index: 0, id: 'call_1', type: 'function', function: { name: 'look', arguments: '' } }] },
+      null,
+    ),
+    chunk({ tool_calls: [{ index: 0, function: { arguments: '{"a":' } }] }, null),
+    chunk({ tool_calls: [{ index: 0, function: { arguments: '1}' } }] }, null),
+    chunk({}, 'stop'),
+    event({ ...head, object: 'chat.completion.chunk', choices: [], usage }),
+    'data: [DONE]\n\n',
+  ]
+}
+
+function responseOf(json: Record<string, unknown>, id: string) {
+  const content = [{ type: 'output_text', text: sentence, annotations: [] }]
+  const output = [{ type: 'message', id: 'msg_1', role: 'assistant', status: 'completed', content }]
+  const counted = { input_tokens: 5, output_tokens: 8, total_tokens: 13 }
+  return { id, object: 'response', created_at: 1, model: json.model, status: 'completed', output, usage: counted }
+}
+
+const answerPlainly: Behaviour = async (req, res, json) => {
+  const path = req.url ?? ''
+  const id = `${path === '/v1/responses' ? 'resp' : 'chatcmpl'}-${++lastId}`
+  if (path === '/v1/models') {
+    return sendJson(res, 200, { object: 'list', data: [{ id: 'm', object: 'model', created: 1, owned_by: 'us' }] })
+  }
+  if (path.startsWith('/v1/models/'))
+    return sendJson(res, 200, { id: decodeURIComponent(path.slice(11)), object: 'model' })
+  if (path === '/v1/embeddings') {
+    const data = [{ object: 'embedding', index: 0, embedding: [0.5, -0.25] }]
+    return sendJson(res, 200, { object: 'list', model: json.model, data, usage: { prompt_tokens: 2, total_tokens: 2 } })
+  }
+  if (json.stream !== true) {
+    const head = { id, created: 1, model: json.model }
+    if (path === '/v1/responses') return sendJson(res, 200, responseOf(json, id))
+    const message = { role: 'assistant', content: sentence, refusal: null }
+    const choice = { index: 0, finish_reason: 'stop', logprobs: null }
+    if (path === '/v1/completions')
+      return sendJson(res, 200, { ...head, object: 'text_completion', choices: [{ ...choice, text: sentence }], usage })
+    return sendJson(res, 200, { ...head, object: 'chat.completion', choices: [{ ...choice, message }], usage })
+  }
+  beginStream(res)
+  for (const event of eventsOf(path, json, id)) {
+    res.write(event)
+    await sleep(1)
+  }
+  res.end()
+}
+
+function beginStream(res: ServerResponse): void {
+  res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+}
+
+const chatEvents = (json: Record<string, unknown>) => eventsOf('/v1/chat/completions', json, `chatcmpl-${++lastId}`)
+const untilClosed = (res: ServerResponse) => new Promise<void>((resolve) => res.on('close', () => resolve()))
+
+const behaviours: Readonly<Record<string, Behaviour>> = {
+  /** Bytes of the request's own choosing, cut where it says. */
+  pieces: async (_req, res, json) => {
+    res.writeHead(200, { 'content-type': json.stream === true ? 'text/event-stream' : 'application/json' })
+    for (const piece of json.pieces as string[]) {
+      res.write(Buffer.from(piece, 'base64'))
+      await sleep(0)
+    }
+    res.end()
+  },
+  silent: (_req, res) => untilClosed(res),
+  'stalls-before-token': async (_req, res) => {
+    beginStream(res)
+    res.write(': wait\n\n')
+    await untilClosed(res)
+  },
+  'stalls-in-stream': async (_req, res, json) => {
+    beginStream(res)
+    for (const event of chatEvents(json).slice(0, 4)) res.write(event)
+    await untilClosed(res)
+  },
+  'resets-in-stream': async (_req, res, json) => {
+    beginStream(res)
+    for (const event of chatEvents(json).slice(0, 4)) res.write(event)
+    await sleep(30)
+    res.destroy()
+  },
+  'resets-in-event': async (_req, res, json) => {
+    beginStream(res)
+    for (const event of chatEvents(json).slice(0, 4)) res.write(event)
+    res.write('data: {"id":"x","cho')
+    await sleep(30)
+    res.destroy()
+  },
+  'resets-before-headers': (_req, res) => void res.destroy(),
+  'resets-in-body': async (_req, res) => {
+    res.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 })
+    res.write('{"id":')
+    await sleep(30)
+    res.destroy()
+  },
+  'ends-without-done': async (_req, res, json) => {
+    beginStream(res)
+    for (const event of chatEvents(json).slice(0, 4)) res.write(event)
+    res.end()
+  },
+  'keeps-open-after-done': async (_req, res, json) => {
+    beginStream(res)
+    for (const event of chatEvents(json)) res.write(event)
+    await untilClosed(res)
+  },
+  'error-in-stream': (_req, res, json) => {
+    beginStream(res)
+    for (const event of chatEvents(json).slice(0, 3)) res.write(event)
+    res.end('data: {"error":{"message":"out of memory","type":"server_error","code":"oom"}}\n\n')
+  },
+  'error-in-200': (_req, res) => sendJson(res, 200, { error: { message: 'no', type: 'server_error', code: 'x' } }),
+  garbage: (_req, res) => {
+    res.writeHead(200, { 'content-type': 'application/json' })
+    res.end('<html>hello</html>')
+  },
+  'not-http': (_req, res) => void res.socket?.end('nonsense\r\n\r\n'),
+  'html-503': (_req, res) => {
+    res.writeHead(503, { 'content-type': 'text/html' })
+    res.end('<h1>down</h1>')
+  },
+  'json-429': (_req, res) => {
+    res.setHeader('retry-after', '7')
+    sendJson(res, 429, { error: { message: 'slow down', type: 'requests', code: 'rate_limit_exceeded', param: null } })
+  },
+  'json-401': (_req, res) => sendJson(res, 401, { error: { message: 'bad key sk-operator', type: 'x', code: 'y' } }),
+  redirect: (_req, res) => {
+    res.writeHead(302, { location: 'http://169.254.169.254/' })
+    res.end()
+  },
+  /** As fast as the reader takes it, for ever. */
+  flood: async (_req, res, json) => {
+    beginStream(res)
+    const [, event] = chatEvents(json)
+    const block = event.repeat(400)
+    const closed = untilClosed(res)
+    while (!res.destroyed) {
+      if (!res.write(block))
+        await Promise.race([new Promise((resolve) => res.once('drain', resolve)), closed])
+      floodBytes += block.length
+    }
+  },
+}
+
+let floodBytes = 0
+/** Bytes that every flood together could write. */
+export const flooded = () => floodBytes

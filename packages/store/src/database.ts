@@ -1,0 +1,28 @@
+/** What the store needs of a database. Two implementations: PGlite in a worker thread, PostgreSQL by URL. */
+export interface Database extends Queries {
+  /** Runs `work` on one connection between BEGIN and COMMIT; rolls back when it throws. */
+  transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+export interface Queries {
+  /** One statement with `$1`, `$2`, …. Values never go into the text. Select text, integers, booleans: no other types. */
+  query(sql: string, parameters?: readonly Parameter[]): Promise<Row[]>
+}
+
+export type Parameter = string | number | boolean | null | readonly (string | null)[]
+export type Row = Readonly<Record<string, unknown>>
+
+/** SQLSTATE of an error that the database itself reported; undefined for a broken connection and anything else. */
+export function sqlState(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | undefined)?.code
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+/**
+ * Whether the data of a statement are at fault, so that trying again cannot help: SQLSTATE class 22 (data), 23
+ * (constraints) and 54 (limits, such as nesting too deep).
+ */
+export function isDataError(error: unknown): boolean {
+  return /^(22|23|54)/.test(sqlState(error) ?? '')
+}

@@ -1,0 +1,36 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { PGlite } from '@electric-sql/pglite'
+import type { Parameter, Row } from './database.ts'
+
+/** PGlite computes on the thread that calls it: here it holds up nobody. */
+
+export type WorkerRequest =
+  | { readonly id: number; readonly sql: string; readonly parameters: readonly Parameter[] }
+  | { readonly id: number; readonly close: true }
+
+export type WorkerReply =
+  | { readonly id: number; readonly rows: Row[] }
+  | { readonly id: number; readonly failure: { readonly message: string; readonly code: string | undefined } }
+
+const port = parentPort!
+const database = new PGlite((workerData as { folder: string | undefined }).folder)
+
+port.on('message', async (request: WorkerRequest) => {
+  try {
+    if ('close' in request) {
+      await database.close()
+      post({ id: request.id, rows: [] })
+      port.close()
+      return
+    }
+    const { rows } = await database.query<Row>(request.sql, [...request.parameters])
+    post({ id: request.id, rows })
+  } catch (error) {
+    const { message, code } = error as Error & { code?: string }
+    post({ id: request.id, failure: { message, code } })
+  }
+})
+
+function post(reply: WorkerReply): void {
+  port.postMessage(reply)
+}

@@ -1,0 +1,77 @@
+import { Worker } from 'node:worker_threads'
+import type { Database, Parameter, Queries, Row } from './database.ts'
+import type { WorkerReply, WorkerRequest } from './pglite-worker.ts'
+
+/** What comes before the id of a request. */
+type Unnumbered<Request> = Request extends { id: number } ? Omit<Request, 'id'> : never
+
+interface Waiting {
+  resolve(rows: Row[]): void
+  reject(error: Error): void
+}
+
+/** PostgreSQL in this process, in a folder or (without one) in memory. One connection: transactions take turns. */
+export function openPglite(folder: string | undefined): Database {
+  const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), {
+    workerData: { folder },
+    name: 'store',
+    execArgv: [], // flags of the caller's script, such as --input-type, would keep the worker from starting
+  })
+  const waiting = new Map<number, Waiting>()
+  let lastId = 0
+  let ended: Error | undefined
+  const endWith = (error: Error) => {
+    ended ??= error
+    for (const { reject } of waiting.values()) reject(ended)
+    waiting.clear()
+  }
+  worker.on('message', (reply: WorkerReply) => {
+    const request = waiting.get(reply.id)
+    waiting.delete(reply.id)
+    if ('rows' in reply) request?.resolve(reply.rows)
+    else request?.reject(Object.assign(new Error(reply.failure.message), { code: reply.failure.code }))
+  })
+  worker.on('error', endWith)
+  worker.on('exit', () => endWith(new Error('The embedded database has ended.')))
+
+  const ask = (request: Unnumbered<WorkerRequest>) =>
+    new Promise<Row[]>((resolve, reject) => {
+      if (ended !== undefined) return reject(ended)
+      const id = ++lastId
+      waiting.set(id, { resolve, reject })
+      worker.postMessage({ ...request, id })
+    })
+  const query = (sql: string, parameters: readonly Parameter[] = []) => ask({ sql, parameters })
+
+  const inTurn = createTurns()
+  return {
+    query: (sql, parameters) => inTurn(() => query(sql, parameters)),
+    transaction: (work) => inTurn(() => transact({ query }, work)),
+    close: async () => {
+      await inTurn(() => ask({ close: true })).catch(() => {})
+      await worker.terminate()
+    },
+  }
+}
+
+async function transact<T>(queries: Queries, work: (queries: Queries) => Promise<T>): Promise<T> {
+  await queries.query('begin')
+  try {
+    const result = await work(queries)
+    await queries.query('commit')
+    return result
+  } catch (error) {
+    await queries.query('rollback').catch(() => {})
+    throw error
+  }
+}
+
+/** Work after work, in the order of the calls, whether the one before failed or not. */
+function createTurns(): <T>(work: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const turn = last.then(work, work)
+    last = turn.catch(() => {})
+    return turn
+  }
+}

@@ -1,0 +1,147 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { z } from 'zod'
+import { isDataError } from '../database.ts'
+import type { Gap, RecordRow, Store } from '../store.ts'
+import { keepAside } from './segments.ts'
+import type { Batch, Spool } from './spool.ts'
+
+/** A payload is a line that says where the record belongs, and for an answer the record itself after it. */
+const headSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('interaction'),
+    record: z.uuid(),
+    id: z.string(),
+    project: z.string(),
+    createdAt: z.iso.datetime(),
+  }),
+  z.object({
+    kind: z.literal('gap'),
+    record: z.uuid(),
+    from: z.iso.datetime(),
+    to: z.iso.datetime(),
+    count: z
+      .number()
+      .int()
+      .min(1)
+      .max(2 ** 31 - 1),
+    reason: z.string(),
+  }),
+])
+
+export function interactionPayload({ json, ...head }: RecordRow): Buffer {
+  return Buffer.from(`${JSON.stringify({ kind: 'interaction', ...head })}\n${json}`)
+}
+
+export function gapPayload(gap: Gap): Buffer {
+  return Buffer.from(JSON.stringify({ kind: 'gap', ...gap }))
+}
+
+export interface ShipperOptions {
+  readonly warn: (text: string) => void
+  /** The spool's folder, for what the store refuses for good. */
+  readonly folder: string
+  readonly batchBytes?: number
+  readonly retryMs?: number
+}
+
+export interface Shipper {
+  state(): { readonly shipped: number; readonly refused: number; readonly isStoreAway: boolean }
+  /** Ships what there is, for no longer than this, then stops. */
+  stop(patienceMs: number): Promise<void>
+}
+
+/** Carries records from the spool to the store, at least once, for ever; the store drops what it has by its id. */
+export function startShipper(spool: Spool, store: Store, options: ShipperOptions): Shipper {
+  const { warn, folder, batchBytes = 4 * 2 ** 20, retryMs = 500 } = options
+  const stopping = new AbortController()
+  let hardStop = Number.POSITIVE_INFINITY
+  const state = { shipped: 0, refused: 0, isStoreAway: false }
+
+  const refuse = async (payload: Uint8Array, reason: string) => {
+    state.refused++
+    const name = `refused-${Date.now()}-${state.refused}.json`
+    const path = await keepAside(folder, name, payload).catch((error: Error) => `nowhere (${error.message})`)
+    warn(`The store refuses a record for good (${reason}); it is kept aside as ${path}.`)
+  }
+
+  /** Ships payloads; halves a batch that the store refuses until the one that is at fault stands alone. */
+  const ship = async (payloads: readonly Uint8Array[]): Promise<void> => {
+    const rows: RecordRow[] = []
+    const gaps: Gap[] = []
+    for (const payload of payloads) {
+      const parsed = parsePayload(payload)
+      if (parsed === undefined) await refuse(payload, 'it is none of ours')
+      else if ('json' in parsed) rows.push(parsed)
+      else gaps.push(parsed)
+    }
+    try {
+      await store.insertInteractions(rows)
+      await store.insertGaps(gaps)
+      state.shipped += rows.length + gaps.length
+    } catch (error) {
+      if (!isDataError(error)) throw error
+      if (payloads.length === 1) return refuse(payloads[0], (error as Error).message)
+      const middle = payloads.length >> 1
+      await ship(payloads.slice(0, middle))
+      await ship(payloads.slice(middle))
+    }
+  }
+
+  const shipUntilDone = async (batch: Batch): Promise<boolean> => {
+    for (;;) {
+      try {
+        await ship(batch.payloads)
+        if (state.isStoreAway) warn('The store is back.')
+        state.isStoreAway = false
+        await batch.commit()
+        return true
+      } catch (error) {
+        if (!state.isStoreAway)
+          warn(`The store cannot be written, records wait in the spool: ${(error as Error).message}`)
+        state.isStoreAway = true
+        if (performance.now() >= hardStop) return false
+        // The signal only ends the wait: the last tries are made by the deadline of `stop`.
+        const signal = stopping.signal.aborted ? undefined : stopping.signal
+        await sleep(retryMs, undefined, { signal, ref: false }).catch(() => {})
+      }
+    }
+  }
+
+  const run = async () => {
+    for (;;) {
+      const batch = await spool.read(batchBytes).catch((error: Error) => {
+        warn(`The spool cannot be read, trying again: ${error.message}`)
+        return undefined
+      })
+      if (batch === undefined) await sleep(retryMs, undefined, { ref: false })
+      else if (batch.payloads.length > 0 && !(await shipUntilDone(batch))) return
+      if (performance.now() >= hardStop) return
+      if (batch?.payloads.length !== 0) continue
+      if (stopping.signal.aborted) return
+      await spool.readable(stopping.signal)
+    }
+  }
+  const running = run()
+
+  return {
+    state: () => state,
+    stop: async (patienceMs) => {
+      hardStop = performance.now() + patienceMs
+      stopping.abort()
+      await running
+    },
+  }
+}
+
+function parsePayload(payload: Uint8Array): RecordRow | Gap | undefined {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
+  const lineEnd = bytes.indexOf(10)
+  try {
+    const head = headSchema.parse(JSON.parse(bytes.toString('utf8', 0, lineEnd < 0 ? bytes.length : lineEnd)))
+    const { kind, ...rest } = head
+    if (head.kind === 'gap') return rest as Gap
+    return { ...(rest as Omit<RecordRow, 'json'>), json: bytes.toString('utf8', lineEnd + 1) }
+  } catch {
+    return undefined
+  }
+}

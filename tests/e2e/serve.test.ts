@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import OpenAI from 'openai'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+/** The real process, killed and started again on the same folder. CI takes 3 rounds; PLUMBLINE_SERVE_ROUNDS asks for more. */
+const rounds = Number(process.env.PLUMBLINE_SERVE_ROUNDS ?? 3)
+const bin = resolve(import.meta.dirname, '../../packages/plumbline/bin/plumb.js')
+const adminKey = 'an-administrator-key-of-this-test'
+
+let folder: string
+let upstream: Server
+let upstreamUrl: string
+let child: ChildProcess | undefined
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'serve-'))
+  let id = 0
+  upstream = createServer((req, res) => {
+    req.resume()
+    const choices = [{ index: 0, message: { role: 'assistant', content: 'Yes.' }, finish_reason: 'stop' }]
+    const answer = {
+      id: `chatcmpl-${process.hrtime.bigint()}-${++id}`,
+      object: 'chat.completion',
+      created: 1,
+      model: 'm',
+      choices,
+    }
+    res.setHeader('content-type', 'application/json')
+    setTimeout(() => res.end(JSON.stringify(answer)), Math.random() * 20)
+  })
+  await new Promise<void>((done) => upstream.listen(0, '127.0.0.1', done))
+  upstreamUrl = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`
+})
+afterAll(async () => {
+  child?.kill('SIGKILL')
+  upstream.closeAllConnections()
+  upstream.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function start(env: NodeJS.ProcessEnv, data = join(folder, 'data')) {
+  const args = [bin, 'serve', '--json', '--data', data, '--port', '0', '--upstream', upstreamUrl]
+  const started = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  child = started
+  let out = ''
+  let err = ''
+  started.stderr.on('data', (chunk) => {
+    err += chunk
+  })
+  const exited = new Promise<number | null>((done) => started.on('exit', (code) => done(code)))
+  const ready = new Promise<void>((done) => {
+    started.stdout.on('data', (chunk) => {
+      out += chunk
+      if (out.includes('\n')) done()
+    })
+  })
+  await Promise.race([ready, exited])
+  const facts = out === '' ? { url: '' } : (JSON.parse(out) as { url: string; admin_key?: string })
+  return { ...facts, process: started, exited, stderr: () => err }
+}
+
+async function allIds(url: string): Promise<string[]> {
+  const ids: string[] = []
+  let after = ''
+  for (;;) {
+    const headers = { authorization: `Bearer ${adminKey}` }
+    const response = await fetch(`${url}/api/interactions?limit=1000${after}`, { headers })
+    const { data, next } = (await response.json()) as { data: { id: string }[]; next: string | null }
+    ids.push(...data.map(({ id }) => id))
+    if (next === null) return ids
+    after = `&after=${next}`
+  }
+}
+
+test(`kill -9 under load, ${rounds} rounds: every answer that a client has is recorded once`, {
+  timeout: 120_000 + rounds * 120_000,
+}, async () => {
+  const answered = new Set<string>()
+  for (let round = 0; round < rounds; round++) {
+    const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey })
+    const client = new OpenAI({ baseURL: `${serving.url}/v1`, apiKey: adminKey, maxRetries: 0 })
+    let isKilled = false
+    const ask = async () => {
+      while (!isKilled) {
+        const answer = await client.chat.completions
+          .create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })
+          .catch(() => undefined)
+        if (answer !== undefined) answered.add(answer.id)
+      }
+    }
+    const asking = Array.from({ length: 8 }, ask)
+    const before = answered.size
+    while (answered.size < before + 20) await sleep(10)
+    await sleep(Math.random() * 500)
+    serving.process.kill('SIGKILL')
+    isKilled = true
+    await Promise.all([...asking, serving.exited])
+  }
+  const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey })
+  let ids: string[] = []
+  const missing = () => [...answered].filter((id) => !ids.includes(id))
+  for (let tries = 0; tries < 600; tries++) {
+    ids = await allIds(serving.url)
+    if (missing().length === 0) break
+    await sleep(100)
+  }
+  expect(missing()).toEqual([])
+  expect(new Set(ids).size).toBe(ids.length)
+
+  const second = await start({ PLUMBLINE_ADMIN_KEY: adminKey })
+  expect([await second.exited, second.stderr()]).toMatchObject([1, expect.stringContaining('DATA_IN_USE')])
+
+  serving.process.kill('SIGTERM')
+  expect(await serving.exited, serving.stderr()).toBe(0)
+})
+
+test('without PLUMBLINE_ADMIN_KEY a key is made and shown once', { timeout: 240_000 }, async () => {
+  const data = join(folder, 'own-key')
+  const first = await start({ PLUMBLINE_ADMIN_KEY: '' }, data)
+  expect(first.admin_key).toMatch(/^plk_.{43}$/)
+  const headers = { authorization: `Bearer ${first.admin_key}` }
+  expect((await fetch(`${first.url}/api/interactions`, { headers })).status).toBe(200)
+  first.process.kill('SIGINT')
+  expect(await first.exited).toBe(0)
+  const second = await start({ PLUMBLINE_ADMIN_KEY: '' }, data)
+  expect(second.admin_key).toBeUndefined()
+  expect((await fetch(`${second.url}/api/interactions`, { headers })).status).toBe(200)
+  second.process.kill('SIGTERM')
+  expect(await second.exited).toBe(0)
+})
