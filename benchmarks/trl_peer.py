@@ -37,7 +37,8 @@ class Turns(TrainerCallback):
         self.left, self.begun, self.tokens, self.measured = 1, time.perf_counter(), 0, {}
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        self.measured = logs or {}
+        # A variance of one value is NaN, which JSON does not have.
+        self.measured = {name: value for name, value in (logs or {}).items() if value == value}
 
     def on_step_end(self, args, state, control, **kwargs):
         self.left -= 1

@@ -32,7 +32,7 @@ export function rewardSection({ reward_model, label_agreement }: AlignReport): M
     fact(
       'Agreement of the labels',
       percent(label_agreement.agreement.value),
-      `${percentRange(label_agreement.agreement)}; ${label_agreement.n} pairs labelled twice and blind${label_agreement.kappa === null ? '' : `, κ = ${shortNumber(label_agreement.kappa)}`}`,
+      `${percentRange(label_agreement.agreement)}; ${label_agreement.n} of the pairs that were read, labelled twice and blind${label_agreement.kappa === null ? '' : `, κ = ${shortNumber(label_agreement.kappa)}`}`,
     )
   const chart = reliabilityChart({
     title: 'Calibration of the reward model',
