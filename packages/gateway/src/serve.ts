@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { setInterval } from 'node:timers'
+import { PlumblineError } from '@plumbline/contracts'
 import { openSpool, openStore, type StorePlace, startShipper } from '@plumbline/store'
 import { createGateway, type GatewayLimits } from './gateway.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
@@ -84,8 +84,23 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     }
   } catch (error) {
     await close()
-    throw error
+    throw listenFailed(error as NodeJS.ErrnoException, options)
   }
+}
+
+function listenFailed(error: NodeJS.ErrnoException, { host, port }: ServeOptions): Error {
+  const hints: Partial<Record<string, string>> = {
+    EADDRINUSE: 'Stop the program that listens there, or give another --port.',
+    EACCES: 'Ports below 1024 need rights of their own: give another --port.',
+    EADDRNOTAVAIL: 'This machine has no such address: give another --host.',
+    ENOTFOUND: 'The host name is unknown: give another --host.',
+  }
+  const hint = hints[error.code ?? '']
+  if (hint === undefined) return error
+  return new PlumblineError('PORT_UNAVAILABLE', `Cannot listen on ${host}:${port}: ${error.code}.`, {
+    hint,
+    cause: error,
+  })
 }
 
 type KeepKey = (key: ReturnType<typeof keepKey>) => Promise<void>

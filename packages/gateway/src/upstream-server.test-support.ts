@@ -219,8 +219,7 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     const block = event.repeat(400)
     const closed = untilClosed(res)
     while (!res.destroyed) {
-      if (!res.write(block))
-        await Promise.race([new Promise((resolve) => res.once('drain', resolve)), closed])
+      if (!res.write(block)) await Promise.race([new Promise((resolve) => res.once('drain', resolve)), closed])
       floodBytes += block.length
     }
   },

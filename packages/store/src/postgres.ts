@@ -1,12 +1,12 @@
 import pg from 'pg'
 import type { Database, Parameter, Queries, Row } from './database.ts'
 
-/** Longest wait for a connection and for an answer: a database that says nothing is one that is away. */
-const connectTimeoutMs = 5_000
-const queryTimeoutMs = 30_000
-
 /** A PostgreSQL server by its URL. Connections are made when they are needed, and anew after the server was away. */
-export function openPostgres(url: string): Database {
+export function openPostgres(
+  url: string,
+  // A database that says nothing for this long is one that is away.
+  { connectTimeoutMs = 5_000, queryTimeoutMs = 30_000 }: { connectTimeoutMs?: number; queryTimeoutMs?: number } = {},
+): Database {
   const pool = new pg.Pool({
     connectionString: url,
     max: 4,

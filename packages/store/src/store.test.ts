@@ -22,7 +22,7 @@ const kinds: Record<string, { skipped?: string; open: () => Promise<Database> }>
     skipped: missingPostgres,
     open: async () => {
       server ??= await startPostgres()
-      return openPostgres(server.url)
+      return openPostgres(server.url, { connectTimeoutMs: 300_000, queryTimeoutMs: 300_000 })
     },
   },
 }

@@ -62,14 +62,21 @@ export async function removeSegment(folder: string, segment: number): Promise<vo
   await rm(segmentPath(folder, segment), { force: true })
 }
 
-/** Keeps bytes for a person to look at. Written once, however often they are met. */
-export async function keepAside(folder: string, name: string, bytes: Uint8Array): Promise<string> {
+/** Keeps bytes for a person to look at. Written once, however often they are met; says whether this was the first time. */
+export async function keepAside(
+  folder: string,
+  name: string,
+  bytes: Uint8Array,
+): Promise<{ path: string; isNew: boolean }> {
   const path = join(folder, 'aside', name)
-  await mkdir(join(folder, 'aside'), { recursive: true })
-  await writeFile(path, bytes, { flag: 'wx', mode: 0o600 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw error
-  })
-  return path
+  try {
+    await mkdir(join(folder, 'aside'), { recursive: true })
+    await writeFile(path, bytes, { flag: 'wx', mode: 0o600 })
+    return { path, isNew: true }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return code === 'EEXIST' ? { path, isNew: false } : { path: `nowhere (${message})`, isNew: true }
+  }
 }
 
 /** A new file's name is on disk only when its folder is. */

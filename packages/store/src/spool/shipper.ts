@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { isDataError } from '../database.ts'
@@ -58,9 +59,11 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
   const state = { shipped: 0, refused: 0, isStoreAway: false }
 
   const refuse = async (payload: Uint8Array, reason: string) => {
+    // Named by its content: a batch that is sent again brings it again.
+    const name = `refused-${createHash('sha256').update(payload).digest('hex').slice(0, 32)}.json`
+    const { path, isNew } = await keepAside(folder, name, payload)
+    if (!isNew) return
     state.refused++
-    const name = `refused-${Date.now()}-${state.refused}.json`
-    const path = await keepAside(folder, name, payload).catch((error: Error) => `nowhere (${error.message})`)
     warn(`The store refuses a record for good (${reason}); it is kept aside as ${path}.`)
   }
 

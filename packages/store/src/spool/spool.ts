@@ -140,7 +140,9 @@ class SegmentedSpool implements Spool {
       return Promise.reject(new SpoolFull('the spool has reached its size limit'))
     }
     return new Promise((resolve, reject) => {
-      this.pending.push({ payload, frame: encodeFrame(payload), isDone: false, resolve, reject })
+      const frame = encodeFrame(payload)
+      const copy = frame.subarray(frame.length - size)
+      this.pending.push({ payload: copy, frame, isDone: false, resolve, reject })
       this.pendingBytes += size
       if (!this.isFlushing) void this.flush()
     })
@@ -246,8 +248,9 @@ class SegmentedSpool implements Spool {
 
   private async setAside(from: Position, bytes: Buffer, start: number): Promise<void> {
     const name = `${String(from.segment).padStart(12, '0')}-${from.offset + start}.damaged`
+    const { path, isNew } = await keepAside(this.folder, name, bytes)
+    if (!isNew) return
     this.damaged++
-    const path = await keepAside(this.folder, name, bytes).catch((error: Error) => `nowhere (${error.message})`)
     this.warn(`The spool had ${bytes.length} damaged bytes, kept aside as ${path}; the records around them are whole.`)
   }
 
