@@ -98,7 +98,8 @@ function sftCase(values: Record<string, unknown> = {}): TrainerCase {
   return trainerCase({
     curve: 'loss',
     direction: 'falls',
-    hasEvaluation: true,
+    // Its loss is of whole answers: a best checkpoint would undo the openings, and is refused beside them.
+    hasEvaluation: values.opening_epochs === undefined,
     command: 'sft',
     schema: sftConfig,
     values: { per_device_train_batch_size: 3, eval_steps: 2, ...values },
