@@ -9,8 +9,10 @@ export {
 } from './agreement.ts'
 export { pearson, spearman } from './correlation.ts'
 export type { Calibration, Graded, Grader, MeasuredRate, RefusalLabel } from './grader.ts'
+export { harm } from './graders/harm.ts'
 export { type GraderName, graders } from './graders.ts'
 export { mcnemarExact, meanInterval, type Pair, pairedBootstrap } from './paired.ts'
+export { type PersonalDataKind, type PersonalDataName, personalDataKinds } from './personal-data.ts'
 export {
   type Count,
   clopperPearson,
