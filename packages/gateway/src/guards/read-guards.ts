@@ -1,4 +1,4 @@
-import { nearest, PlumblineError } from '@plumbline/contracts'
+import { nearest } from '@plumbline/contracts'
 import { wilson } from '@plumbline/evals'
 import { z } from 'zod'
 import type { Guard, GuardCalibration } from './guard.ts'
@@ -11,6 +11,7 @@ import { promptInjection } from './kinds/prompt-injection.ts'
 import { refusal } from './kinds/refusal.ts'
 import { reward } from './kinds/reward.ts'
 import { rules } from './kinds/rules.ts'
+import { parseSettings, wrongGuard } from './parse-settings.ts'
 
 /** All kinds of guards, by the name that a configuration gives them. */
 export const guardKinds = {
@@ -22,7 +23,7 @@ export const guardKinds = {
   judge,
   reward,
   http,
-} satisfies Record<string, GuardKind<never>>
+} satisfies Record<string, GuardKind>
 
 /** Guards, and what is done with what no guard can read, such as images. */
 export interface GuardSet {
@@ -38,34 +39,34 @@ const setSchema = z.strictObject({
 
 /** Reads the section `guards` of a configuration: `{ unreadable?, guards: [{ kind, mode, … }] }`, or the list alone. */
 export function readGuards(config: unknown, world: GuardWorld): GuardSet {
-  const { unreadable, guards } = parse(setSchema, Array.isArray(config) ? { guards: config } : config, 'guards')
+  const { unreadable, guards } = parseSettings(setSchema, Array.isArray(config) ? { guards: config } : config, 'guards')
   const read = guards.map((entry, i) => readGuard(entry, `guards[${i}]`, world))
   const names = read.map(({ name }) => name)
   const twice = names.find((name, i) => names.indexOf(name) !== i)
-  if (twice !== undefined) throw wrong('guards', `the name ${twice} stands twice: give each a "name" of its own`)
+  if (twice !== undefined) throw wrongGuard('guards', `the name ${twice} stands twice: give each a "name" of its own`)
   return { guards: read, unreadable }
 }
 
 function readGuard({ kind, ...entry }: { kind: string }, place: string, world: GuardWorld): Guard {
   if (!Object.hasOwn(guardKinds, kind)) {
     const meant = nearest(kind, Object.keys(guardKinds))
-    throw wrong(place, `there is no kind ${kind}`, meant ? `Did you mean ${meant}?` : `There are: ${Object.keys(guardKinds).join(', ')}.`)
+    throw wrongGuard(place, `there is no kind ${kind}`, meant ? `Did you mean ${meant}?` : `There are: ${Object.keys(guardKinds).join(', ')}.`)
   }
-  const found: GuardKind<unknown> = guardKinds[kind as keyof typeof guardKinds] as GuardKind<unknown>
+  const found: GuardKind = guardKinds[kind as keyof typeof guardKinds]
   const isCommon = (key: string) => Object.hasOwn(commonSchema.shape, key)
   const pick = (wanted: boolean) => Object.fromEntries(Object.entries(entry).filter(([key]) => isCommon(key) === wanted))
-  const common = parse(commonSchema, pick(true), place)
+  const common = parseSettings(commonSchema, pick(true), place)
   if (!found.modes.includes(common.mode)) {
-    throw wrong(place, `kind ${kind} cannot ${common.mode}`, `It can: ${found.modes.join(', ')}.`)
+    throw wrongGuard(place, `kind ${kind} cannot ${common.mode}`, `It can: ${found.modes.join(', ')}.`)
   }
-  const { look, version, calibration = 'uncalibrated' } = found.build(parse(found.schema, pick(false), place), world)
+  const { look, version, calibration = 'uncalibrated' } = found.build(pick(false), place, world)
   return {
     name: common.name ?? kind,
     version,
     mode: common.mode,
     directions: common.direction === 'both' ? ['input', 'output'] : [common.direction],
     endpoints: common.endpoints,
-    sources: common.sources ?? (kind === 'refusal' ? ['text', 'refusal'] : undefined),
+    sources: common.sources ?? found.sources,
     layer: found.layer,
     timeoutMs: common.timeout_ms,
     onError: common.on_error,
@@ -78,18 +79,4 @@ function readGuard({ kind, ...entry }: { kind: string }, place: string, world: G
 function measured({ sensitivity, specificity, dataset, date }: NonNullable<z.output<typeof commonSchema>['calibration']>): GuardCalibration {
   const rate = (count: { hits: number; n: number }) => ({ ...wilson(count), n: count.n })
   return { sensitivity: rate(sensitivity), specificity: rate(specificity), dataset, date }
-}
-
-function parse<T>(schema: z.ZodType<T>, value: unknown, place: string): T {
-  const parsed = schema.safeParse(value)
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  const path = issue.path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')
-  throw wrong(`${place}${path.replace(/^\.guards/, '')}`, issue.message)
-}
-
-function wrong(place: string, reason: string, hint?: string): PlumblineError {
-  return new PlumblineError('GUARD_CONFIG', `${place}: ${reason}.`, {
-    hint: hint ?? 'The kinds of guards and their settings are in packages/gateway/README.md.',
-  })
 }

@@ -11,6 +11,7 @@ interface Word {
   readonly score: number | null
   readonly error: string | null
   readonly ms: number
+  readonly isSkipped?: boolean
 }
 
 /** One line a guard over all texts that it looked at: the worst of what it says, in the guards' order. */
@@ -70,4 +71,20 @@ function wordOfAnswer({ guard, answer, ms }: WholeAnswer): Word {
   if ('error' in answer) return { isFlagged: false, isStopped, label: null, score: null, error: answer.error, ms }
   const { isFlagged, score, label } = answer
   return { isFlagged, isStopped, label: isFlagged ? label : null, score, error: null, ms }
+}
+
+/** The verdicts over several choices, as one line a guard. */
+export function mergeVerdicts(
+  guards: readonly Guard[],
+  direction: Direction,
+  lists: readonly (readonly GuardVerdict[])[],
+): GuardVerdict[] {
+  return guards.map((guard, i) => {
+    const words = lists.map((list): Word => {
+      const { outcome, label, score, error, ms } = list[i]
+      const isFlagged = outcome === 'flagged' || outcome === 'redacted' || (outcome === 'blocked' && error === null)
+      return { isFlagged, isStopped: outcome === 'blocked', label, score, error, ms, isSkipped: outcome === 'skipped' }
+    })
+    return verdictOf(guard, direction, words.filter(({ isSkipped }) => isSkipped !== true))
+  })
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import type { Guard, GuardMode } from '../guard.ts'
+import type { Guard, GuardMode, Source } from '../guard.ts'
+import { parseSettings } from '../parse-settings.ts'
 
 /** What every guard is configured with, whatever its kind. */
 export const commonSchema = z.strictObject({
@@ -40,16 +41,23 @@ export interface GuardWorld {
   readonly rewardModels: Readonly<Record<string, (prompt: string, answer: string) => Promise<number>>>
 }
 
-export interface GuardKind<Settings> {
-  readonly schema: z.ZodType<Settings>
+export interface GuardKind {
   readonly modes: readonly GuardMode[]
   /** Its place in the order: what is cheap looks first. */
   readonly layer: number
+  /** Whose text it reads where the configuration does not say. */
+  readonly sources?: readonly Source[]
+  /** `place` is where the settings stand, for errors. */
+  build(settings: unknown, place: string, world: GuardWorld): Built
+}
+
+interface KindDefinition<Settings> extends Omit<GuardKind, 'build'> {
+  readonly schema: z.ZodType<Settings>
   build(settings: Settings, world: GuardWorld): Built
 }
 
-export function defineKind<Settings>(kind: GuardKind<Settings>): GuardKind<Settings> {
-  return kind
+export function defineKind<Settings>({ schema, build, ...facts }: KindDefinition<Settings>): GuardKind {
+  return { ...facts, build: (settings, place, world) => build(parseSettings(schema, settings, place), world) }
 }
 
 /** Windows of so many characters, overlapping by half; 0 looks at the whole text at once. */

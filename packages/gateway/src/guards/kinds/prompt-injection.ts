@@ -7,6 +7,8 @@ export const promptInjection = defineKind({
   schema: z.strictObject({}),
   modes: ['observe', 'block', 'replace'],
   layer: 0,
+  // What the operator writes gives the model orders by right.
+  sources: ['user', 'tool', 'text', 'reasoning', 'call'],
   build: () => ({
     version: '1',
     look: {

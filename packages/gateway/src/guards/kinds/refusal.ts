@@ -10,6 +10,7 @@ export const refusal = defineKind({
   schema: z.strictObject({ threshold: z.number().min(0).max(1).default(0.5) }),
   modes: ['observe', 'block', 'replace'],
   layer: 1,
+  sources: ['text', 'refusal'],
   build: (settings) => {
     // Complied is the grader's positive class, refused is this guard's.
     const { sensitivity, specificity, dataset, date } = grader.calibration
