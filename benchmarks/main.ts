@@ -3,12 +3,13 @@ import { parseArgs } from 'node:util'
 import { nearest, PlumblineError } from '@plumbline/contracts'
 import type { Bench } from './bench.ts'
 import { engine } from './engine.ts'
-import { guards } from './guards.ts'
 import { type Figure, type FigureLine, figureLine } from './figure.ts'
+import { guards } from './guards.ts'
+import { monitor } from './monitor.ts'
 import { formatTable } from './report.ts'
 import { trainers } from './trainers.ts'
 
-const benches: readonly Bench[] = [engine, trainers, guards]
+const benches: readonly Bench[] = [engine, trainers, guards, monitor]
 
 const log = (text: string) => process.stderr.write(`${text}\n`)
 
