@@ -8,7 +8,10 @@ const schema = z.strictObject({
   url: z.string().url(),
   model: z.string().min(1).max(200),
   /** The environment variable that holds the key. */
-  key_env: z.string().regex(/^[A-Z][A-Z0-9_]*$/).optional(),
+  key_env: z
+    .string()
+    .regex(/^[A-Z][A-Z0-9_]*$/)
+    .optional(),
   /** What is not allowed, in words. */
   policy: z.string().min(1).max(8_000),
   threshold: z.number().min(0).max(1).default(0.5),
@@ -41,7 +44,10 @@ export const judge = defineKind({
           response_format: { type: 'json_object' },
           messages: [
             { role: 'system', content: instructions(settings.policy) },
-            { role: 'user', content: JSON.stringify(direction === 'input' ? { request: text } : { request: prompt, answer: text }) },
+            {
+              role: 'user',
+              content: JSON.stringify(direction === 'input' ? { request: text } : { request: prompt, answer: text }),
+            },
           ],
         }
         const reply = replySchema.safeParse(await world.postJson(url, body, headers, signal))
