@@ -14,7 +14,7 @@ import { rules } from './kinds/rules.ts'
 import { parseSettings, wrongGuard } from './parse-settings.ts'
 
 /** All kinds of guards, by the name that a configuration gives them. */
-export const guardKinds = {
+const guardKinds = {
   rules,
   'personal-data': personalData,
   'prompt-injection': promptInjection,

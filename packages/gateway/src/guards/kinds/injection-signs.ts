@@ -100,7 +100,7 @@ function match(plain: string): string | undefined {
 }
 
 /** Small letters without accents, look-alikes and what cannot be seen; blanks single; spaced-out words closed. */
-export function normalise(text: string): string {
+function normalise(text: string): string {
   const letters = text
     .replaceAll(invisible, '')
     .normalize('NFKD')
