@@ -14,10 +14,10 @@ const figure: Figure = {
   goal: { atMost: 0 },
 }
 
-const wanted = Number(process.env.WANTED ?? 2_000)
+const wanted = 2_000
 const path = '/v1/chat/completions'
-/** Cut in two at every boundary up to here; behind it one unit at a time, all boundaries at once. */
-const pairedUnits = 160
+/** Beside the streams that are cut at every boundary at once: such that are cut in two, here and there. */
+const pairs = 8
 
 /** Every way in which a guard can look at a text, on real answers with things to find sown into them. */
 export const verdicts: Section<undefined> = {
@@ -40,19 +40,29 @@ export const verdicts: Section<undefined> = {
         }
       }
     }
-    const details = { answers: answers.length, cuts, stopped, source: existsSync(dataFile) ? 'xstest-completions' : 'generated' }
+    const details = {
+      answers: answers.length,
+      cuts,
+      stopped,
+      source: existsSync(dataFile) ? 'xstest-completions' : 'generated',
+    }
     record(figure, { ours: [differing.length], peer: [], peerName: null, details })
   },
 }
 
 const { guards } = readGuards(
   [
-    { kind: 'rules', name: 'words', mode: 'block', keywords: ['project nightingale'], patterns: [{ name: 'code', pattern: 'zq-\\d+' }] },
+    {
+      kind: 'rules',
+      name: 'words',
+      mode: 'block',
+      keywords: ['project nightingale'],
+      patterns: [{ name: 'code', pattern: 'zq-\\d+' }],
+    },
     { kind: 'rules', name: 'watched', mode: 'observe', keywords: ['sorry', 'illegal'] },
     { kind: 'personal-data', mode: 'redact' },
     { kind: 'harm', mode: 'block', window: 200 },
     { kind: 'refusal', mode: 'observe' },
-    { kind: 'prompt-injection', mode: 'observe' },
   ],
   { postJson: () => Promise.reject(new Error('no network')), secret: () => undefined, rewardModels: {} },
 )
@@ -61,20 +71,32 @@ const dataFile = join(
   process.env.PLUMBLINE_DATA ?? resolve(import.meta.dirname, '../../../shared/data'),
   'grading/xstest-completions.jsonl.gz',
 )
-const sown = ['ann.lee@example.com', '4111 1111 1111 1111', 'zq-123456', 'project nightingale', '+44 20 7946 0958', '😀', ' 🗼é']
+const sown = [
+  'ann.lee@example.com',
+  '4111 1111 1111 1111',
+  'zq-123456',
+  'project nightingale',
+  '+44 20 7946 0958',
+  '😀',
+  ' 🗼é',
+]
 
 /** Real answers where the data folder is there, with something to find put into two of three. */
 function readAnswers(): string[] {
   const random = createRandom(7)
   const texts = existsSync(dataFile)
-    ? gunzipSync(readFileSync(dataFile)).toString('utf8').split('\n').filter(Boolean).map((line) => String(JSON.parse(line).completion))
+    ? gunzipSync(readFileSync(dataFile))
+        .toString('utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => String(JSON.parse(line).completion))
     : Array.from({ length: 500 }, (_, i) => `Answer ${i}. ${'I am sorry, but that is illegal. '.repeat(1 + (i % 20))}`)
   return Array.from({ length: wanted }, (_, i) => {
-    const text = texts[i % texts.length].slice(0, 1_200)
-    const seeds = Array.from({ length: Math.floor(random.next() * 3) }, () => sown[Math.floor(random.next() * sown.length)])
-    return seeds.reduce((so_far, seed) => {
-      const at = Math.floor(random.next() * so_far.length)
-      return `${so_far.slice(0, at)} ${seed} ${so_far.slice(at)}`
+    const text = texts[i % texts.length].slice(0, 600)
+    const seeds = Array.from({ length: random.integer(3) }, () => sown[random.integer(sown.length)])
+    return seeds.reduce((sofar, seed) => {
+      const at = random.integer(sofar.length)
+      return `${sofar.slice(0, at)} ${seed} ${sofar.slice(at)}`
     }, text)
   })
 }
@@ -87,11 +109,11 @@ interface Cut {
 
 function cutsOf(answer: string): Cut[] {
   const single = Array.from({ length: answer.length }, (_, at) => answer[at])
-  const paired = Array.from({ length: Math.min(pairedUnits, answer.length) }, (_, i) => Math.floor((i * answer.length) / Math.min(pairedUnits, answer.length)))
+  const paired = Array.from({ length: pairs }, (_, i) => Math.floor(((i + 1) * answer.length) / (pairs + 1)))
   return [
     { deltas: single, network: 0 },
     { deltas: [answer], network: 1 },
-    { deltas: answer.match(/[^]{1,7}/g) ?? [], network: 61 },
+    { deltas: answer.match(/.{1,7}/gs) ?? [], network: 61 },
     ...paired.map((at) => ({ deltas: [answer.slice(0, at), answer.slice(at)], network: 0 })),
   ]
 }
@@ -104,7 +126,9 @@ function piecesOf(deltas: readonly string[], network: number): Buffer[] {
   const events = [...deltas.map((content) => event({ content }, null)), event({}, 'stop'), 'data: [DONE]\n\n']
   if (network === 0) return events.map((text) => Buffer.from(text))
   const bytes = Buffer.from(events.join(''))
-  return Array.from({ length: Math.ceil(bytes.length / network) }, (_, i) => bytes.subarray(i * network, (i + 1) * network))
+  return Array.from({ length: Math.ceil(bytes.length / network) }, (_, i) =>
+    bytes.subarray(i * network, (i + 1) * network),
+  )
 }
 
 function bodyOf(content: string): Buffer {

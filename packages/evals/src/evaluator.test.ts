@@ -109,7 +109,7 @@ describe.each(Object.entries<Evaluator>(evaluators))('%s', (name, evaluator) => 
     )
   })
 
-  test('a hostile text takes no longer than a second', async () => {
+  test('a hostile text of 200,000 characters is no more work than a page', async () => {
     for (const text of ['a'.repeat(2e5), '(1) '.repeat(5e4), 'A. '.repeat(6e4), '1,'.repeat(1e5), '\n'.repeat(2e5)]) {
       const start = performance.now()
       await evaluate(evaluator, {
@@ -119,7 +119,7 @@ describe.each(Object.entries<Evaluator>(evaluators))('%s', (name, evaluator) => 
         answers: ['b'],
         promptIsHarmful: false,
       })
-      expect(performance.now() - start).toBeLessThan(process.env.CI ? 1_000 : 10_000)
+      expect(performance.now() - start).toBeLessThan(10_000) // milliseconds on a busy machine; quadratic work would take minutes
     }
   })
 })

@@ -13,6 +13,8 @@ export interface EvaluationSummary {
   readonly rate: Estimate | undefined
   /** Rogan–Gladen. `uncalibrated`: no error was measured for this version; `unusable`: it is no better than chance. */
   readonly corrected: Estimate | 'uncalibrated' | 'unusable' | undefined
+  /** The labelled rows behind the correction. */
+  readonly measuredOn: string | undefined
   readonly labels: Readonly<Record<string, number>>
   /** Answers with a label that is no verdict. */
   readonly setAside: number
@@ -33,13 +35,15 @@ export function summarise(
   const count = (wanted: readonly string[]) => wanted.reduce((sum, label) => sum + (labels[label] ?? 0), 0)
   const hits = count(evaluator.flags)
   const n = hits + count(evaluator.passes)
+  const calibration = calibrationOf(evaluator, given)
   return {
     evaluator: evaluator.name,
     version: evaluator.version,
     n,
     flagged: hits,
     rate: n === 0 ? undefined : wilson({ hits, n }),
-    corrected: n === 0 ? undefined : corrected({ hits, n }, calibrationOf(evaluator, given)),
+    corrected: n === 0 ? undefined : corrected({ hits, n }, calibration),
+    measuredOn: calibration?.dataset,
     labels,
     setAside: Object.values(labels).reduce((sum, m) => sum + m, 0) - n,
     errors,

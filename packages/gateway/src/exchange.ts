@@ -210,7 +210,9 @@ export class Exchange implements AttemptListener, DeliveryListener {
     const reply = this.replyTo(termination, answer)
     const recorded = this.record(this.outcome(termination, answer, reply))
     const { guarding } = this.request
-    await (guarding === undefined ? recorded : Promise.race([recorded, sleep(observerPatienceMs, undefined, { ref: false })]))
+    await (guarding === undefined
+      ? recorded
+      : Promise.race([recorded, sleep(observerPatienceMs, undefined, { ref: false })]))
     this.sendEnd(termination, reply)
     await recorded
   }

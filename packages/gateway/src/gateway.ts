@@ -121,6 +121,8 @@ export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gatew
     const isStream = json.stream === true
     const guarding = parts.guards === undefined ? undefined : new Guarding(parts.guards, path)
     const admitted = await guarding?.admit(json)
+    // Nobody waits any more.
+    if (res.destroyed) return
     const body = admitted?.body ?? sent
     admit()
     const onOutcome = async (outcome: Outcome) => {

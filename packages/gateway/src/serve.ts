@@ -72,7 +72,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     await upstream.close()
     await store.close()
   }
-  const gateway = createGateway({ upstream, store, spool, shipper, recorder, keys, guards: options.guards, now, warn }, options)
+  const gateway = createGateway(
+    { upstream, store, spool, shipper, recorder, keys, guards: options.guards, now, warn },
+    options,
+  )
   try {
     const { address, port, family } = await gateway.listen(options.port, options.host)
     const host = family === 'IPv6' ? `[${address}]` : address

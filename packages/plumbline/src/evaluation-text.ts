@@ -14,6 +14,7 @@ export function summaryLines({
   flagged,
   rate,
   corrected,
+  measuredOn,
   labels,
   setAside,
   errors,
@@ -24,17 +25,17 @@ export function summaryLines({
     rate === undefined
       ? 'no answer has a verdict: there is no rate'
       : `flagged    ${percent(rate)}: ${flagged} of ${n}`,
-    ...(corrected === undefined ? [] : [`corrected  ${correctedText(corrected)}`]),
+    ...(corrected === undefined ? [] : [`corrected  ${correctedText(corrected, measuredOn)}`]),
     `labels     ${listed(Object.entries(labels)) || 'none'}`,
     ...(setAside === 0 ? [] : [`set aside  ${setAside}`]),
     ...(failed.length === 0 ? [] : [`errors     ${listed(failed)}`]),
   ]
 }
 
-function correctedText(corrected: Exclude<EvaluationSummary['corrected'], undefined>): string {
+function correctedText(corrected: Exclude<EvaluationSummary['corrected'], undefined>, measuredOn = ''): string {
   if (corrected === 'uncalibrated') return 'uncalibrated: its error was not measured, so the share above may be far off'
   if (corrected === 'unusable') return 'not possible: on its labels this evaluator is no better than chance'
-  return `${percent(corrected)}, for its measured error`
+  return `${percent(corrected)}, for its error on ${measuredOn}`
 }
 
 export function calibrationLines({ calibration, errors, setAside }: CalibrationRun): string[] {

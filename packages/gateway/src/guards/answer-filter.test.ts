@@ -14,7 +14,33 @@ interface Turn {
 
 /** Words that guards look for, halves of them, pairs of UTF-16 units, and ordinary ones. */
 const word = fc.constantFrom(
-  'the ', 'a nice day ', 'secret', ' sec', 'ret ', 'project', ' nightingale ', 'nightin', 'ann@example.com', ' ann@', 'example', '.com', '4111 1111 1111 1111', ' 4111 1111', ' 1111', ' 1112 ', '😀', '🗼 ', 'é', 'ab-12345', 'ab-', '99', '\n', '"', '\\', 'you stupid idiot, I hate you ', 'x'.repeat(50),
+  'the ',
+  'a nice day ',
+  'secret',
+  ' sec',
+  'ret ',
+  'project',
+  ' nightingale ',
+  'nightin',
+  'ann@example.com',
+  ' ann@',
+  'example',
+  '.com',
+  '4111 1111 1111 1111',
+  ' 4111 1111',
+  ' 1111',
+  ' 1112 ',
+  '😀',
+  '🗼 ',
+  'é',
+  'ab-12345',
+  'ab-',
+  '99',
+  '\n',
+  '"',
+  '\\',
+  'you stupid idiot, I hate you ',
+  'x'.repeat(50),
 )
 const textArb = (max: number) => fc.array(word, { maxLength: max }).map((words) => words.join(''))
 const turnArb = fc.record({ reasoning: textArb(6), text: textArb(40), call: textArb(5) })
@@ -26,7 +52,13 @@ function bodyOf(turns: readonly Turn[]): string {
       role: 'assistant',
       content: text,
       ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
-      ...(call === '' ? {} : { tool_calls: [{ id: 'c', type: 'function', function: { name: 'look', arguments: JSON.stringify({ q: call }) } }] }),
+      ...(call === ''
+        ? {}
+        : {
+            tool_calls: [
+              { id: 'c', type: 'function', function: { name: 'look', arguments: JSON.stringify({ q: call }) } },
+            ],
+          }),
     },
     finish_reason: 'stop',
   }))
@@ -51,13 +83,24 @@ function eventsOf(turns: readonly Turn[], sizes: readonly number[]): string {
     event(index, { role: 'assistant', content: '' }),
     ...cut(reasoning, sizes).map((piece) => event(index, { reasoning_content: piece })),
     ...cut(text, sizes).map((piece) => event(index, { content: piece })),
-    ...(call === '' ? [] : [event(index, { tool_calls: [{ index: 0, id: 'c', type: 'function', function: { name: 'look', arguments: '' } }] })]),
-    ...(call === '' ? [] : cut(JSON.stringify({ q: call }), sizes).map((piece) => event(index, { tool_calls: [{ index: 0, function: { arguments: piece } }] }))),
+    ...(call === ''
+      ? []
+      : [
+          event(index, {
+            tool_calls: [{ index: 0, id: 'c', type: 'function', function: { name: 'look', arguments: '' } }],
+          }),
+        ]),
+    ...(call === ''
+      ? []
+      : cut(JSON.stringify({ q: call }), sizes).map((piece) =>
+          event(index, { tool_calls: [{ index: 0, function: { arguments: piece } }] }),
+        )),
     event(index, {}, 'stop'),
   ])
   // Choices take turns, as they do in an answer with n of them.
   const mixed: string[] = []
-  for (let at = 0; streams.some((stream) => at < stream.length); at++) for (const stream of streams) if (at < stream.length) mixed.push(stream[at])
+  for (let at = 0; streams.some((stream) => at < stream.length); at++)
+    for (const stream of streams) if (at < stream.length) mixed.push(stream[at])
   return `${mixed.join('')}data: [DONE]\n\n`
 }
 
@@ -72,38 +115,59 @@ function cutBytes(text: string, sizes: readonly number[]): Buffer[] {
   return pieces
 }
 
-const rules = (mode: GuardMode) => ({ kind: 'rules', name: `rules-${mode}`, mode, keywords: ['secret', 'project nightingale'], patterns: [{ name: 'code', pattern: 'ab-\\d+' }] })
+const rules = (mode: GuardMode) => ({
+  kind: 'rules',
+  name: `rules-${mode}`,
+  mode,
+  keywords: ['secret', 'project nightingale'],
+  patterns: [{ name: 'code', pattern: 'ab-\\d+' }],
+})
 const guardSets: Record<string, readonly Guard[]> = Object.fromEntries(
   Object.entries({
     'rules that block': [rules('block')],
     'rules that redact': [rules('redact')],
     'rules that replace': [rules('replace')],
     'personal data': [{ kind: 'personal-data', mode: 'redact' }],
-    'windows': [{ kind: 'harm', mode: 'block', window: 40 }],
+    windows: [{ kind: 'harm', mode: 'block', window: 40 }],
     'all layers': [
       rules('observe'),
       { kind: 'personal-data', mode: 'redact' },
       { ...rules('block'), keywords: ['project nightingale'] },
       { kind: 'harm', mode: 'block', window: 60 },
     ],
-    'the whole': [{ kind: 'refusal', mode: 'observe' }, { kind: 'prompt-injection', mode: 'block' }, { kind: 'personal-data', mode: 'block' }],
+    'the whole': [
+      { kind: 'refusal', mode: 'observe' },
+      { kind: 'prompt-injection', mode: 'block' },
+      { kind: 'personal-data', mode: 'block' },
+    ],
   }).map(([name, config]) => [name, readGuards(config, quietWorld).guards]),
 )
 
-const sizesArb = fc.array(fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 60 })), { minLength: 1, maxLength: 8 })
-
-test.each(Object.entries(guardSets))('%s: a stream gets the verdict and the text of the whole, however it is cut', async (_, guards) => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(turnArb, { minLength: 1, maxLength: 2 }), sizesArb, sizesArb, async (turns, deltas, network) => {
-      const whole = await filter(chat, guards, [bodyOf(turns)], { isEventStream: false })
-      const streamed = await filter(chat, guards, cutBytes(eventsOf(turns, deltas), network))
-      expect(streamed.verdicts).toEqual(whole.verdicts)
-      expect(readChatStream(streamed.out)).toEqual(readChatWhole(whole.out))
-      expect(streamed.out.endsWith('data: [DONE]\n\n')).toBe(true)
-    }),
-    { numRuns: 60 },
-  )
+const sizesArb = fc.array(fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 60 })), {
+  minLength: 1,
+  maxLength: 8,
 })
+
+test.each(Object.entries(guardSets))(
+  '%s: a stream gets the verdict and the text of the whole, however it is cut',
+  async (_, guards) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(turnArb, { minLength: 1, maxLength: 2 }),
+        sizesArb,
+        sizesArb,
+        async (turns, deltas, network) => {
+          const whole = await filter(chat, guards, [bodyOf(turns)], { isEventStream: false })
+          const streamed = await filter(chat, guards, cutBytes(eventsOf(turns, deltas), network))
+          expect(streamed.verdicts).toEqual(whole.verdicts)
+          expect(readChatStream(streamed.out)).toEqual(readChatWhole(whole.out))
+          expect(streamed.out.endsWith('data: [DONE]\n\n')).toBe(true)
+        },
+      ),
+      { numRuns: 60 },
+    )
+  },
+)
 
 test('every single boundary of one answer: deltas of n units, network pieces of n bytes', async () => {
   const turns = [{ reasoning: 'hm 🗼', text: 'mail ann@example.com 😀 about the project nightingale', call: 'ab-12' }]

@@ -165,7 +165,13 @@ export async function observeAnswer(
   const gate = new AnswerGate(guards, { direction: 'output', prompt }, () => {})
   const nothing = () => {}
   for (const { index: choice, text, reasoning, refusal, tool_calls } of choices) {
-    const pieces = ([['reasoning', reasoning], ['text', text], ['refusal', refusal]] as const)
+    const pieces = (
+      [
+        ['reasoning', reasoning],
+        ['text', text],
+        ['refusal', refusal],
+      ] as const
+    )
       .map(([name, content]) => ({ choice, name, source: name, text: content, set: nothing }))
       .filter((piece) => piece.text !== '')
     const calls = tool_calls.flatMap(({ name, arguments: given }, i) => [

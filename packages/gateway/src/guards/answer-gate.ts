@@ -1,9 +1,9 @@
 import type { GuardVerdict } from '@plumbline/contracts'
+import { CallBook } from './call-book.ts'
 import { ChoiceJudge } from './choice-judge.ts'
 import type { Guard, GuardContext } from './guard.ts'
 import { type CallPiece, type Piece, type ShapedEvent, UnknownShape } from './shapes/shape.ts'
 import { mergeVerdicts } from './verdicts.ts'
-import { CallBook } from './call-book.ts'
 
 /** An event on its way out. */
 interface Waiting {
@@ -63,7 +63,11 @@ export class AnswerGate {
   async verdicts(): Promise<GuardVerdict[]> {
     const judges = [...this.choices.entries()].sort(([a], [b]) => a - b).map(([, judge]) => judge)
     await Promise.all(judges.map(({ finished }) => finished))
-    return mergeVerdicts(this.guards, this.context.direction, judges.map((judge) => judge.verdicts()))
+    return mergeVerdicts(
+      this.guards,
+      this.context.direction,
+      judges.map((judge) => judge.verdicts()),
+    )
   }
 
   private judgeOf(choice: number): ChoiceJudge {

@@ -16,11 +16,13 @@ export class Channel {
   constructor(name: string, source: string, guards: readonly Guard[], context: GuardContext, onProgress: () => void) {
     this.name = name
     this.source = source
-    this.runs = guards.filter((guard) => readsSource(guard, source)).flatMap((guard): Run[] => {
-      const { look } = guard
-      if (look.by === 'spans') return [new SpanRun(guard, look.finders)]
-      return look.by === 'windows' ? [new WindowRun(guard, look, context, onProgress)] : []
-    })
+    this.runs = guards
+      .filter((guard) => readsSource(guard, source))
+      .flatMap((guard): Run[] => {
+        const { look } = guard
+        if (look.by === 'spans') return [new SpanRun(guard, look.finders)]
+        return look.by === 'windows' ? [new WindowRun(guard, look, context, onProgress)] : []
+      })
   }
 
   /** Lets every guard go as far as it can. */

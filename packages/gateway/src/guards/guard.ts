@@ -1,5 +1,3 @@
-import type { GuardVerdict } from '@plumbline/contracts'
-
 /** What a guard does about what it finds. `observe` only notes it. */
 export type GuardMode = 'observe' | 'block' | 'redact' | 'replace'
 export type Direction = 'input' | 'output'
@@ -75,8 +73,6 @@ export interface Guard {
   readonly calibration: GuardCalibration | 'uncalibrated'
   readonly look: Look
 }
-
-export type { GuardVerdict }
 
 export function isEnforcing({ mode }: Guard): boolean {
   return mode !== 'observe'

@@ -9,7 +9,9 @@ import { readRequest } from './shapes/request.ts'
 import type { Mutable } from './shapes/shape.ts'
 
 /** Why a request does not go to the model. */
-export type Refused = { readonly by: 'stop'; readonly stop: Stop } | { readonly by: 'unreadable'; readonly what: readonly string[] }
+export type Refused =
+  | { readonly by: 'stop'; readonly stop: Stop }
+  | { readonly by: 'unreadable'; readonly what: readonly string[] }
 
 export interface Admitted {
   readonly refused: Refused | undefined
@@ -51,7 +53,14 @@ export class Guarding {
     const guards = this.guardsFor('output')
     const isNeeded = guards.some(isEnforcing) && Object.hasOwn(shapes, this.endpoint)
     this.filter = isNeeded
-      ? new AnswerFilter({ shape: shapes[this.endpoint], guards, prompt: this.prompt, isEventStream, onBytes, onUnknown })
+      ? new AnswerFilter({
+          shape: shapes[this.endpoint],
+          guards,
+          prompt: this.prompt,
+          isEventStream,
+          onBytes,
+          onUnknown,
+        })
       : undefined
     return this.filter
   }
@@ -66,7 +75,8 @@ export class Guarding {
 
   private guardsFor(direction: Direction): readonly Guard[] {
     return this.set.guards.filter(
-      ({ directions, endpoints }) => directions.includes(direction) && (endpoints === undefined || endpoints.includes(this.endpoint)),
+      ({ directions, endpoints }) =>
+        directions.includes(direction) && (endpoints === undefined || endpoints.includes(this.endpoint)),
     )
   }
 }

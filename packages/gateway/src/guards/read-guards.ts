@@ -14,7 +14,7 @@ import { rules } from './kinds/rules.ts'
 import { parseSettings, wrongGuard } from './parse-settings.ts'
 
 /** All kinds of guards, by the name that a configuration gives them. */
-export const guardKinds = {
+const guardKinds = {
   rules,
   'personal-data': personalData,
   'prompt-injection': promptInjection,
@@ -34,7 +34,10 @@ export interface GuardSet {
 const maxGuards = 50
 const setSchema = z.strictObject({
   unreadable: z.enum(['refuse', 'allow']).default('refuse'),
-  guards: z.array(z.looseObject({ kind: z.string() })).min(1).max(maxGuards),
+  guards: z
+    .array(z.looseObject({ kind: z.string() }))
+    .min(1)
+    .max(maxGuards),
 })
 
 /** Reads the section `guards` of a configuration: `{ unreadable?, guards: [{ kind, mode, … }] }`, or the list alone. */
@@ -50,11 +53,16 @@ export function readGuards(config: unknown, world: GuardWorld): GuardSet {
 function readGuard({ kind, ...entry }: { kind: string }, place: string, world: GuardWorld): Guard {
   if (!Object.hasOwn(guardKinds, kind)) {
     const meant = nearest(kind, Object.keys(guardKinds))
-    throw wrongGuard(place, `there is no kind ${kind}`, meant ? `Did you mean ${meant}?` : `There are: ${Object.keys(guardKinds).join(', ')}.`)
+    throw wrongGuard(
+      place,
+      `there is no kind ${kind}`,
+      meant ? `Did you mean ${meant}?` : `There are: ${Object.keys(guardKinds).join(', ')}.`,
+    )
   }
   const found: GuardKind = guardKinds[kind as keyof typeof guardKinds]
   const isCommon = (key: string) => Object.hasOwn(commonSchema.shape, key)
-  const pick = (wanted: boolean) => Object.fromEntries(Object.entries(entry).filter(([key]) => isCommon(key) === wanted))
+  const pick = (wanted: boolean) =>
+    Object.fromEntries(Object.entries(entry).filter(([key]) => isCommon(key) === wanted))
   const common = parseSettings(commonSchema, pick(true), place)
   if (!found.modes.includes(common.mode)) {
     throw wrongGuard(place, `kind ${kind} cannot ${common.mode}`, `It can: ${found.modes.join(', ')}.`)
@@ -76,7 +84,12 @@ function readGuard({ kind, ...entry }: { kind: string }, place: string, world: G
   }
 }
 
-function measured({ sensitivity, specificity, dataset, date }: NonNullable<z.output<typeof commonSchema>['calibration']>): GuardCalibration {
+function measured({
+  sensitivity,
+  specificity,
+  dataset,
+  date,
+}: NonNullable<z.output<typeof commonSchema>['calibration']>): GuardCalibration {
   const rate = (count: { hits: number; n: number }) => ({ ...wilson(count), n: count.n })
   return { sensitivity: rate(sensitivity), specificity: rate(specificity), dataset, date }
 }

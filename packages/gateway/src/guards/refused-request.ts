@@ -21,7 +21,8 @@ export function refusedReply(refused: Refused, request: RefusedRequest): Reply {
   const text = isReplaced ? refused.stop.guard.replacement : ''
   const canned = isReplaced ? cannedAnswer(endpoint, { record, model, text, createdAt, isFiltered: true }) : undefined
   const headers = { 'x-request-id': record }
-  if (canned === undefined) return { status: 400, headers, body: Buffer.from(JSON.stringify({ error: refusedError(refused) })) }
+  if (canned === undefined)
+    return { status: 400, headers, body: Buffer.from(JSON.stringify({ error: refusedError(refused) })) }
   if (!isStream) return { status: 200, headers, body: Buffer.from(JSON.stringify(canned.whole)) }
   const streamed = { ...headers, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' }
   return { status: 200, headers: streamed, body: Buffer.from(canned.events(false).join('')) }
@@ -38,7 +39,12 @@ function refusedError(refused: Refused): OpenAIError {
 }
 
 /** What the record says of it. */
-export function refusedOutcome(refused: Refused, { record }: RefusedRequest, { status }: Reply, guards: GuardVerdict[]): Outcome {
+export function refusedOutcome(
+  refused: Refused,
+  { record }: RefusedRequest,
+  { status }: Reply,
+  guards: GuardVerdict[],
+): Outcome {
   const { message, type, code } = refusedError(refused)
   return {
     id: record,

@@ -19,7 +19,9 @@ const maxInstructions = 5000
 /** A regular expression in RE2's syntax, matched in time linear in the text whatever the expression is. */
 export function regexFinder(source: string, label: string, { ignoreCase = false } = {}): SpanFinder {
   const wrong = (reason: string, hint: string) =>
-    new PlumblineError('GUARD_REGEX', `The regular expression ${JSON.stringify(source.slice(0, 80))} ${reason}.`, { hint })
+    new PlumblineError('GUARD_REGEX', `The regular expression ${JSON.stringify(source.slice(0, 80))} ${reason}.`, {
+      hint,
+    })
   if (source.length > maxPatternChars) throw wrong('is too long', `At most ${maxPatternChars} characters.`)
   let compiled: RE2JS
   try {
@@ -28,7 +30,8 @@ export function regexFinder(source: string, label: string, { ignoreCase = false 
     throw wrong(`is not one: ${(cause as Error).message}`, 'RE2 has no back-references and no look-around.')
   }
   const { inst, start } = compiled.re2().prog as { inst: readonly Instruction[]; start: number }
-  if (inst.length > maxInstructions) throw wrong('is too large', 'Repeat less: {1,1000} is written out a thousand times.')
+  if (inst.length > maxInstructions)
+    throw wrong('is too large', 'Repeat less: {1,1000} is written out a thousand times.')
   if (compiled.matcher('').find()) throw wrong('matches the empty text', 'Let it ask for one character at least.')
   const runes = inst.filter(({ op: code }) => code >= op.firstRune && code <= op.lastRune)
   return {

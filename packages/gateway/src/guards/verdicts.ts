@@ -31,7 +31,10 @@ export function collectVerdicts(
 }
 
 function verdictOf(guard: Guard, direction: Direction, words: readonly Word[]): GuardVerdict {
-  const worst = words.reduce<Word | undefined>((most, word) => (most === undefined || isWorse(word, most) ? word : most), undefined)
+  const worst = words.reduce<Word | undefined>(
+    (most, word) => (most === undefined || isWorse(word, most) ? word : most),
+    undefined,
+  )
   const { name, version, mode } = guard
   const error = words.find((word) => word.error !== null)?.error ?? null
   const ms = words.reduce((sum, word) => sum + word.ms, 0)
@@ -85,6 +88,10 @@ export function mergeVerdicts(
       const isFlagged = outcome === 'flagged' || outcome === 'redacted' || (outcome === 'blocked' && error === null)
       return { isFlagged, isStopped: outcome === 'blocked', label, score, error, ms, isSkipped: outcome === 'skipped' }
     })
-    return verdictOf(guard, direction, words.filter(({ isSkipped }) => isSkipped !== true))
+    return verdictOf(
+      guard,
+      direction,
+      words.filter(({ isSkipped }) => isSkipped !== true),
+    )
   })
 }

@@ -41,7 +41,8 @@ export class WholeStage {
       guards.map(async (guard): Promise<WholeAnswer> => {
         const text = this.textFor(guard)
         const started = performance.now()
-        const answer = text === '' || guard.look.by !== 'whole' ? nothing : await ask(guard, guard.look.judge, text, this.context)
+        const answer =
+          text === '' || guard.look.by !== 'whole' ? nothing : await ask(guard, guard.look.judge, text, this.context)
         return { guard, answer, ms: performance.now() - started }
       }),
     )

@@ -7,7 +7,10 @@ const schema = z.strictObject({
   /** The whole address, such as https://api.openai.com/v1/moderations. */
   url: z.string().url(),
   model: z.string().min(1).max(200).optional(),
-  key_env: z.string().regex(/^[A-Z][A-Z0-9_]*$/).optional(),
+  key_env: z
+    .string()
+    .regex(/^[A-Z][A-Z0-9_]*$/)
+    .optional(),
   /** By category; without one the endpoint's own `flagged` counts. */
   thresholds: z.record(z.string(), z.number().min(0).max(1)).optional(),
   window: windowSchema.default(0),
@@ -51,5 +54,7 @@ function readResult(
   const [label, score] = Object.entries(scores).toSorted(([, a], [, b]) => b - a)[0] ?? [null, null]
   if (thresholds === undefined) return { isFlagged: flagged, score, label }
   const over = Object.entries(thresholds).find(([category, threshold]) => (scores[category] ?? 0) >= threshold)
-  return over === undefined ? { isFlagged: false, score, label } : { isFlagged: true, score: scores[over[0]], label: over[0] }
+  return over === undefined
+    ? { isFlagged: false, score, label }
+    : { isFlagged: true, score: scores[over[0]], label: over[0] }
 }

@@ -3,27 +3,79 @@ import { RE2JS } from 're2js'
 const verb = '(?:ignore|disregard|forget|override|bypass|skip|drop|do not follow|stop following)'
 const whose = '(?:(?:all|any|the|your|my|these|those|every|of) ){0,4}'
 const earlier = '(?:(?:previous|prior|above|earlier|preceding|original|initial|system|existing|former|other) ){1,2}'
-const orders = '(?:instructions?|prompts?|rules?|guidelines?|directions?|orders?|messages?|context|policy|policies|training|constraints?)'
+const orders =
+  '(?:instructions?|prompts?|rules?|guidelines?|directions?|orders?|messages?|context|policy|policies|training|constraints?)'
 
 /** Matched against small letters with single blanks. */
 const signs = [
   ['override', `\\b${verb} ${whose}${earlier}${orders}\\b`],
-  ['override', `\\b${verb} (?:everything|anything|all|what) (?:you were told|you have been told|that was said|i said|said|written) (?:before|above|earlier|previously)\\b`],
-  ['prompt_leak', `\\b(?:reveal|print|show|repeat|output|tell me|display|leak|reproduce|write out) (?:me )?(?:(?:your|the|all|of|entire|full|exact|whole|hidden|secret|initial|original) ){1,5}(?:system prompt|system message|system instructions|initial prompt|hidden prompt|developer message|instructions above)\\b`],
+  [
+    'override',
+    `\\b${verb} (?:everything|anything|all|what) (?:you were told|you have been told|that was said|i said|said|written) (?:before|above|earlier|previously)\\b`,
+  ],
+  [
+    'prompt_leak',
+    `\\b(?:reveal|print|show|repeat|output|tell me|display|leak|reproduce|write out) (?:me )?(?:(?:your|the|all|of|entire|full|exact|whole|hidden|secret|initial|original) ){1,5}(?:system prompt|system message|system instructions|initial prompt|hidden prompt|developer message|instructions above)\\b`,
+  ],
   ['prompt_leak', '\\brepeat (?:the words|everything|all the text|the text) above\\b'],
-  ['persona', '\\byou are (?:now )?(?:going to (?:be|act as) )?(?:dan\\b|in developer mode|an? (?:unrestricted|unfiltered|uncensored|jailbroken|amoral|evil) )'],
+  [
+    'persona',
+    '\\byou are (?:now )?(?:going to (?:be|act as) )?(?:dan\\b|in developer mode|an? (?:unrestricted|unfiltered|uncensored|jailbroken|amoral|evil) )',
+  ],
   ['persona', '\\b(?:enable|enter|activate|switch to) (?:developer|god|jailbreak|dan|unrestricted|debug) mode\\b'],
-  ['persona', '\\b(?:pretend|act as if|imagine) (?:that )?you (?:have|had) no (?:rules|restrictions|filters|guidelines|limits|ethics)\\b'],
-  ['forged_turn', '(?:<\\|(?:im_start|im_end|system|assistant|endoftext|start_header_id|eot_id)\\|?>|\\[/?inst\\]|<</?sys>>|\\bbegin system prompt\\b)'],
-  ['forged_turn', '(?:^|\\n) ?#{0,4} ?(?:system|assistant|developer) ?(?:prompt|message|override|note)? ?: ?(?:you|ignore|new|from now)\\b'],
+  [
+    'persona',
+    '\\b(?:pretend|act as if|imagine) (?:that )?you (?:have|had) no (?:rules|restrictions|filters|guidelines|limits|ethics)\\b',
+  ],
+  [
+    'forged_turn',
+    '(?:<\\|(?:im_start|im_end|system|assistant|endoftext|start_header_id|eot_id)\\|?>|\\[/?inst\\]|<</?sys>>|\\bbegin system prompt\\b)',
+  ],
+  [
+    'forged_turn',
+    '(?:^|\\n) ?#{0,4} ?(?:system|assistant|developer) ?(?:prompt|message|override|note)? ?: ?(?:you|ignore|new|from now)\\b',
+  ],
   ['new_orders', `\\b(?:new|updated|real|actual|urgent) (?:system )?(?:instructions?|orders?|prompt) ?:`],
   ['new_orders', '\\bfrom now on,? you (?:will|must|shall|are|should)\\b'],
 ].map(([label, pattern]) => ({ label, pattern: RE2JS.compile(pattern) }))
 
-const invisible = /[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\u{e0000}-\u{e0fff}]/gu
+const invisible = /\p{Default_Ignorable_Code_Point}/gu
 /** Letters of other scripts that look like Latin ones. */
 const lookalikes: Readonly<Record<string, string>> = {
-  а: 'a', е: 'e', о: 'o', р: 'p', с: 'c', у: 'y', х: 'x', і: 'i', ј: 'j', ѕ: 's', ԁ: 'd', һ: 'h', ӏ: 'l', в: 'b', к: 'k', м: 'm', н: 'h', т: 't', г: 'r', ո: 'n', ս: 'u', α: 'a', ε: 'e', ο: 'o', ρ: 'p', τ: 't', υ: 'u', ν: 'v', ι: 'i', κ: 'k', η: 'n', ϲ: 'c', ɡ: 'g', ı: 'i',
+  а: 'a',
+  е: 'e',
+  о: 'o',
+  р: 'p',
+  с: 'c',
+  у: 'y',
+  х: 'x',
+  і: 'i',
+  ј: 'j',
+  ѕ: 's',
+  ԁ: 'd',
+  һ: 'h',
+  ӏ: 'l',
+  в: 'b',
+  к: 'k',
+  м: 'm',
+  н: 'h',
+  т: 't',
+  г: 'r',
+  ո: 'n',
+  ս: 'u',
+  α: 'a',
+  ε: 'e',
+  ο: 'o',
+  ρ: 'p',
+  τ: 't',
+  υ: 'u',
+  ν: 'v',
+  ι: 'i',
+  κ: 'k',
+  η: 'n',
+  ϲ: 'c',
+  ɡ: 'g',
+  ı: 'i',
 }
 const maxDecoded = 20
 
@@ -48,20 +100,28 @@ function match(plain: string): string | undefined {
 }
 
 /** Small letters without accents, look-alikes and what cannot be seen; blanks single; spaced-out words closed. */
-export function normalise(text: string): string {
+function normalise(text: string): string {
   const letters = text
     .replaceAll(invisible, '')
     .normalize('NFKD')
     .replaceAll(/\p{M}/gu, '')
     .toLowerCase()
-    .replaceAll(/[^\x00-\x7f]/gu, (letter) => lookalikes[letter] ?? letter)
-  const closed = letters.replaceAll(/(?<![a-z])(?:[a-z][ .\-_*]){3,60}[a-z](?![a-z])/g, (word) => word.replaceAll(/[ .\-_*]/g, ''))
-  return closed.replaceAll(/[ \t\r\f\v]+/g, ' ').replaceAll(/[*_`~"“”‘’]+/g, '').replaceAll(/ ?\n[ \n]*/g, '\n').replaceAll(/(?<=[a-z,])\n(?=[a-z])/g, ' ')
+    .replaceAll(/\P{ASCII}/gu, (letter) => lookalikes[letter] ?? letter)
+  const closed = letters.replaceAll(/(?<![a-z])(?:[a-z][ .\-_*]){3,60}[a-z](?![a-z])/g, (word) =>
+    word.replaceAll(/[ .\-_*]/g, ''),
+  )
+  return closed
+    .replaceAll(/[ \t\r\f\v]+/g, ' ')
+    .replaceAll(/[*_`~"“”‘’]+/g, '')
+    .replaceAll(/ ?\n[ \n]*/g, '\n')
+    .replaceAll(/(?<=[a-z,])\n(?=[a-z])/g, ' ')
 }
 
 /** Unicode's tag characters write ASCII that no screen shows. */
 function tagText(text: string): string {
-  return [...text.matchAll(/[\u{e0020}-\u{e007e}]/gu)].map(([tag]) => String.fromCodePoint(tag.codePointAt(0)! - 0xe0000)).join('')
+  return [...text.matchAll(/[\u{e0020}-\u{e007e}]/gu)]
+    .map(([tag]) => String.fromCodePoint(tag.codePointAt(0)! - 0xe0000))
+    .join('')
 }
 
 /** What stands in a text as base64, hexadecimal, percent or backslash escapes. */
@@ -73,12 +133,17 @@ function* decodings(text: string): Generator<string> {
     const decoded = Buffer.from(run, isHex ? 'hex' : 'base64').toString('utf8')
     if (isReadable(decoded)) yield decoded
   }
-  if (/%[0-9a-f]{2}/i.test(text)) yield text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
+  if (/%[0-9a-f]{2}/i.test(text))
+    yield text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
   if (/\\u[0-9a-f]{4}|\\x[0-9a-f]{2}/i.test(text)) {
-    yield text.replaceAll(/\\u([0-9a-f]{4})|\\x([0-9a-f]{2})/gi, (_, long, short) => String.fromCharCode(Number.parseInt(long ?? short, 16)))
+    yield text.replaceAll(/\\u([0-9a-f]{4})|\\x([0-9a-f]{2})/gi, (_, long, short) =>
+      String.fromCharCode(Number.parseInt(long ?? short, 16)),
+    )
   }
   // ROT13 and reversed text are read whole: both are cheap.
-  yield text.replaceAll(/[a-z]/gi, (letter) => String.fromCharCode(letter.charCodeAt(0) + (/[a-m]/i.test(letter) ? 13 : -13)))
+  yield text.replaceAll(/[a-z]/gi, (letter) =>
+    String.fromCharCode(letter.charCodeAt(0) + (/[a-m]/i.test(letter) ? 13 : -13)),
+  )
   yield [...text].toReversed().join('')
 }
 

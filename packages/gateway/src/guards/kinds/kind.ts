@@ -10,9 +10,14 @@ export const commonSchema = z.strictObject({
     .optional(),
   mode: z.enum(['observe', 'block', 'redact', 'replace']),
   direction: z.enum(['input', 'output', 'both']).default('both'),
-  endpoints: z.array(z.enum(['/v1/chat/completions', '/v1/completions', '/v1/responses', '/v1/embeddings'])).min(1).optional(),
+  endpoints: z
+    .array(z.enum(['/v1/chat/completions', '/v1/completions', '/v1/responses', '/v1/embeddings']))
+    .min(1)
+    .optional(),
   sources: z
-    .array(z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'request', 'text', 'reasoning', 'refusal', 'call']))
+    .array(
+      z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'request', 'text', 'reasoning', 'refusal', 'call']),
+    )
     .min(1)
     .optional(),
   timeout_ms: z.number().int().min(1).max(60_000).default(1_000),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { defineKind } from './kind.ts'
 import { findInjection } from './injection-signs.ts'
+import { defineKind } from './kind.ts'
 
 /** Text that wants to give the model orders: rules over what is left when hiding places are undone. */
 export const promptInjection = defineKind({

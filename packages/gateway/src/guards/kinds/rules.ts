@@ -11,7 +11,13 @@ const schema = z.strictObject({
   keywords: z.array(z.string().min(1).max(200)).max(maxRules).default([]),
   /** In RE2's syntax. */
   patterns: z
-    .array(z.strictObject({ name: z.string().regex(/^[a-z0-9_]{1,40}$/), pattern: z.string().min(1), ignore_case: z.boolean().default(false) }))
+    .array(
+      z.strictObject({
+        name: z.string().regex(/^[a-z0-9_]{1,40}$/),
+        pattern: z.string().min(1),
+        ignore_case: z.boolean().default(false),
+      }),
+    )
     .max(100)
     .default([]),
 })
@@ -23,11 +29,16 @@ export const rules = defineKind({
   layer: 0,
   build: (settings) => {
     const { keywords, patterns } = settings
-    const finders = patterns.map(({ name, pattern, ignore_case }) => regexFinder(pattern, name, { ignoreCase: ignore_case }))
+    const finders = patterns.map(({ name, pattern, ignore_case }) =>
+      regexFinder(pattern, name, { ignoreCase: ignore_case }),
+    )
     // Longest first: of two words that begin alike the longer one is to be found.
     const sorted = keywords.toSorted((a, b) => b.length - a.length)
     for (let at = 0; at < sorted.length; at += 50) {
-      const words = sorted.slice(at, at + 50).map(wholeWord).join('|')
+      const words = sorted
+        .slice(at, at + 50)
+        .map(wholeWord)
+        .join('|')
       finders.push(regexFinder(words, 'keyword', { ignoreCase: true }))
     }
     return { version: settingsVersion('1', settings), look: { by: 'spans', finders } }
@@ -37,6 +48,10 @@ export const rules = defineKind({
 function wholeWord(keyword: string): string {
   const edge = (character: string) => (/\w/.test(character) ? '\\b' : '')
   // Any blank stands for any run of up to four blanks: a line break hides no phrase.
-  const quoted = keyword.trim().split(/\s+/).map((word) => RE2JS.quote(word)).join('\\s{1,4}')
+  const quoted = keyword
+    .trim()
+    .split(/\s+/)
+    .map((word) => RE2JS.quote(word))
+    .join('\\s{1,4}')
   return `${edge(keyword[0])}${quoted}${edge(keyword.at(-1)!)}`
 }

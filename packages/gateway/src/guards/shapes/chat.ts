@@ -1,9 +1,42 @@
 import { asObject } from '../../answer.ts'
-import { createParts, indexOf, keepOnly, knowAll, type Mutable, objects, type Parts, type Shape, type ShapedEvent, textOf, UnknownShape } from './shape.ts'
+import {
+  createParts,
+  indexOf,
+  keepOnly,
+  knowAll,
+  type Mutable,
+  objects,
+  type Parts,
+  type Shape,
+  type ShapedEvent,
+  setter,
+  textOf,
+  UnknownShape,
+} from './shape.ts'
 
-const topFields = new Set(['id', 'object', 'created', 'model', 'service_tier', 'system_fingerprint', 'usage', 'choices', 'obfuscation'])
+const topFields = new Set([
+  'id',
+  'object',
+  'created',
+  'model',
+  'service_tier',
+  'system_fingerprint',
+  'usage',
+  'choices',
+  'obfuscation',
+])
 const choiceFields = new Set(['index', 'delta', 'message', 'finish_reason', 'logprobs', 'text'])
-const messageFields = new Set(['role', 'content', 'reasoning_content', 'reasoning', 'refusal', 'tool_calls', 'function_call', 'annotations', 'reasoning_details'])
+const messageFields = new Set([
+  'role',
+  'content',
+  'reasoning_content',
+  'reasoning',
+  'refusal',
+  'tool_calls',
+  'function_call',
+  'annotations',
+  'reasoning_details',
+])
 const callFields = new Set(['index', 'id', 'type', 'function', 'custom'])
 
 /** /v1/chat/completions */
@@ -22,7 +55,8 @@ function readChoices(json: Mutable, field: 'delta' | 'message'): ShapedEvent {
     keepOnly(parts, item, choiceFields)
     const choice = indexOf(item.index, place, 'the index of a choice')
     const message = asObject(item[field]) as Mutable
-    if (item[field] !== message && item[field] !== undefined && item[field] !== null) throw new UnknownShape(`a ${field} is no object`)
+    if (item[field] !== message && item[field] !== undefined && item[field] !== null)
+      throw new UnknownShape(`a ${field} is no object`)
     if (item[field] === undefined || item[field] === null) item[field] = message
     readMessage(parts, choice, message, field)
     readFinish(parts, choice, item, (replacement) => {
@@ -46,7 +80,8 @@ function readChoices(json: Mutable, field: 'delta' | 'message'): ShapedEvent {
 
 function readMessage(parts: Parts, choice: number, message: Mutable, field: string): void {
   knowAll(message, messageFields, `a ${field}`)
-  if (!isBlank(message.role) && message.role !== 'assistant') throw new UnknownShape(`a ${field} has another role than assistant`)
+  if (!isBlank(message.role) && message.role !== 'assistant')
+    throw new UnknownShape(`a ${field} has another role than assistant`)
   for (const unread of ['annotations', 'reasoning_details']) {
     if (!isBlank(message[unread])) parts.isPruned = true
     delete message[unread]
@@ -92,14 +127,14 @@ function readReasoning(parts: Parts, choice: number, message: Mutable): void {
 function addText(parts: Parts, choice: number, holder: Mutable, key: string, source: 'text' | 'refusal'): void {
   const text = textOf(holder[key], key)
   if (text === undefined) return
-  parts.pieces.push({ choice, name: source, source, text, set: (given) => void (holder[key] = given) })
+  parts.pieces.push({ choice, name: source, source, text, set: setter(holder, key) })
 }
 
 function addCall(parts: Parts, choice: number, name: string, called: Mutable): void {
   knowAll(called, new Set(['name', 'arguments', 'input']), 'a call')
   const add = (key: string, part: 'name' | 'arguments') => {
     const text = textOf(called[key], key)
-    if (text !== undefined) parts.calls.push({ choice, name, part, text, set: (given) => void (called[key] = given) })
+    if (text !== undefined) parts.calls.push({ choice, name, part, text, set: setter(called, key) })
   }
   add('name', 'name')
   add('arguments', 'arguments')
@@ -113,7 +148,7 @@ function readTexts(json: Mutable): ShapedEvent {
     keepOnly(parts, item, choiceFields)
     const choice = indexOf(item.index, place, 'the index of a choice')
     addText(parts, choice, item, 'text', 'text')
-    readFinish(parts, choice, item, (replacement) => void (item.text = replacement))
+    readFinish(parts, choice, item, setter(item, 'text'))
     parts.dropped.push((stopped) => {
       if (stopped === choice) item.logprobs = null
     })
@@ -136,7 +171,13 @@ function readFinish(parts: Parts, choice: number, item: Mutable, replace: (repla
 }
 
 export function shaped({ dropped, ...parts }: Parts, isHollow: () => boolean): ShapedEvent {
-  return { ...parts, isHollow, dropCalls: (choice) => dropped.forEach((drop) => drop(choice)) }
+  return {
+    ...parts,
+    isHollow,
+    dropCalls: (choice) => {
+      for (const drop of dropped) drop(choice)
+    },
+  }
 }
 
 export function isBlank(value: unknown): boolean {

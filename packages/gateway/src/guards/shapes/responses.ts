@@ -11,6 +11,7 @@ import {
   type Piece,
   type Shape,
   type ShapedEvent,
+  setter,
   textOf,
   UnknownShape,
 } from './shape.ts'
@@ -84,7 +85,11 @@ const pass: Read = (parts, json) => {
 
 const end: Read = (parts, json) => {
   const event = readResponse(parts, asObject(json.response) as Mutable, true)
-  return { ...event, json, finishes: event.finishes.map((finish) => ({ ...finish, block: blockEnd(json, finish.block) })) }
+  return {
+    ...event,
+    json,
+    finishes: event.finishes.map((finish) => ({ ...finish, block: blockEnd(json, finish.block) })),
+  }
 }
 
 /** Sources and links of a text hold text too, and are not looked at. */
@@ -221,7 +226,7 @@ function addPiece(parts: Parts, { name, source, holder, key, isRepeat }: PiecePl
   const text = textOf(holder[key], key) ?? ''
   // The beginning of a part is an empty text, and repeats nothing.
   const repeats = isRepeat && text !== ''
-  parts.pieces.push({ choice, name, source, text, isRepeat: repeats, set: (given) => void (holder[key] = given) })
+  parts.pieces.push({ choice, name, source, text, isRepeat: repeats, set: setter(holder, key) })
 }
 
 function addCall(
@@ -234,5 +239,5 @@ function addCall(
 ): void {
   const text = textOf(holder[key], key) ?? ''
   const name = `call ${indexOf(output, 0, 'output_index')}`
-  parts.calls.push({ choice, name, part: partName, text, isRepeat, set: (given) => void (holder[key] = given) })
+  parts.calls.push({ choice, name, part: partName, text, isRepeat, set: setter(holder, key) })
 }

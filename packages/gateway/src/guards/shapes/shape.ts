@@ -64,7 +64,14 @@ export interface Shape {
 
 /** Collects the parts of an event. */
 export function createParts(json: Mutable) {
-  return { json, pieces: [] as Piece[], calls: [] as CallPiece[], finishes: [] as Finish[], isPruned: false, dropped: [] as ((choice: number) => void)[] }
+  return {
+    json,
+    pieces: [] as Piece[],
+    calls: [] as CallPiece[],
+    finishes: [] as Finish[],
+    isPruned: false,
+    dropped: [] as ((choice: number) => void)[],
+  }
 }
 export type Parts = ReturnType<typeof createParts>
 
@@ -86,12 +93,19 @@ export function knowAll(object: Json, known: ReadonlySet<string>, where: string)
 }
 
 function isEmpty(value: unknown): boolean {
-  return value === null || value === undefined || value === '' || value === false || (Array.isArray(value) && value.length === 0)
+  return (
+    value === null ||
+    value === undefined ||
+    value === '' ||
+    value === false ||
+    (Array.isArray(value) && value.length === 0)
+  )
 }
 
 export function objects(value: unknown, where: string): Mutable[] {
   if (value === undefined || value === null) return []
-  if (!Array.isArray(value) || value.some((item) => asObject(item) !== item)) throw new UnknownShape(`${where} is no list of objects`)
+  if (!Array.isArray(value) || value.some((item) => asObject(item) !== item))
+    throw new UnknownShape(`${where} is no list of objects`)
   return asArray(value) as Mutable[]
 }
 
@@ -107,4 +121,11 @@ export function indexOf(value: unknown, fallback: number, where: string): number
   const index = value ?? fallback
   if (Number.isInteger(index) && (index as number) >= 0 && (index as number) <= maxIndex) return index as number
   throw new UnknownShape(`${where} is no index`)
+}
+
+/** What puts another text in the place of one. */
+export function setter(holder: object, key: string | number): (text: string) => void {
+  return (text) => {
+    ;(holder as Record<string | number, unknown>)[key] = text
+  }
 }
