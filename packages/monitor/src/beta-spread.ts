@@ -10,7 +10,8 @@ export interface Spread {
   /** P(X ≤ from + i · step). */
   readonly cdf: Float64Array
   /** For sums over the distribution: places and their probabilities. */
-  readonly nodes: readonly { readonly x: number; readonly weight: number }[]
+  readonly places: Float64Array
+  readonly weights: Float64Array
 }
 
 /** Beta(a, b), a and b ≥ 1; a = 0 is a point at 0 and b = 0 one at 1. */
@@ -20,7 +21,7 @@ export function betaSpread(a: number, b: number): Spread {
   const sd = Math.sqrt((mean * (1 - mean)) / (a + b + 1))
   // Nine standard deviations leave less than 5e-5 out for an exponential tail, next to nothing for others.
   const [from, to] = [Math.max(0, mean - 9 * sd), Math.min(1, mean + 9 * sd)]
-  return { sd, from, step: (to - from) / STEPS, cdf: table(a, b, from, to), nodes: nodes(a, b, from, to) }
+  return { sd, from, step: (to - from) / STEPS, cdf: table(a, b, from, to), ...nodes(a, b, from, to) }
 }
 
 /** P(X ≤ x), linear between the table's places. */
@@ -33,7 +34,7 @@ export function spreadCdf({ from, step, cdf }: Spread, x: number): number {
 }
 
 function point(x: number): Spread {
-  return { sd: 0, from: x, step: 0, cdf: Float64Array.of(1), nodes: [{ x, weight: 1 }] }
+  return { sd: 0, from: x, step: 0, cdf: Float64Array.of(1), places: Float64Array.of(x), weights: Float64Array.of(1) }
 }
 
 /** Densities at `steps` + 1 places, the largest of them 1. */
@@ -55,13 +56,15 @@ function table(a: number, b: number, from: number, to: number): Float64Array {
   return cdf.map((value) => value / total)
 }
 
-/** The trapezoid rule's places and weights. */
-function nodes(a: number, b: number, from: number, to: number): { x: number; weight: number }[] {
+/** The trapezoid rule's places and weights; those that add nothing are left out. */
+function nodes(a: number, b: number, from: number, to: number): Pick<Spread, 'places' | 'weights'> {
   const density = densities(a, b, from, to, NODES)
   density[0] /= 2
   density[NODES] /= 2
   const total = density.reduce((sum, value) => sum + value, 0)
-  return Array.from(density, (value, i) => ({ x: from + (i * (to - from)) / NODES, weight: value / total })).filter(
-    ({ weight }) => weight > 1e-9,
-  )
+  const kept = [...density.keys()].filter((i) => density[i] / total > 1e-7)
+  return {
+    places: Float64Array.from(kept, (i) => from + (i * (to - from)) / NODES),
+    weights: Float64Array.from(kept, (i) => density[i] / total),
+  }
 }

@@ -67,14 +67,23 @@ function above(count: Count): Spread {
   return betaSpread(hits + 1, n - hits)
 }
 
-/** t with P(p ≤ t Se + (1 − t)(1 − Sp)) = level, by bisection over [0, 1]. */
+/** t with P(p ≤ t Se + (1 − t)(1 − Sp)) = level in [0, 1], by regula falsi with Illinois' halving, which is bracketed. */
 function quantileOfRate(p: Spread, se: Spread, sp: Spread, level: number): number {
-  let [low, high] = [0, 1]
-  if (probabilityOfSum(p, se, sp, 0) >= level) return 0
-  for (let step = 0; step < 24; step++) {
-    const middle = (low + high) / 2
-    if (probabilityOfSum(p, se, sp, middle) < level) low = middle
-    else high = middle
+  const excess = (t: number) => probabilityOfSum(p, se, sp, t) - level
+  let [low, high, atLow, atHigh] = [0, 1, excess(0), excess(1)]
+  if (atLow >= 0) return 0
+  if (atHigh <= 0) return 1
+  for (let step = 0, side = 0; step < 60 && high - low > 1e-7; step++) {
+    const t = (low * atHigh - high * atLow) / (atHigh - atLow)
+    const at = excess(t)
+    if (Math.abs(at) < 1e-9) return t
+    if (at < 0) {
+      if (side === -1) atHigh /= 2
+      ;[low, atLow, side] = [t, at, -1]
+    } else {
+      if (side === 1) atLow /= 2
+      ;[high, atHigh, side] = [t, at, 1]
+    }
   }
   return (low + high) / 2
 }
@@ -90,13 +99,14 @@ function probabilityOfSum(p: Spread, se: Spread, sp: Spread, t: number): number 
     { spread: sp, factor: 1 - t },
   ].sort((a, b) => Math.abs(b.factor) * b.spread.sd - Math.abs(a.factor) * a.spread.sd)
   const [widest, second, third] = terms
+  const { places: x2, weights: w2 } = second.spread
+  const { places: x3, weights: w3 } = third.spread
   let probability = 0
-  second.spread.nodes.forEach(({ x: x2, weight: w2 }) => {
-    for (const { x: x3, weight: w3 } of third.spread.nodes) {
-      const room = (1 - t - second.factor * x2 - third.factor * x3) / widest.factor
-      const inside = spreadCdf(widest.spread, room)
-      probability += w2 * w3 * (widest.factor > 0 ? inside : 1 - inside)
-    }
-  })
-  return probability
+  for (let i = 0; i < x2.length; i++) {
+    let inside = 0
+    for (let j = 0; j < x3.length; j++)
+      inside += w3[j] * spreadCdf(widest.spread, (1 - t - second.factor * x2[i] - third.factor * x3[j]) / widest.factor)
+    probability += w2[i] * inside
+  }
+  return widest.factor > 0 ? probability : 1 - probability
 }

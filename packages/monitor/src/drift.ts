@@ -98,8 +98,7 @@ export function drift(
   const options = { random, draws: Math.min(50_000, Math.max(999, Math.ceil(16 / level))) }
   const classifier = classifierTest({ rows, features: vocabulary.length, isCurrent, cohortOf }, options)
   const groups = strata(isCurrent, cohortOf, drawn([...samples.keys()], MOST_FOR_MMD, random))
-  if (classifier === undefined || groups.length === 0)
-    return notEvaluated('No cohort has enough texts on both sides.')
+  if (classifier === undefined || groups.length === 0) return notEvaluated('No cohort has enough texts on both sides.')
   const embeddings = samples.flatMap(({ embedding }) => (embedding === undefined ? [] : [embedding]))
   const hasEmbeddings = embeddings.length === samples.length
   const mmd = mmdTest(groups, hasEmbeddings ? euclidean(embeddings) : cosine(rows), options)
