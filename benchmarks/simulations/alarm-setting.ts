@@ -1,12 +1,11 @@
 /** The setting of all alarm figures; nothing else of the detector is set. */
-import type { Random } from '@plumbline/engine'
 import { baseline, type DetectorState, startDetector } from '@plumbline/monitor'
 
 export const RATE = 0.02
 export const ANSWERS_A_DAY = 1000
 export const DAYS_A_MONTH = 30
 export const FALSE_ALARMS_A_YEAR = 4
-export const OBSERVATIONS_A_YEAR = 365 * ANSWERS_A_DAY
+const OBSERVATIONS_A_YEAR = 365 * ANSWERS_A_DAY
 /** The reference window that a user has: one month, counted once. */
 export const BASELINE_ANSWERS = DAYS_A_MONTH * ANSWERS_A_DAY
 
@@ -25,5 +24,3 @@ export const assumed = {
   false_alarms_a_year: FALSE_ALARMS_A_YEAR,
   arl_answers: OBSERVATIONS_A_YEAR / FALSE_ALARMS_A_YEAR,
 } as const
-
-export type Draw = (random: Random) => number

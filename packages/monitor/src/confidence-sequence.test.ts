@@ -2,8 +2,8 @@ import { createRandom } from '@plumbline/engine'
 import { wilson } from '@plumbline/evals'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import golden from '../../../tests/golden/monitor.json' with { type: 'json' }
 import { betaBinomialBounds, rateSequence } from './confidence-sequence.ts'
+import { golden } from './golden.test-support.ts'
 
 const count = fc.integer({ min: 1, max: 5000 }).chain((n) => fc.record({ hits: fc.nat(n), n: fc.constant(n) }))
 

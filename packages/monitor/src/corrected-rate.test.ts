@@ -2,8 +2,8 @@ import { createRandom } from '@plumbline/engine'
 import { type Count, clopperPearson } from '@plumbline/evals'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import golden from '../../../tests/golden/monitor.json' with { type: 'json' }
 import { correctedRate, meldedInterval } from './corrected-rate.ts'
+import { golden } from './golden.test-support.ts'
 
 const count = ([hits, n]: readonly number[]): Count => ({ hits, n })
 const perfect = { hits: 1_000_000, n: 1_000_000 }

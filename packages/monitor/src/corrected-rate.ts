@@ -9,8 +9,9 @@
  *
  *   low = the α/2 quantile of θ(p below, Se above, Sp below),   high = the 1 − α/2 quantile of θ(p above, Se below, Sp above)
  *
- * No normal approximation, so rare events and small calibration sets keep their coverage; evals' `roganGladen` (Lang &
- * Reiczigel) is a little shorter and loses some of it there. P(θ ≤ t) = P(p ≤ t Se + (1 − t)(1 − Sp)) is summed over a grid.
+ * No normal approximation, so nothing rests on large counts; the price is width. evals' `roganGladen` (Lang & Reiczigel)
+ * is mostly shorter, and its coverage in small samples can be a little below what it says. P(θ ≤ t) =
+ * P(p ≤ t Se + (1 − t)(1 − Sp)) is summed over a grid.
  */
 import { PlumblineError } from '@plumbline/contracts'
 import { type Count, checkedCount, type Estimate, type GraderError, roganGladen, wilson } from '@plumbline/evals'

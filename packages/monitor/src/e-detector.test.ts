@@ -78,7 +78,7 @@ test('stored and read again at any moment it goes on as if nothing had been', ()
   fc.assert(
     fc.property(fc.array(batch, { minLength: 1, maxLength: 12 }), (batches) => {
       const stored = batches.reduce(
-        (state, one) => parseDetector(JSON.parse(JSON.stringify(observe(state, one)))),
+        (state: DetectorState, one) => parseDetector(JSON.parse(JSON.stringify(observe(state, one)))),
         start(),
       )
       expect(stored).toEqual(batches.reduce(observe, start()))

@@ -1,6 +1,6 @@
 import { createRandom } from '@plumbline/engine'
 import { expect, test } from 'vitest'
-import golden from '../../../tests/golden/monitor.json' with { type: 'json' }
+import { golden } from './golden.test-support.ts'
 import { observeWeighted, startWeighted, weightedRate } from './weighted-sequence.ts'
 
 test("the sums of the paper's formulas, from numpy", () => {
