@@ -166,7 +166,7 @@ export const alignConfig = z.object({
     .number()
     .min(0)
     .lt(1)
-    .default(0.4)
+    .default(0.65)
     .describe('share of the layers, from the lowest, that get no adapter'),
   sft_learning_rate: z.number().positive().default(7e-4).describe('fine-tuning: highest learning rate'),
   sft_opening_epochs: z
@@ -218,6 +218,8 @@ export const sftRowSchema = z
     prompt: textOrMessages.optional(),
     completion: textOrMessages.optional(),
     text: z.string().optional(),
+    /** How much each of its target tokens counts in the loss, beside 1 for those of other rows. */
+    weight: z.number().positive().optional(),
   })
   .superRefine((row, { addIssue }) => {
     if (row.messages || row.text !== undefined || (row.prompt !== undefined && row.completion !== undefined)) return
