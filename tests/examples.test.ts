@@ -24,6 +24,7 @@ interface Demonstration {
   readonly kind: string
   readonly category: string
   readonly source: string
+  readonly weight?: number
 }
 
 interface Preference {
@@ -92,7 +93,8 @@ test('every row has the stated fields and nothing else', () => {
     expect(row.prompt.map(({ role }) => role)).toEqual(['user'])
   }
   for (const row of demonstrations) {
-    expect(Object.keys(row), row.id).toEqual(['id', 'messages', 'kind', 'category', 'source'])
+    const keys = ['id', 'messages', 'kind', 'category', 'source']
+    expect(Object.keys(row), row.id).toEqual(row.weight === undefined ? keys : [...keys, 'weight'])
     expect(['written', 'model'], row.id).toContain(row.source)
     expect(row.messages.map(({ role }) => role)).toEqual(['user', 'assistant'])
   }
@@ -157,12 +159,10 @@ test('held-out categories are those that training never sees', () => {
     ).toBe(true)
 })
 
-test('each harmless training prompt has its demonstration and most harmful ones have, no evaluation prompt has one', () => {
+test('each training prompt has its demonstration, refusals weigh less, no evaluation prompt has one', () => {
   const shown = demonstrations.filter((row) => !isExtra(row))
-  const ids = new Set(shown.map(({ id }) => id))
-  const trained = prompts.filter(({ id, kind, split }) => split === 'train' && (kind !== 'harmful' || ids.has(id)))
-  const refused = shown.filter(({ kind }) => kind === 'harmful').length
-  expect(refused / count('harmful', 'train')).toBeCloseTo(0.6, 1)
+  const trained = prompts.filter(({ split }) => split === 'train')
+  for (const row of demonstrations) expect(row.weight, row.id).toBe(row.kind === 'harmful' ? 0.25 : undefined)
   const asked = ({ id, kind, category }: Prompt | Demonstration, text: string) => ({ id, kind, category, text })
   expect(shown.map((row) => asked(row, row.messages[0].content))).toEqual(
     trained.map((row) => asked(row, question(row))),

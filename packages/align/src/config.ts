@@ -173,7 +173,7 @@ export const alignConfig = z.object({
     .number()
     .int()
     .min(0)
-    .default(3)
+    .default(2)
     .describe('fine-tuning: last passes over the opening of each answer alone'),
   sft_epochs: z.number().int().min(1).default(1).describe('fine-tuning: times each whole demonstration is seen'),
   reward_learning_rate: z.number().positive().default(5e-4).describe('reward model: highest learning rate'),
