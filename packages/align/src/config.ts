@@ -176,8 +176,8 @@ export const alignConfig = z.object({
     .default(2)
     .describe('fine-tuning: last passes over the opening of each answer alone'),
   sft_epochs: z.number().int().min(1).default(1).describe('fine-tuning: times each whole demonstration is seen'),
-  reward_learning_rate: z.number().positive().default(5e-4).describe('reward model: highest learning rate'),
-  reward_epochs: z.number().int().min(1).default(1).describe('reward model: times each pair is seen'),
+  reward_learning_rate: z.number().positive().default(1e-3).describe('reward model: highest learning rate'),
+  reward_epochs: z.number().int().min(1).default(3).describe('reward model: times each pair is seen'),
   ppo_learning_rate: z.number().positive().default(5e-4).describe('PPO: highest learning rate'),
   ppo_iterations: z.number().int().min(1).default(3).describe('PPO: rollouts'),
   ppo_batch_size: z.number().int().min(1).default(32).describe('PPO: answers of a rollout'),
