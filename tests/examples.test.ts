@@ -24,7 +24,6 @@ interface Demonstration {
   readonly kind: string
   readonly category: string
   readonly source: string
-  readonly weight?: number
 }
 
 interface Preference {
@@ -93,8 +92,7 @@ test('every row has the stated fields and nothing else', () => {
     expect(row.prompt.map(({ role }) => role)).toEqual(['user'])
   }
   for (const row of demonstrations) {
-    const keys = ['id', 'messages', 'kind', 'category', 'source']
-    expect(Object.keys(row), row.id).toEqual(row.weight === undefined ? keys : [...keys, 'weight'])
+    expect(Object.keys(row), row.id).toEqual(['id', 'messages', 'kind', 'category', 'source'])
     expect(['written', 'model'], row.id).toContain(row.source)
     expect(row.messages.map(({ role }) => role)).toEqual(['user', 'assistant'])
   }
@@ -159,10 +157,9 @@ test('held-out categories are those that training never sees', () => {
     ).toBe(true)
 })
 
-test('each training prompt has its demonstration, refusals weigh less, no evaluation prompt has one', () => {
+test('each training prompt has its demonstration, no evaluation prompt has one', () => {
   const shown = demonstrations.filter((row) => !isExtra(row))
   const trained = prompts.filter(({ split }) => split === 'train')
-  for (const row of demonstrations) expect(row.weight, row.id).toBe(row.kind === 'harmful' ? 0.25 : undefined)
   const asked = ({ id, kind, category }: Prompt | Demonstration, text: string) => ({ id, kind, category, text })
   expect(shown.map((row) => asked(row, row.messages[0].content))).toEqual(
     trained.map((row) => asked(row, question(row))),
