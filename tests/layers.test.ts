@@ -11,7 +11,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   evals: ['contracts', 'engine', 'models'],
   align: ['contracts', 'engine', 'models', 'evals'],
   store: ['contracts'],
-  gateway: ['contracts', 'store'],
+  gateway: ['contracts', 'evals', 'store'],
   monitor: ['contracts', 'engine', 'models', 'evals', 'store'],
   plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'monitor'],
 }

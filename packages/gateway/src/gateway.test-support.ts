@@ -5,6 +5,7 @@ import type { Interaction, KeyScope } from '@plumbline/contracts'
 import { openSpool, openStore, type Store, startShipper } from '@plumbline/store'
 import OpenAI from 'openai'
 import { createGateway, type GatewayLimits } from './gateway.ts'
+import type { GuardSet } from './guards/read-guards.ts'
 import { createKey, createKeyRing } from './keys.ts'
 import { createRecorder } from './recorder.ts'
 import { openUpstream } from './upstream.ts'
@@ -55,7 +56,7 @@ export async function startHarness() {
   const clientKey = await addKey('client')
   const adminKey = await addKey('admin', 'default', true)
 
-  const open = async (limits: Partial<GatewayLimits> = {}, upstreamUrl = server.url) => {
+  const open = async (limits: Partial<GatewayLimits> = {}, upstreamUrl = server.url, guards?: GuardSet) => {
     const upstream = openUpstream({
       url: upstreamUrl,
       apiKey: 'sk-operator',
@@ -63,7 +64,7 @@ export async function startHarness() {
       connections: 100,
     })
     const gateway = createGateway(
-      { upstream, store, spool, shipper, recorder, keys, now: Date.now, warn },
+      { upstream, store, spool, shipper, recorder, keys, guards, now: Date.now, warn },
       { ...defaults, ...limits },
     )
     const { port } = await gateway.listen(0, '127.0.0.1')

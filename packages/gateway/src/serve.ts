@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import { openSpool, openStore, type StorePlace, startShipper } from '@plumbline/store'
 import { createGateway, type GatewayLimits } from './gateway.ts'
+import type { GuardSet } from './guards/read-guards.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
 import { createRecorder } from './recorder.ts'
 import { openUpstream } from './upstream.ts'
@@ -18,6 +19,7 @@ export interface ServeOptions extends GatewayLimits {
   /** The administrator's own key, from PLUMBLINE_ADMIN_KEY. */
   readonly adminKey: string | undefined
   readonly connectTimeoutMs: number
+  readonly guards?: GuardSet | undefined
   /** The longest that the end of an answer waits for its record; 0 does not wait. */
   readonly recordPatienceMs: number
   readonly drainMs: number
@@ -70,7 +72,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     await upstream.close()
     await store.close()
   }
-  const gateway = createGateway({ upstream, store, spool, shipper, recorder, keys, now, warn }, options)
+  const gateway = createGateway(
+    { upstream, store, spool, shipper, recorder, keys, guards: options.guards, now, warn },
+    options,
+  )
   try {
     const { address, port, family } = await gateway.listen(options.port, options.host)
     const host = family === 'IPv6' ? `[${address}]` : address

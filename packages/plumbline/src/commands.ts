@@ -13,6 +13,7 @@ export const commands = {
   'models list': async () => (await import('./commands/models.ts')).modelsList,
   'models rm': async () => (await import('./commands/models.ts')).modelsRemove,
   serve: async () => (await import('./commands/serve.ts')).serve,
+  'guards test': async () => (await import('./commands/guards.ts')).guardsTest,
   env: async () => (await import('./commands/env.ts')).env,
   version: async () => (await import('./commands/version.ts')).version,
 } satisfies Record<string, () => Promise<Command>>
