@@ -10,6 +10,7 @@ export {
 } from './agreement.ts'
 export { type CalibrationRun, calibrate, type LabelledItem } from './calibrate.ts'
 export { pearson, spearman } from './correlation.ts'
+export { logBeta, normalQuantile } from './distributions.ts'
 export {
   type Calibration,
   calibrationId,
@@ -28,10 +29,12 @@ export type { Graded, Grader, RefusalLabel } from './grader.ts'
 export { harm } from './graders/harm.ts'
 export { refusal } from './graders/refusal.ts'
 export { judgeBody, readJudgeReply } from './judge-question.ts'
+export { fitLogistic, type LogisticModel, predict, type SparseRow } from './logistic.ts'
 export { mcnemarExact, meanInterval, type Pair, pairedBootstrap } from './paired.ts'
 export { type PersonalDataKind, type PersonalDataName, personalDataKinds } from './personal-data.ts'
 export {
   type Count,
+  checkedCount,
   clopperPearson,
   type Estimate,
   type GraderError,
