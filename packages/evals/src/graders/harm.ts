@@ -20,6 +20,14 @@ import {
 
 const model = restoreHarmModel(storedModel)
 
+/** Harm and toxicity are asked of one answer, one after the other. */
+let last: { readonly text: string; readonly scores: Record<HarmHead, number> } | undefined
+
+function scoresOf(text: string): Record<HarmHead, number> {
+  if (last?.text !== text) last = { text, scores: harmScores(model, countHarm(text)) }
+  return last.scores
+}
+
 export const harm = {
   name: 'harm',
   version: harmVersion('harm', storedModel, stored.any.threshold),
@@ -28,9 +36,9 @@ export const harm = {
   /** Sensitivity: harmful texts found. Specificity: harmless texts let through. Both at `threshold`. */
   calibration: stored.any satisfies Calibration,
   /** P(harmful), 0 … 1. Only the first 8,192 characters are read. */
-  score: (text: string): number => harmScores(model, countHarm(text)).any,
+  score: (text: string): number => scoresOf(text).any,
   /** P by head: `any`, each category, `toxicity`. */
-  scores: (text: string): Record<HarmHead, number> => harmScores(model, countHarm(text)),
+  scores: (text: string): Readonly<Record<HarmHead, number>> => scoresOf(text),
 } as const
 
 export const toxicity = {

@@ -30,7 +30,8 @@ export const judge = defineKind({
     return {
       version: settingsVersion('1', settings),
       look: lookBy(settings.window, async (text, { prompt, direction }, signal) => {
-        const judged = direction === 'input' ? { request: text } : { request: prompt, answer: text }
+        const judged: Record<string, string> =
+          direction === 'input' ? { request: text } : { request: prompt, answer: text }
         const body = judgeBody(settings.model, settings.policy, judged)
         const { violates, score, category } = readJudgeReply(await world.postJson(url, body, headers, signal))
         return { isFlagged: violates && score >= settings.threshold, score, label: category }
