@@ -16,7 +16,7 @@ export function normalised(text: string): string {
 }
 
 /** Words and numbers in order, numbers by their value. */
-export function wordsOf(text: string): string[] {
+function wordsOf(text: string): string[] {
   const found = text
     .slice(0, MAX_CHARACTERS)
     .normalize('NFKC')
