@@ -32,7 +32,7 @@ export const guardsTest = defineCommand({
       texts.push({ prompt: value.prompt, text: value.text, isBad: Boolean(value.label) })
     }
     const { measureGuards } = await import('@plumbline/gateway')
-    const progress = world.progress('guards', texts.length, { unit: 'texts' })
+    const progress = world.progress('guards', texts.length, { unit: 'rows' })
     const measured = await measureGuards(guards, texts, (done) => {
       world.signal.throwIfAborted()
       progress.set(done)
