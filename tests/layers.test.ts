@@ -12,7 +12,8 @@ const below: Readonly<Record<string, readonly string[]>> = {
   align: ['contracts', 'engine', 'models', 'evals'],
   store: ['contracts'],
   gateway: ['contracts', 'evals', 'store'],
-  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway'],
+  monitor: ['contracts', 'engine', 'models', 'evals', 'store'],
+  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'monitor'],
 }
 
 interface Import {

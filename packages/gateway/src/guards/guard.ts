@@ -74,7 +74,6 @@ export interface Guard {
   readonly look: Look
 }
 
-
 export function isEnforcing({ mode }: Guard): boolean {
   return mode !== 'observe'
 }
