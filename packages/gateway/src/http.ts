@@ -1,0 +1,2 @@
+export { RequestError, sendError, sendJson } from './openai-error.ts'
+export { parseObject, readBody } from './request-body.ts'
