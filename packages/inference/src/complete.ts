@@ -16,11 +16,9 @@ export async function complete(
   let completionTokens = 0
   // Nothing is sent before the first token: until then a failure can still be told by its status.
   const send = (events: readonly StreamEvent[]) => {
-    if (res.headersSent) res.write(events.map(eventText).join(''))
-    else {
+    if (!res.headersSent)
       res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' })
-      res.write([...format.opening(), ...events].map(eventText).join(''))
-    }
+    res.write(events.map(eventText).join(''))
   }
   const requests = prompts.map((promptIds, promptIndex) => ({
     promptIds,
@@ -40,6 +38,7 @@ export async function complete(
       const pieces = takeToken(choice, token, reason, stopTokenIds)
       if (!isStream) return
       send([
+        ...(res.headersSent ? [] : format.opening()),
         ...(isFirst ? format.begin(choice) : []),
         ...(token.text === '' ? [] : format.more(choice, token.text, pieces)),
         ...(reason === undefined ? [] : format.end(choice)),

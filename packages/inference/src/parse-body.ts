@@ -25,7 +25,7 @@ function badParameter(issue: z.core.$ZodIssue): RequestError {
   }
   const code = issue.code === 'custom' ? issue.params?.code : undefined
   if (typeof code === 'string') return new RequestError(400, code, `'${param}': ${issue.message}.`, { param })
-  const isMissing = issue.code === 'invalid_type' && issue.input === undefined && issue.message.endsWith('undefined')
+  const isMissing = issue.code === 'invalid_type' && issue.message.endsWith('undefined')
   return isMissing
     ? new RequestError(400, 'missing_required_parameter', `Missing required parameter: '${param}'.`, { param })
     : new RequestError(400, 'invalid_value', `Invalid value for '${param}': ${issue.message}.`, { param })

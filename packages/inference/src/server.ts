@@ -43,9 +43,8 @@ export function createModelServer({ model, queue, apiKey, warn }: ModelServerPar
     }
     const { url = '', method } = req
     if (method === 'GET' && url === '/v1/models') return sendJson(res, 200, { object: 'list', data: [self] })
-    if (method === 'GET' && url === `/v1/models/${encodeURIComponent(model.name)}`) return sendJson(res, 200, self)
-    if (method === 'GET' && url === `/v1/models/${model.name}`) return sendJson(res, 200, self)
     if (method === 'GET' && url.startsWith('/v1/models/')) {
+      if (unescaped(url.slice('/v1/models/'.length)) === model.name) return sendJson(res, 200, self)
       throw new RequestError(404, 'model_not_found', 'There is no such model here.', { param: 'model' })
     }
     if (method !== 'POST' || !Object.hasOwn(endpoints, url)) {
@@ -66,9 +65,20 @@ export function createModelServer({ model, queue, apiKey, warn }: ModelServerPar
     res.end(`event: error\ndata: ${JSON.stringify({ ...known.body, type: 'error', error: known.body })}\n\n`)
   }
 
-  return createServer((req, res) => {
+  const server = createServer((req, res) => {
     serve(req, res).catch((error: unknown) => fail(req, res, error))
   })
+  // A step of the model may hold the clock up: a connection that the gateway is about to use must not be closed for it.
+  server.keepAliveTimeout = 0
+  return server
+}
+
+function unescaped(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
 }
 
 function asRequestError(error: unknown): RequestError {

@@ -8,8 +8,8 @@ export interface DecodingBatch<S extends Sequence> {
   readonly active: readonly S[]
   /** Seats new sequences behind the active ones, reads each distinct prompt once and draws all first tokens. */
   admit(entering: readonly S[]): Promise<void>
-  /** Seats sequences of one prompt that was read into another slot, and draws their first tokens from what follows it. */
-  admitRead(entering: readonly S[], slot: number, scores: NextTokens): void
+  /** Seats a sequence whose prompt was read into another slot, and draws its first token from what follows the prompt. */
+  admitRead(entering: S, slot: number, scores: NextTokens): void
   /** The next token of each; several where one is alone and its guesses are right. */
   advance(signal?: AbortSignal): Promise<void>
   /** Takes out those that are over; the last ones move into their slots. */
@@ -42,11 +42,9 @@ export function createDecodingBatch<S extends Sequence>(decoder: Decoder): Decod
       }
     },
     admitRead(entering, slot, scores) {
-      for (const sequence of entering) {
-        decoder.copySlot(slot, active.length, sequence.promptIds.length)
-        active.push(sequence)
-        extendSequence(sequence, scores, 0)
-      }
+      decoder.copySlot(slot, active.length, entering.promptIds.length)
+      active.push(entering)
+      extendSequence(entering, scores, 0)
     },
     async advance(signal) {
       const draft = active.length === 1 ? draftOf(active[0]) : []

@@ -1,7 +1,7 @@
 import { setImmediate as events } from 'node:timers/promises'
 import { PlumblineError } from '@plumbline/contracts'
 import { createRandom } from '@plumbline/engine'
-import type { Decoder, NextTokens } from './decoder.ts'
+import type { Decoder } from './decoder.ts'
 import { createDecodingBatch } from './decoding-batch.ts'
 import { type DrawnToken, type Sequence, type SequenceOptions, startSequence } from './sequence.ts'
 
@@ -51,6 +51,8 @@ export function createGenerationQueue(decoder: Decoder, { maxWaiting }: Generati
   const batch = createDecodingBatch<QueuedSequence>(decoder)
   let waiting: QueuedSequence[] = []
   let reading: { readonly sequence: QueuedSequence; done: number } | undefined
+  /** The long prompt that was read last, or part of it. */
+  let held: readonly number[] | undefined
   let isClosed = false
   let wake = () => {}
 
@@ -62,7 +64,7 @@ export function createGenerationQueue(decoder: Decoder, { maxWaiting }: Generati
   const dropAborted = () => {
     batch.remove(({ signal }) => signal.aborted)
     waiting = waiting.filter(({ signal }) => !signal.aborted)
-    if (reading?.sequence.signal.aborted) reading = undefined
+    if (reading?.sequence.signal.aborted) reading = held = undefined
   }
 
   /** The first in line and those behind it, as many as have a place and are read in one go. */
@@ -83,7 +85,9 @@ export function createGenerationQueue(decoder: Decoder, { maxWaiting }: Generati
   const startReading = () => {
     const place = waiting.findIndex(isLong)
     if (reading || place < 0 || free() === 0) return
-    reading = { sequence: waiting.splice(place, 1)[0], done: 0 }
+    const [sequence] = waiting.splice(place, 1)
+    // Another completion of the prompt that was read last: what follows it is told by its last token.
+    reading = { sequence, done: sequence.promptIds === held ? held.length - 1 : 0 }
   }
 
   const readOn = async () => {
@@ -93,15 +97,10 @@ export function createGenerationQueue(decoder: Decoder, { maxWaiting }: Generati
     reading.done += piece.length
     decoder.reserve(reading.done)
     const scores = await decoder.read(places, piece, done, sequence.options.temperature)
-    if (reading.done === sequence.promptIds.length) seatRead(sequence, scores)
-  }
-
-  /** A long prompt is read: its other completions enter with it, as far as there are places. */
-  const seatRead = (sequence: QueuedSequence, scores: NextTokens) => {
+    held = sequence.promptIds
+    if (reading.done < sequence.promptIds.length) return
     reading = undefined
-    const others = waiting.filter(({ promptIds }) => promptIds === sequence.promptIds).slice(0, free() - 1)
-    waiting = waiting.filter((one) => !others.includes(one))
-    batch.admitRead([sequence, ...others], places, scores)
+    batch.admitRead(sequence, places, scores)
   }
 
   const turn = async () => {
@@ -118,7 +117,7 @@ export function createGenerationQueue(decoder: Decoder, { maxWaiting }: Generati
     for (const sequence of [...batch.active, ...waiting, ...(reading ? [reading.sequence] : [])]) sequence.fail(error)
     batch.remove(() => true)
     waiting = []
-    reading = undefined
+    reading = held = undefined
   }
 
   const work = async () => {
@@ -144,6 +143,7 @@ export function createGenerationQueue(decoder: Decoder, { maxWaiting }: Generati
     async submit(requests) {
       const count = requests.reduce((sum, { numGenerations }) => sum + numGenerations, 0)
       if (isClosed) throw closed()
+      for (const { signal } of requests) signal.throwIfAborted()
       if (size() + count > places + maxWaiting)
         throw new PlumblineError(
           'QUEUE_FULL',
