@@ -39,7 +39,7 @@ afterAll(async () => {
 })
 
 const question = { model, messages: [{ role: 'user' as const, content: 'What is the capital of France?' }] }
-const longTest = { timeout: 300_000 }
+const longTest = { timeout: 600_000 }
 
 async function recordOf(isIt: (record: Interaction) => boolean): Promise<Interaction> {
   let found: Interaction | undefined
@@ -80,10 +80,10 @@ test('an answer, its stream and their records are the same', longTest, async () 
 
 test('sampled answers of many at once are those of each alone', longTest, async () => {
   const ask = async (seed: number) => {
-    const { choices } = await client.chat.completions.create({ ...question, seed, max_tokens: 8 + seed })
+    const { choices } = await client.chat.completions.create({ ...question, seed, max_tokens: 4 + seed })
     return choices
   }
-  const seeds = [1, 2, 3, 4, 5, 6]
+  const seeds = [1, 2, 3, 4]
   const together = await Promise.all(seeds.map(ask))
   expect(new Set(together.map(([{ message }]) => message.content)).size).toBeGreaterThan(1)
   for (const seed of seeds) expect(await ask(seed), `seed ${seed}`).toEqual(together[seed - 1])

@@ -1,7 +1,7 @@
 import type { Piece, ServedModel } from './call.ts'
 
 /** A token's log-probability as chat answers give it. */
-export function tokenLogprob(tokenId: number, logprob: number, { tokenizer }: Pick<ServedModel, 'tokenizer'>) {
+function tokenLogprob(tokenId: number, logprob: number, { tokenizer }: Pick<ServedModel, 'tokenizer'>) {
   const token = tokenizer.decode([tokenId])
   // Part of a character has no text of its own, and its bytes are not known here.
   const bytes = token.includes('\uFFFD') ? null : [...Buffer.from(token)]

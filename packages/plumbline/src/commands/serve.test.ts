@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import { runCli } from '../cli.ts'
 import { commands } from '../commands.ts'
 import { takeGlobals } from '../flags.ts'
-import { createMemoryWorld } from '../memory-world.ts'
 import { startLocal } from '../local-model.ts'
+import { createMemoryWorld } from '../memory-world.ts'
 
 test('an upstream and a model of this machine exclude each other', async () => {
   const config = { upstream: 'http://127.0.0.1:9', model: 'm', batch_size: 1, max_waiting: 1 }
