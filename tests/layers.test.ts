@@ -13,7 +13,8 @@ const below: Readonly<Record<string, readonly string[]>> = {
   store: ['contracts'],
   gateway: ['contracts', 'store'],
   inference: ['contracts', 'models', 'gateway'],
-  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'inference'],
+  monitor: ['contracts', 'engine', 'models', 'evals', 'store'],
+  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'inference', 'monitor'],
 }
 
 interface Import {
