@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { RequestError } from '@plumbline/gateway/http'
+import { RequestError } from '@plumbline/gateway/openai-error'
 import { z } from 'zod'
 import { type AnswerFormat, type Choice, type Endpoint, type Piece, type ServedModel, seconds } from './call.ts'
 import { completionFields, maxTokensField, unsupportedBut } from './fields.ts'

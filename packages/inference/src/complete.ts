@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { sendJson } from '@plumbline/gateway/http'
+import { sendJson } from '@plumbline/gateway/openai-error'
 import { createTextStream, type DrawnToken, type GenerationQueue } from '@plumbline/models'
 import type { Call, Choice, Piece, ServedModel, StreamEvent } from './call.ts'
 

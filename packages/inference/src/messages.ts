@@ -1,5 +1,5 @@
 import { PlumblineError } from '@plumbline/contracts'
-import { RequestError } from '@plumbline/gateway/http'
+import { RequestError } from '@plumbline/gateway/openai-error'
 import type { ChatMessage } from '@plumbline/models'
 import { z } from 'zod'
 import type { ServedModel } from './call.ts'

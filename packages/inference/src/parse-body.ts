@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { RequestError } from '@plumbline/gateway/http'
+import { RequestError } from '@plumbline/gateway/openai-error'
 import type { z } from 'zod'
 import type { ServedModel } from './call.ts'
 
