@@ -5,10 +5,11 @@ import type { Bench } from './bench.ts'
 import { engine } from './engine.ts'
 import { type Figure, type FigureLine, figureLine } from './figure.ts'
 import { guards } from './guards.ts'
+import { localModel } from './local-model.ts'
 import { formatTable } from './report.ts'
 import { trainers } from './trainers.ts'
 
-const benches: readonly Bench[] = [engine, trainers, guards]
+const benches: readonly Bench[] = [engine, trainers, guards, localModel]
 
 const log = (text: string) => process.stderr.write(`${text}\n`)
 
