@@ -12,8 +12,9 @@ const below: Readonly<Record<string, readonly string[]>> = {
   align: ['contracts', 'engine', 'models', 'evals'],
   store: ['contracts'],
   gateway: ['contracts', 'evals', 'store'],
+  inference: ['contracts', 'models', 'gateway'],
   monitor: ['contracts', 'engine', 'models', 'evals', 'store'],
-  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'monitor'],
+  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'inference', 'monitor'],
 }
 
 interface Import {

@@ -5,6 +5,7 @@ import type { GuardSet } from '@plumbline/gateway'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { readGuardsFile } from '../guards-file.ts'
+import { localModelFields, startLocal } from '../local-model.ts'
 import type { World } from '../world.ts'
 
 const seconds = (fallback: number, text: string) => z.number().positive().max(86_400).default(fallback).describe(text)
@@ -14,7 +15,11 @@ const config = z.object({
   upstream: z
     .string()
     .min(1)
-    .describe('the OpenAI-compatible server to stand in front of, such as http://127.0.0.1:8000/v1'),
+    .optional()
+    .describe(
+      'the OpenAI-compatible server to stand in front of, such as http://127.0.0.1:8000/v1; without it, a model on this machine is served',
+    ),
+  ...localModelFields,
   port: z.number().int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes a free one'),
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on; 0.0.0.0 is every one'),
   database: z
@@ -50,8 +55,12 @@ export const serve = defineCommand({
   name: 'serve',
   summary: 'stand in front of a model and record every answer',
   description:
-    'An OpenAI-compatible gateway before a server of yours. The first administrator’s key is PLUMBLINE_ADMIN_KEY, or is made and shown once; PLUMBLINE_UPSTREAM_KEY is shown to the upstream. SIGTERM and Ctrl-C let answers end and then stop with status 0.',
+    'An OpenAI-compatible gateway before a server of yours, or without --upstream before a model on this machine, which is pulled if it is not in the cache and writes several answers at a time. The first administrator’s key is PLUMBLINE_ADMIN_KEY, or is made and shown once; PLUMBLINE_UPSTREAM_KEY is shown to the upstream. SIGTERM and Ctrl-C let answers end and then stop with status 0.',
   examples: [
+    {
+      line: 'plumb serve --data runs/gateway --port 8080',
+      does: 'serve SmolLM2-135M-Instruct on this machine, records in the embedded store',
+    },
     {
       line: 'plumb serve --data runs/gateway --port 8080 --upstream http://127.0.0.1:8000/v1',
       does: 'in front of a server on this machine, records in the embedded store',
@@ -80,7 +89,13 @@ export const serve = defineCommand({
         }),
     })
     try {
-      await serveUntilStopped(config, { folder, adminKey, guards }, world)
+      const local = await startLocal(config, world)
+      try {
+        const upstream = local ?? { url: config.upstream!, apiKey: world.env.PLUMBLINE_UPSTREAM_KEY || undefined }
+        await serveUntilStopped(config, { folder, upstream, adminKey, guards }, world)
+      } finally {
+        await local?.stop()
+      }
     } finally {
       await lock.release()
     }
@@ -89,11 +104,12 @@ export const serve = defineCommand({
 
 interface Prepared {
   readonly folder: string
+  readonly upstream: { readonly url: string; readonly apiKey: string | undefined }
   readonly adminKey: string | undefined
   readonly guards: GuardSet | undefined
 }
 
-async function serveUntilStopped(config: Config, { folder, adminKey, guards }: Prepared, world: World) {
+async function serveUntilStopped(config: Config, { folder, upstream, adminKey, guards }: Prepared, world: World) {
   const { serve } = await import('@plumbline/gateway')
   const ms = (value: number) => Math.round(value * 1000)
   const serving = await serve({
@@ -101,8 +117,8 @@ async function serveUntilStopped(config: Config, { folder, adminKey, guards }: P
     databaseUrl: config.database,
     host: config.host,
     port: config.port,
-    upstream: config.upstream,
-    upstreamKey: world.env.PLUMBLINE_UPSTREAM_KEY || undefined,
+    upstream: upstream.url,
+    upstreamKey: upstream.apiKey,
     adminKey,
     connectTimeoutMs: ms(config.connect_timeout),
     firstTokenMs: ms(config.first_token_timeout),
