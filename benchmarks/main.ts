@@ -6,10 +6,11 @@ import { engine } from './engine.ts'
 import { type Figure, type FigureLine, figureLine } from './figure.ts'
 import { guards } from './guards.ts'
 import { localModel } from './local-model.ts'
+import { monitor } from './monitor.ts'
 import { formatTable } from './report.ts'
 import { trainers } from './trainers.ts'
 
-const benches: readonly Bench[] = [engine, trainers, guards, localModel]
+const benches: readonly Bench[] = [engine, trainers, guards, localModel, monitor]
 
 const log = (text: string) => process.stderr.write(`${text}\n`)
 

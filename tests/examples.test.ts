@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { graders } from '@plumbline/evals'
+import { refusal } from '@plumbline/evals'
 import { expect, test } from 'vitest'
 
 interface Message {
@@ -61,7 +61,7 @@ const trainTexts = [
 const evalTexts = prompts.filter((row) => row.split === 'eval').map(question)
 
 const isRefusal = (prompt: string, completion: string) =>
-  graders.refusal.grade({ prompt, completion }).label !== 'full_compliance'
+  refusal.grade({ prompt, completion }).label !== 'full_compliance'
 
 /** Case, punctuation and spaces do not make a prompt a new one. */
 const normalize = (text: string) =>
