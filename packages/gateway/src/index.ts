@@ -1,1 +1,2 @@
+export { type FeedbackClaim, verifyFeedback } from './feedback-token.ts'
 export { type ServeOptions, type Serving, serve } from './serve.ts'
