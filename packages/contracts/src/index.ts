@@ -14,9 +14,18 @@ export {
   type PromptKind,
   promptKindSchema,
 } from './align-report.ts'
-export { type KeyScope, keyScopeSchema, newKeySchema, projectSchema } from './api-key.ts'
+export {
+  type KeyLimits,
+  type KeyScope,
+  keyLimitsSchema,
+  keyScopeSchema,
+  newKeySchema,
+  projectSchema,
+} from './api-key.ts'
 export { type ErrorDetails, located, PlumblineError } from './errors.ts'
 export {
+  type AttemptNote,
+  attemptNoteSchema,
   type Choice,
   choiceSchema,
   type GuardVerdict,

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { newKeySchema } from '@plumbline/contracts'
+import { newKeySchema, PlumblineError } from '@plumbline/contracts'
 import type { Store, StoredKey } from '@plumbline/store'
 import { z } from 'zod'
+import type { FeedbackTokens } from './feedback-token.ts'
 import { createKey, type KeyRing } from './keys.ts'
 import { RequestError, sendJson } from './openai-error.ts'
 import { parseObject, readBody } from './request-body.ts'
@@ -10,6 +11,9 @@ import { parseObject, readBody } from './request-body.ts'
 export interface ApiParts {
   readonly store: Store
   readonly keys: KeyRing
+  readonly feedback: FeedbackTokens
+  /** Reads the configuration anew. Throws what is wrong with it. */
+  readonly reload: () => Promise<{ readonly config: string }>
   readonly now: () => number
 }
 
@@ -29,40 +33,81 @@ export async function serveApi(
   res: ServerResponse,
   url: URL,
   admin: StoredKey,
-  { store, keys, now }: ApiParts,
+  parts: ApiParts,
 ): Promise<boolean> {
-  if (url.pathname === '/api/interactions') {
-    allow(req, 'GET')
-    const query = check(pageSchema, Object.fromEntries(url.searchParams))
-    const page = await whileStoreIsThere(() => store.listInteractions(admin.project, query))
-    sendJson(res, 200, page)
-    return true
+  const { pathname } = url
+  const one = /^\/api\/keys\/(key_[\w-]{1,64})$/.exec(pathname)
+  if (pathname === '/api/interactions') await listInteractions(req, res, url, admin, parts)
+  else if (pathname === '/api/keys') await makeKey(req, res, admin, parts)
+  else if (one !== null) await revokeKey(req, res, one[1], admin, parts)
+  else if (pathname === '/api/reload') await reload(req, res, admin, parts)
+  else if (pathname === '/api/feedback-secrets') await rotateSecret(req, res, admin, parts)
+  else return false
+  return true
+}
+
+async function listInteractions(
+  req: IncomingMessage,
+  res: ServerResponse,
+  url: URL,
+  admin: StoredKey,
+  { store }: ApiParts,
+) {
+  allow(req, 'GET')
+  const query = check(pageSchema, Object.fromEntries(url.searchParams))
+  sendJson(res, 200, await whileStoreIsThere(() => store.listInteractions(admin.project, query)))
+}
+
+async function makeKey(req: IncomingMessage, res: ServerResponse, admin: StoredKey, { store, keys, now }: ApiParts) {
+  allow(req, 'POST')
+  const asked = check(newKeySchema, parseObject(await readBody(req, maxBodyBytes)))
+  const { scope, project = admin.project, name = '', limits = {} } = asked
+  if (project !== admin.project && !admin.isOperator) {
+    throw new RequestError(403, 'other_project', 'This key makes keys of its own project only.', { param: 'project' })
   }
-  if (url.pathname === '/api/keys') {
-    allow(req, 'POST')
-    const {
-      scope,
-      project = admin.project,
-      name = '',
-    } = check(newKeySchema, parseObject(await readBody(req, maxBodyBytes)))
-    if (project !== admin.project && !admin.isOperator) {
-      throw new RequestError(403, 'other_project', 'This key makes keys of its own project only.', { param: 'project' })
-    }
-    const { secret, stored } = createKey({ scope, project, isOperator: false, name })
-    await whileStoreIsThere(() => store.insertKey(stored, new Date(now()).toISOString()))
-    keys.add(stored)
-    sendJson(res, 200, { key: secret, id: stored.id, scope, project, name })
-    return true
-  }
-  const [, id] = /^\/api\/keys\/(key_[\w-]{1,64})$/.exec(url.pathname) ?? []
-  if (id === undefined) return false
+  const { secret, stored } = createKey({ scope, project, isOperator: false, name, limits })
+  await whileStoreIsThere(() => store.insertKey(stored, new Date(now()).toISOString()))
+  keys.add(stored)
+  sendJson(res, 200, { key: secret, id: stored.id, scope, project, name, limits })
+}
+
+async function revokeKey(
+  req: IncomingMessage,
+  res: ServerResponse,
+  id: string,
+  admin: StoredKey,
+  { store, keys, now }: ApiParts,
+) {
   allow(req, 'DELETE')
   const project = admin.isOperator ? undefined : admin.project
   const isRevoked = await whileStoreIsThere(() => store.revokeKey(id, project, new Date(now()).toISOString()))
   if (!isRevoked) throw new RequestError(404, 'no_such_key', 'There is no such key.')
   keys.remove(id)
   sendJson(res, 200, { id, revoked: true })
-  return true
+}
+
+async function reload(req: IncomingMessage, res: ServerResponse, admin: StoredKey, parts: ApiParts) {
+  allow(req, 'POST')
+  operatorOnly(admin)
+  try {
+    sendJson(res, 200, await parts.reload())
+  } catch (error) {
+    if (!(error instanceof PlumblineError)) throw error
+    const hint = error.hint === undefined ? '' : ` ${error.hint}`
+    throw new RequestError(400, 'invalid_config', `${error.message}${hint} The old configuration stays.`)
+  }
+}
+
+async function rotateSecret(req: IncomingMessage, res: ServerResponse, admin: StoredKey, { feedback }: ApiParts) {
+  allow(req, 'POST')
+  operatorOnly(admin)
+  const { id, createdAt } = await whileStoreIsThere(() => feedback.rotate())
+  sendJson(res, 200, { id, created_at: createdAt })
+}
+
+/** What concerns every project. */
+function operatorOnly({ isOperator }: StoredKey): void {
+  if (!isOperator) throw new RequestError(403, 'operator_only', 'Only the first administrator’s key opens this.')
 }
 
 export function allow(req: IncomingMessage, method: string): void {

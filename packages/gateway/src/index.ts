@@ -1,3 +1,4 @@
+export { type FeedbackClaim, verifyFeedback } from './feedback-token.ts'
 export { AnswerFilter, shapes } from './guards/answer-filter.ts'
 export { openGuardWorld } from './guards/guard-world.ts'
 export { type MeasuredGuard, measureGuards } from './guards/measure.ts'

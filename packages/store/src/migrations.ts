@@ -53,4 +53,24 @@ export const migrations: readonly Migration[] = [
       )`,
     ],
   },
+  {
+    name: 'limits of keys',
+    statements: [
+      // JSON of our own making; null for a key without limits of its own.
+      'alter table plumbline.api_keys add column limits text',
+    ],
+  },
+  {
+    name: 'secrets',
+    statements: [
+      // What signs tokens that go out. The newest of a purpose signs, older ones are kept to check what they signed.
+      `create table plumbline.secrets (
+        id text primary key,
+        purpose text not null,
+        secret text not null,
+        created_at timestamptz not null
+      )`,
+      'create index secrets_purpose on plumbline.secrets (purpose, created_at)',
+    ],
+  },
 ]

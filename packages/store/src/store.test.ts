@@ -125,6 +125,7 @@ describe.each(Object.entries(kinds))('store on %s', (name, { skipped, open }) =>
       project: 'default',
       isOperator: true,
       name: 'n',
+      limits: { requests_per_minute: 5, concurrent: null },
     } as const
     await store.insertKey(key, '2026-01-01T00:00:00.000Z')
     await store.insertKey({ ...key, id: 'k2' }, '2026-01-02T00:00:00.000Z')
@@ -134,6 +135,19 @@ describe.each(Object.entries(kinds))('store on %s', (name, { skipped, open }) =>
     expect(await store.revokeKey('k1', undefined, '2026-01-03T00:00:00.000Z')).toBe(false)
     await store.insertKey(key, '2026-01-04T00:00:00.000Z')
     expect(await store.listKeys()).toEqual([])
+  })
+
+  test('secrets come back in their order, each purpose apart', async () => {
+    const secret = (id: string, purpose: string, day: number) => ({
+      id,
+      purpose,
+      secret: `${id}-secret`,
+      createdAt: `2026-01-0${day}T03:04:05.678Z`,
+    })
+    const [first, second, other] = [secret('b', 'one', 1), secret('a', 'one', 2), secret('c', 'two', 1)]
+    for (const one of [second, first, other]) await store.insertSecret(one)
+    expect(await store.listSecrets('one')).toEqual([first, second])
+    expect(await store.listSecrets('none')).toEqual([])
   })
 
   test('gaps are counted once', async () => {
@@ -185,7 +199,21 @@ test('released migrations never change', () => {
     ['interactions', '61b699ec6cae7f33'],
     ['gaps', 'e585013adb236026'],
     ['api keys', '8da7ef3e5a9090c2'],
+    ['limits of keys', '44fe49ffe8b59fef'],
+    ['secrets', '45b5fb9a7c559ea9'],
   ])
+})
+
+test('a key from before keys had limits has none', async () => {
+  const database = await openPglite(undefined)
+  await migrate(database, migrations.slice(0, 3))
+  await database.query(
+    "insert into plumbline.api_keys values ('k', 'ab', 'client', 'p', false, 'n', '2026-01-01T00:00:00Z', null)",
+  )
+  await migrate(database)
+  const store = createStore(database)
+  expect(await store.listKeys()).toMatchObject([{ id: 'k', limits: {} }])
+  await store.close()
 })
 
 test('an embedded store keeps its records on disk', async () => {

@@ -1,10 +1,18 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { type Interaction, type KeyScope, keyScopeSchema, PlumblineError } from '@plumbline/contracts'
+import {
+  type Interaction,
+  type KeyLimits,
+  type KeyScope,
+  keyLimitsSchema,
+  keyScopeSchema,
+  PlumblineError,
+} from '@plumbline/contracts'
 import { type Database, type Row, sqlState } from './database.ts'
 import { migrate } from './migrate.ts'
 import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
+import { insertSecret, listSecrets, type StoredSecret } from './secrets.ts'
 
 /** Where the records are: a folder, memory, or a PostgreSQL server. */
 export type StorePlace = { readonly folder: string } | { readonly url: string } | 'memory'
@@ -37,6 +45,8 @@ export interface StoredKey {
   /** May make keys of other projects. */
   readonly isOperator: boolean
   readonly name: string
+  /** Over those of the configuration. */
+  readonly limits: KeyLimits
 }
 
 export interface Page {
@@ -61,6 +71,9 @@ export interface Store {
   listKeys(): Promise<StoredKey[]>
   /** Of one project, or of any. Gives whether there was such a key. It stays in the table, so it cannot come back. */
   revokeKey(id: string, project: string | undefined, at: string): Promise<boolean>
+  insertSecret(secret: StoredSecret): Promise<void>
+  /** The newest last. */
+  listSecrets(purpose: string): Promise<StoredSecret[]>
   close(): Promise<void>
 }
 
@@ -167,16 +180,17 @@ export function createStore(database: Database): Store {
       const [row] = await database.query('select coalesce(sum(count), 0)::text as total from plumbline.gaps')
       return Number(row.total)
     },
-    insertKey: async ({ id, sha256, scope, project, isOperator, name }, createdAt) => {
+    insertKey: async ({ id, sha256, scope, project, isOperator, name, limits }, createdAt) => {
+      const own = Object.keys(limits).length === 0 ? null : JSON.stringify(limits)
       await database.query(
-        `insert into plumbline.api_keys (id, sha256, scope, project, is_operator, name, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7::timestamptz) on conflict (sha256) do nothing`,
-        [id, sha256, scope, project, isOperator, storable(name), createdAt],
+        `insert into plumbline.api_keys (id, sha256, scope, project, is_operator, name, created_at, limits)
+        values ($1, $2, $3, $4, $5, $6, $7::timestamptz, $8) on conflict (sha256) do nothing`,
+        [id, sha256, scope, project, isOperator, storable(name), createdAt, own],
       )
     },
     listKeys: async () => {
       const rows = await database.query(
-        `select id, sha256, scope, project, is_operator, name from plumbline.api_keys
+        `select id, sha256, scope, project, is_operator, name, limits from plumbline.api_keys
         where revoked_at is null order by created_at, id`,
       )
       return rows.map(toKey)
@@ -189,6 +203,8 @@ export function createStore(database: Database): Store {
       )
       return rows.length > 0
     },
+    insertSecret: (secret) => insertSecret(database, secret),
+    listSecrets: (purpose) => listSecrets(database, purpose),
     close: () => database.close(),
   }
 }
@@ -206,5 +222,6 @@ function toKey(row: Row): StoredKey {
     project: String(row.project),
     isOperator: row.is_operator === true,
     name: String(row.name),
+    limits: keyLimitsSchema.parse(row.limits === null ? {} : JSON.parse(String(row.limits))),
   }
 }
