@@ -1,4 +1,20 @@
 export {
+  auditPageSchema,
+  auditQuerySchema,
+  createdKeySchema,
+  erasureStartedSchema,
+  interactionPageSchema,
+  interactionQuerySchema,
+  jobSchema,
+  keyIdSchema,
+  keyPageSchema,
+  keyQuerySchema,
+  revokedKeySchema,
+  sessionEndedSchema,
+  sessionSchema,
+  subjectSchema,
+} from './admin-api.ts'
+export {
   type AlignReport,
   type AlignStage,
   alignReportSchema,

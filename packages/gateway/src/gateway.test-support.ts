@@ -9,6 +9,7 @@ import { createKey, createKeyRing } from './keys.ts'
 import { createRecorder } from './recorder.ts'
 import { openUpstream } from './upstream.ts'
 import { startUpstream } from './upstream-server.test-support.ts'
+import { startGatewayWorker } from './worker.ts'
 
 const defaults: GatewayLimits = {
   firstTokenMs: 10_000,
@@ -36,6 +37,8 @@ export async function startHarness() {
     ...real,
     insertInteractions: guarded(real.insertInteractions),
     listInteractions: guarded(real.listInteractions),
+    audited: guarded(real.audited) as Store['audited'],
+    sessions: { ...real.sessions, find: guarded(real.sessions.find) },
     insertKey: guarded(real.insertKey),
     listKeys: guarded(real.listKeys),
   }
@@ -43,6 +46,8 @@ export async function startHarness() {
   const shipper = startShipper(spool, store, { warn, folder: join(folder, 'spool'), retryMs: 10 })
   const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 5_000 })
   const keys = createKeyRing(store)
+  const hashSubject = await real.subjectHasher()
+  const worker = await startGatewayWorker(real, { policy: {}, now: Date.now, warn })
   const server = await startUpstream()
   const closers: (() => Promise<void>)[] = []
 
@@ -63,7 +68,19 @@ export async function startHarness() {
       connections: 100,
     })
     const gateway = createGateway(
-      { upstream, store, spool, shipper, recorder, keys, now: Date.now, warn },
+      {
+        upstream,
+        store,
+        spool,
+        shipper,
+        recorder,
+        keys,
+        hashSubject,
+        wakeWorker: worker.wake,
+        version: '0.0.0',
+        now: Date.now,
+        warn,
+      },
       { ...defaults, ...limits },
     )
     const { port } = await gateway.listen(0, '127.0.0.1')
@@ -118,6 +135,7 @@ export async function startHarness() {
     },
     close: async () => {
       for (const close of closers) await close().catch(() => {})
+      await worker.stop()
       await shipper.stop(5_000)
       await spool.close(1_000)
       await server.close()

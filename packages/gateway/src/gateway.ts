@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyScope } from '@plumbline/contracts'
-import type { Shipper, Spool, Store, StoredKey } from '@plumbline/store'
-import { allow, serveApi } from './api.ts'
+import type { Shipper, Spool, Store, StoredKey, SubjectHasher } from '@plumbline/store'
+import { openApiDocument, type PublicPath, publicPaths } from './api/openapi.ts'
+import { serveApi } from './api/serve-api.ts'
 import { type EndpointPath, endpoints } from './endpoints.ts'
 import { Exchange, type ExchangeTimeouts, type Outcome } from './exchange.ts'
 import { uuidv7 } from './ids.ts'
@@ -12,6 +13,7 @@ import { createMetrics, type Gauge } from './metrics.ts'
 import { RequestError, sendError, sendJson } from './openai-error.ts'
 import type { Recorder } from './recorder.ts'
 import { parseObject, readBody } from './request-body.ts'
+import { concealSubjects } from './subjects.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface GatewayParts {
@@ -21,6 +23,10 @@ export interface GatewayParts {
   readonly shipper: Pick<Shipper, 'state'>
   readonly recorder: Recorder
   readonly keys: KeyRing
+  readonly hashSubject: SubjectHasher
+  readonly wakeWorker: () => void
+  /** Of Plumbline, for the OpenAPI document. */
+  readonly version: string
   /** Milliseconds since 1970. */
   readonly now: () => number
   readonly warn: (text: string) => void
@@ -44,6 +50,7 @@ const modelPath = /^\/v1\/models(\/(?!\.)(?:[\w.:@-]|%2[Ff])+)*$/
 export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gateway {
   const metrics = createMetrics()
   const inFlight = new Set<Exchange>()
+  const document = openApiDocument(parts.version)
   let isDraining = false
 
   const server = createServer(
@@ -72,21 +79,24 @@ export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gatew
     }
     const url = parseTarget(req.url)
     const { pathname } = url
-    if (pathname === '/healthz') return sendJson(res, 200, { status: 'ok' })
-    if (pathname === '/readyz') return sendJson(res, isDraining ? 503 : 200, readiness())
-    if (pathname === '/metrics') {
-      res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8', 'cache-control': 'no-store' })
-      res.end(metrics.text(gauges()))
-      return
-    }
-    if (pathname.startsWith('/api/')) {
-      if (await serveApi(req, res, url, authorize(req, ['admin']), parts)) return
-    } else if (pathname.startsWith('/v1/')) {
+    if (Object.hasOwn(publicPaths, pathname)) return publish[pathname as PublicPath](res)
+    if (pathname.startsWith('/api/')) return serveApi(req, res, url, { ...parts, authorize })
+    if (pathname.startsWith('/v1/')) {
       const key = authorize(req, ['client', 'admin'])
       if (Object.hasOwn(endpoints, pathname)) return complete(req, res, pathname as EndpointPath, key)
       if (modelPath.test(pathname)) return passOn(req, res, pathname)
     }
     throw new RequestError(404, 'unknown_url', 'There is no such path here.')
+  }
+
+  const publish: Record<PublicPath, (res: ServerResponse) => void> = {
+    '/healthz': (res) => sendJson(res, 200, { status: 'ok' }),
+    '/readyz': (res) => sendJson(res, isDraining ? 503 : 200, readiness()),
+    '/metrics': (res) => {
+      res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8', 'cache-control': 'no-store' })
+      res.end(metrics.text(gauges()))
+    },
+    '/openapi.json': (res) => sendJson(res, 200, document),
   }
 
   const authorize = (req: IncomingMessage, scopes: readonly KeyScope[]): StoredKey => {
@@ -115,6 +125,7 @@ export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gatew
     const createdAt = parts.now()
     const record = uuidv7(createdAt)
     const isStream = json.stream === true
+    const { subjects, request: kept } = concealSubjects(parts.hashSubject, key.project, json, body)
     admit()
     const onOutcome = async (outcome: Outcome) => {
       count(path, outcome)
@@ -128,9 +139,11 @@ export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gatew
         request_model: typeof json.model === 'string' ? json.model.slice(0, 512) : null,
         stream: isStream,
         request_bytes: body.length,
+        subjects,
+        redaction: null,
         ...outcome,
       }
-      await parts.recorder.record(fields, body.toString('utf8'))
+      await parts.recorder.record(fields, kept)
     }
     const request = { method: 'POST', path, headers: req.headers, body, isStream, record } as const
     const exchange = new Exchange(parts.upstream, request, endpoints[path], res, limits, onOutcome)
@@ -200,6 +213,11 @@ export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gatew
       await closed
     },
   }
+}
+
+function allow(req: IncomingMessage, method: string): void {
+  if (req.method === method) return
+  throw new RequestError(405, 'method_not_allowed', `This path takes ${method}.`, { headers: { allow: method } })
 }
 
 function listen(server: Server, port: number, host: string): Promise<AddressInfo> {

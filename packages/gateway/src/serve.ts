@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import { openSpool, openStore, type StorePlace, startShipper } from '@plumbline/store'
+import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipper } from '@plumbline/store'
 import { createGateway, type GatewayLimits } from './gateway.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
 import { createRecorder } from './recorder.ts'
 import { openUpstream } from './upstream.ts'
+import { startGatewayWorker } from './worker.ts'
 
 /** Everything that `plumb serve` is told. */
 export interface ServeOptions extends GatewayLimits {
@@ -21,6 +22,10 @@ export interface ServeOptions extends GatewayLimits {
   /** The longest that the end of an answer waits for its record; 0 does not wait. */
   readonly recordPatienceMs: number
   readonly drainMs: number
+  /** How long records are kept. */
+  readonly retention: RetentionPolicy
+  /** Of Plumbline. */
+  readonly version: string
   readonly now: () => number
   readonly warn: (text: string) => void
 }
@@ -48,6 +53,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const place: StorePlace =
     options.databaseUrl === undefined ? { folder: join(folder, 'store') } : { url: options.databaseUrl }
   const store = await openStore(place)
+  const hashSubject = await store.subjectHasher()
   const keys = createKeyRing(store)
   await keys.refresh()
   const newAdminKey = await ensureAdmin(keys, options.adminKey, async (key) => {
@@ -64,13 +70,30 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const recorder = createRecorder(spool, { now, warn, patienceMs: options.recordPatienceMs })
   const close = async () => {
     clearInterval(refresh)
+    await worker.stop()
     await recorder.close()
     await shipper.stop(lastShippingMs)
     await spool.close(lastShippingMs)
     await upstream.close()
     await store.close()
   }
-  const gateway = createGateway({ upstream, store, spool, shipper, recorder, keys, now, warn }, options)
+  const worker = await startGatewayWorker(store, { policy: options.retention, now, warn })
+  const gateway = createGateway(
+    {
+      upstream,
+      store,
+      spool,
+      shipper,
+      recorder,
+      keys,
+      hashSubject,
+      wakeWorker: worker.wake,
+      version: options.version,
+      now,
+      warn,
+    },
+    options,
+  )
   try {
     const { address, port, family } = await gateway.listen(options.port, options.host)
     const host = family === 'IPv6' ? `[${address}]` : address

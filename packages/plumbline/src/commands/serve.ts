@@ -1,11 +1,14 @@
 import { mkdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
+import { lockData } from '../data-place.ts'
+import { version } from '../version.ts'
 import type { World } from '../world.ts'
 
 const seconds = (fallback: number, text: string) => z.number().positive().max(86_400).default(fallback).describe(text)
+const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
 
 const config = z.object({
   data: z.string().min(1).describe('folder of the records: the spool and the embedded store'),
@@ -39,6 +42,8 @@ const config = z.object({
     .max(60_000)
     .default(250)
     .describe('longest wait of an answer’s last bytes for its record to be on disk; 0 does not wait'),
+  retain_content_days: days('days that questions and answers are kept; for ever when left out'),
+  retain_metadata_days: days('days that whole records are kept; for ever when left out'),
   drain_timeout: seconds(30, 'seconds that answers may take to end after SIGTERM or Ctrl-C'),
 })
 type Config = z.output<typeof config>
@@ -64,13 +69,7 @@ export const serve = defineCommand({
     const adminKey = adminKeyOf(world)
     const folder = resolve(world.cwd, config.data)
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    const { acquireLock } = await import('@plumbline/models')
-    const lock = await acquireLock(join(folder, '.lock'), {
-      refuse: ({ pid, host }) =>
-        new PlumblineError('DATA_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
-          hint: 'Stop that one, or give another --data.',
-        }),
-    })
+    const lock = await lockData(folder)
     try {
       await serveUntilStopped(config, folder, adminKey, world)
     } finally {
@@ -98,6 +97,8 @@ async function serveUntilStopped(config: Config, folder: string, adminKey: strin
     maxInFlight: config.max_in_flight,
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
+    retention: { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days },
+    version,
     now: world.now,
     warn: world.log.warn,
   })
