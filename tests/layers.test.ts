@@ -11,8 +11,9 @@ const below: Readonly<Record<string, readonly string[]>> = {
   evals: ['contracts', 'engine', 'models'],
   align: ['contracts', 'engine', 'models', 'evals'],
   store: ['contracts'],
-  gateway: ['contracts', 'store'],
-  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway'],
+  gateway: ['contracts', 'evals', 'store'],
+  monitor: ['contracts', 'engine', 'models', 'evals', 'store'],
+  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'monitor'],
 }
 
 interface Import {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { rewardModelConfig, type TrainerWorld, trainReward, trainSft } from '@plumbline/align'
-import { rewardConfig, sftConfig } from '@plumbline/align/config'
+import { rewardConfig, sftConfig, sftRowSchema } from '@plumbline/align/config'
 import {
   createRewardScorer,
   createScorer,
@@ -55,6 +55,17 @@ test('SFT learns the completion and its end token, and nothing of the prompt', a
   }))
   const { loss } = await sftStep(rows)
   expect(loss).toBeCloseTo(await lossOf(encoded), 5)
+})
+
+test('the weight of a row counts its tokens so many times, and is above 0', async () => {
+  const [first, second] = [
+    { prompt: 'ab', completion: 'c' },
+    { prompt: 'a long prompt', completion: 'and a long answer' },
+  ]
+  const { loss } = await sftStep([{ ...first, weight: 3 }, second])
+  expect(loss).toBeCloseTo((await sftStep([first, first, first, second])).loss, 5)
+  expect(Math.abs(loss - (await sftStep([first, second])).loss)).toBeGreaterThan(0.01)
+  for (const weight of [0, -1, Number.NaN]) expect(sftRowSchema.safeParse({ ...first, weight }).success).toBe(false)
 })
 
 test('SFT learns every turn of the assistant with its end, and no other', async () => {

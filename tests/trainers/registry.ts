@@ -127,7 +127,7 @@ function rewardCase(train: Parameters<typeof trainReward>[2]['train']): TrainerC
 }
 
 /** PPO with the value head on the policy's trunk or with a value model of its own. */
-function ppoCase(value_model: 'shared' | 'separate'): TrainerCase {
+function ppoCase(value_model: 'shared' | 'separate', values: Record<string, unknown> = {}): TrainerCase {
   return trainerCase({
     curve: 'objective/rlhf_reward',
     direction: 'rises',
@@ -141,6 +141,7 @@ function ppoCase(value_model: 'shared' | 'separate'): TrainerCase {
       num_mini_batches: 2,
       kl_target: 3,
       value_model,
+      ...values,
     },
     async train(config, policy, world, models) {
       const rewardModel = await loadLanguageModel(join(models, 'reward-model'))
@@ -152,13 +153,17 @@ function ppoCase(value_model: 'shared' | 'separate'): TrainerCase {
   })
 }
 
+/** An adapter on the upper half, and what is below computed once. */
+const aboveFrozen = { use_peft: true, lora_dropout: 0, lora_skip_share: 0.5 }
+
 export const trainers = {
   sft: sftCase(),
-  'sft with openings': sftCase({ opening_epochs: 1, opening_tokens: 2, lora_skip_share: 0.5 }),
+  'sft with openings': sftCase({ opening_epochs: 1, opening_tokens: 2, ...aboveFrozen }),
   reward: rewardCase(pairs),
   'reward from scores': rewardCase(scored),
   ppo: ppoCase('shared'),
   'ppo with a value model': ppoCase('separate'),
+  'ppo above frozen layers': ppoCase('shared', aboveFrozen),
 } satisfies Record<TrainerName, TrainerCase> & Record<string, TrainerCase>
 
 if (import.meta.main) {

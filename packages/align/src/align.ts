@@ -97,14 +97,15 @@ export async function runAlign(
   const stages = await timed('rewards', async (found) => {
     found('new')
     const rewardModel = await loadLanguageModel(folder('reward'))
-    const scored: StageAnswers[] = []
-    for (const [stage, given] of [
-      ['base', base],
-      ['sft', sft],
-      ['ppo', ppo],
-    ] as const)
-      scored.push({ stage, answers: given, rewards: await rewardsOf(rewardModel, data.evalPrompts, given) })
-    return scored
+    const answered = { base, sft, ppo }
+    const rewards = await rewardsOf(rewardModel, data.evalPrompts, Object.values(answered))
+    return Object.entries(answered).map(
+      ([stage, given], i): StageAnswers => ({
+        stage: stage as StageAnswers['stage'],
+        answers: given,
+        rewards: rewards[i],
+      }),
+    )
   })
   const metrics = {
     sft: await readLines(join(output, 'sft', 'metrics.jsonl')),

@@ -166,18 +166,18 @@ export const alignConfig = z.object({
     .number()
     .min(0)
     .lt(1)
-    .default(0.4)
+    .default(0.65)
     .describe('share of the layers, from the lowest, that get no adapter'),
   sft_learning_rate: z.number().positive().default(7e-4).describe('fine-tuning: highest learning rate'),
   sft_opening_epochs: z
     .number()
     .int()
     .min(0)
-    .default(3)
+    .default(2)
     .describe('fine-tuning: last passes over the opening of each answer alone'),
   sft_epochs: z.number().int().min(1).default(1).describe('fine-tuning: times each whole demonstration is seen'),
-  reward_learning_rate: z.number().positive().default(5e-4).describe('reward model: highest learning rate'),
-  reward_epochs: z.number().int().min(1).default(1).describe('reward model: times each pair is seen'),
+  reward_learning_rate: z.number().positive().default(1e-3).describe('reward model: highest learning rate'),
+  reward_epochs: z.number().int().min(1).default(3).describe('reward model: times each pair is seen'),
   ppo_learning_rate: z.number().positive().default(5e-4).describe('PPO: highest learning rate'),
   ppo_iterations: z.number().int().min(1).default(3).describe('PPO: rollouts'),
   ppo_batch_size: z.number().int().min(1).default(32).describe('PPO: answers of a rollout'),
@@ -218,6 +218,8 @@ export const sftRowSchema = z
     prompt: textOrMessages.optional(),
     completion: textOrMessages.optional(),
     text: z.string().optional(),
+    /** How much each of its target tokens counts in the loss, beside 1 for those of other rows. */
+    weight: z.number().positive().optional(),
   })
   .superRefine((row, { addIssue }) => {
     if (row.messages || row.text !== undefined || (row.prompt !== undefined && row.completion !== undefined)) return

@@ -44,19 +44,18 @@ export async function answersOf(
   return answers
 }
 
-/** The reward of each answer. */
+/** The reward of each answer, for several lists of answers to the same prompts. */
 export async function rewardsOf(
   rewardModel: LanguageModel,
   prompts: readonly EvalPromptRow[],
-  answers: readonly Answer[],
-): Promise<number[]> {
+  lists: readonly (readonly Answer[])[],
+): Promise<number[][]> {
   const scorer = await createRewardScorer(rewardModel.config, rewardModel.parameters)
+  const promptIds = prompts.map((row, i) => encodePrompt(rewardModel.tokenizer, row.prompt, rowName(row, i)))
+  // In one call, in which each prompt is read once.
   const rewards = await scorer.rewards(
-    prompts.map((row, i) => [
-      ...encodePrompt(rewardModel.tokenizer, row.prompt, rowName(row, i)),
-      ...answers[i].tokenIds,
-    ]),
+    lists.flatMap((answers) => answers.map(({ tokenIds }, i) => [...promptIds[i], ...tokenIds])),
   )
   await scorer.dispose()
-  return rewards
+  return lists.map((_, list) => rewards.slice(list * prompts.length, (list + 1) * prompts.length))
 }

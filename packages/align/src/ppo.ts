@@ -55,7 +55,7 @@ export async function trainPpo(
   checkPpoMemory(config, models, trainable, prompts, world.availableBytes)
   const reference = referenceOf(config, models)
   const referenceHash = hashOf(reference.parameters)
-  const networks = createNetworks(config, models, trainable, random)
+  const networks = await createNetworks(config, models, trainable, random)
   const parameters = trainedParameters(networks)
   const plan = planIterations(prompts.length, config, random)
   const optimizer = createOptimizer(
@@ -116,7 +116,7 @@ export async function trainPpo(
       'REFERENCE_CHANGED',
       'the frozen reference model changed during training. This is a bug in Plumbline.',
     )
-  await Promise.all([rollout.dispose(), update.dispose()])
+  await Promise.all([rollout, update, ...networks.map(({ frozen }) => frozen)].map((part) => part?.dispose()))
   return { trainable, iterations: plan.length }
 }
 
@@ -126,7 +126,8 @@ const ANSWERS_OF_LAST_CHECK = 16
 /** The policy as it starts, unless there is another. A policy that is trained whole is copied: updates cannot reach it. */
 function referenceOf({ use_peft }: PpoConfig, { policy, referenceModel }: PpoModels) {
   const { config, parameters } = referenceModel ?? policy
-  return { config, parameters: use_peft || referenceModel ? parameters : copyOf(parameters) }
+  const isPolicyTrunk = use_peft && !referenceModel
+  return { config, parameters: use_peft || referenceModel ? parameters : copyOf(parameters), isPolicyTrunk }
 }
 
 function klOptions({ kl_coef: klCoef, kl_target: target, kl_horizon: horizon }: PpoConfig) {

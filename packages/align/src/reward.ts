@@ -24,9 +24,9 @@ import {
   type Tensor,
 } from '@plumbline/engine'
 import {
-  type BuildOptions,
   buildRaggedForward,
   type LanguageModel,
+  type RaggedOptions,
   raggedFeeds,
   rowsOf,
   SCORE_HEAD,
@@ -35,6 +35,7 @@ import {
 import type { RewardConfig, RewardRow } from './config.ts'
 import { microBatches, planBatches, shuffled } from './parts/batches.ts'
 import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
+import { freezeLayers, frozenNumbers } from './parts/frozen-layers.ts'
 import { rewardLoss, rewardScoreLoss } from './parts/losses/reward.ts'
 import { weightedSum } from './parts/losses/weighted.ts'
 import { checkMemory, numbersIn, USE_PEFT } from './parts/memory.ts'
@@ -96,6 +97,7 @@ export async function trainReward(
   const { train, evaluation } = encodeAndSplit(model, data, config, kind, random, world)
   checkBestIsMeasured(config, evaluation.length > 0, 'Give --eval-data, or raise --eval-fraction.')
   const trainable = makeTrainable(model, config, random)
+  const sequences = [...train, ...evaluation].flatMap(({ answers }) => answers)
   const head = scoreHead(model, random)
   const parameters = withScoreHead(trainable.parameters, head)
   checkMemory(
@@ -103,6 +105,7 @@ export async function trainReward(
       config: model.config,
       parameters: numbersIn(model.parameters),
       trainable: numbersIn(parameters),
+      others: frozenNumbers(model.config, trainable.firstLayer, sequences),
       microBatchTokens: config.micro_batch_tokens,
       longestRow: [...train, ...evaluation].reduce((longest, row) => Math.max(longest, longestAnswer(row)), 0),
     },
@@ -119,7 +122,9 @@ export async function trainReward(
     random,
   })
   const optimizer = createOptimizer(parameters, pool, config, plan.length)
-  const { loss, metrics } = rewardGraph(kind, model, trainable.build, config)
+  const frozen = await freezeLayers(model, trainable.firstLayer, sequences)
+  const above = { firstLayer: frozen ? trainable.firstLayer : 0 }
+  const { loss, metrics } = rewardGraph(kind, model, { ...trainable.build, ...above }, config)
   const parts = (batch: readonly number[]) =>
     microBatches(
       batch.map((index) => train[index]),
@@ -128,8 +133,13 @@ export async function trainReward(
     )
   const accumulates = plan.some((batch) => parts(batch).length > 1)
   const program = await compileGradients(loss, parameters, { pool, outputs: metrics, accumulates })
+  const below = async (rows: readonly EncodedAnswers[]) => frozen?.feeds(answersSideBySide(kind, rows))
   const weights = (step: number) => ({ ...trainable.feeds(step), [head.name]: head })
-  const scorer = await createRaggedScorer(kind, model, trainable.evaluationBuild, config, weights(0))
+  const build = { ...trainable.evaluationBuild, ...above }
+  const scorer = await createRaggedScorer(kind, model, build, config, async (rows) => ({
+    ...weights(0),
+    ...(await below(rows)),
+  }))
   const evaluate = async () => {
     const rewards = await scorer.rewards(evaluation)
     return evaluationOf(kind, rewards, evaluation, config)
@@ -142,7 +152,8 @@ export async function trainReward(
     const batch = plan[state.step].map((index) => train[index])
     const sums = noMetrics()
     for (const [i, part] of parts(plan[state.step]).entries()) {
-      const feeds = { ...weights(state.step), ...answerFeeds(kind, model, part, batch.length) }
+      const answers = answerFeeds(kind, model, part, batch.length)
+      const feeds = { ...weights(state.step), ...answers, ...(await below(part)) }
       addTo(sums, { ...noMetrics(), ...scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))) })
     }
     const named = { step: state.step, rows: batch.map(({ row }) => row) }
@@ -174,7 +185,7 @@ export async function trainReward(
   if (config.load_best_model_at_end && (await loadBestWeights(run, parameters, world.log))) measured = undefined
   const final = evaluation.length > 0 ? (measured ?? (await evaluate())) : undefined
   const scale = await scaleOf(scorer, train, random)
-  await scorer.dispose()
+  await Promise.all([scorer.dispose(), frozen?.dispose()])
   const finished = withScoreHead(trainable.merged(), head)
   return { trainable, parameters: finished, steps: plan.length, ...scale, ...(final && { evaluation: final }) }
 }
@@ -234,7 +245,7 @@ function withScoreHead(parameters: ParameterMap, head: Parameter): ParameterMap 
 }
 
 /** The rewards of each side of the rows, [rows] each, read at the last token of its answers. */
-function buildRewards(kind: RewardKind, { config }: LanguageModel, build: BuildOptions) {
+function buildRewards(kind: RewardKind, { config }: LanguageModel, build: RaggedOptions) {
   const { graph, hidden, model } = buildRaggedForward(config, build)
   const head = model.parameter(SCORE_HEAD, [1, config.hiddenSize])
   const read = (name: string) =>
@@ -250,7 +261,7 @@ const sidesOf = { pairs: ['chosenRows', 'rejectedRows'], scores: ['answerRows'] 
 function rewardGraph(
   kind: RewardKind,
   model: LanguageModel,
-  build: BuildOptions,
+  build: RaggedOptions,
   { center_rewards_coefficient }: RewardConfig,
 ): { loss: Tensor; metrics: Readonly<Record<string, Tensor>> } {
   const { graph, rewards } = buildRewards(kind, model, build)
@@ -282,9 +293,12 @@ function answerFeeds(
   }
 }
 
-/** The answers side by side: all first ones, then all second ones. */
+/** All first answers, then all second ones. */
+const answersSideBySide = (kind: RewardKind, rows: readonly EncodedAnswers[]) =>
+  sidesOf[kind].flatMap((_, side) => rows.map(({ answers }) => answers[side]))
+
 function scoringFeeds(kind: RewardKind, { config }: LanguageModel, rows: readonly EncodedAnswers[]): Feeds {
-  const sequences = sidesOf[kind].flatMap((_, side) => rows.map(({ answers }) => answers[side]))
+  const sequences = answersSideBySide(kind, rows)
   const shared = shareTokens(sequences)
   const lastRows = Int32Array.from(shared.places, (tokens) => tokens[tokens.length - 1])
   const sides = sidesOf[kind].map((name, side) => {
@@ -298,9 +312,9 @@ function scoringFeeds(kind: RewardKind, { config }: LanguageModel, rows: readonl
 async function createRaggedScorer(
   kind: RewardKind,
   model: LanguageModel,
-  build: BuildOptions,
+  build: RaggedOptions,
   config: RewardConfig,
-  weights: Feeds,
+  weights: (rows: readonly EncodedAnswers[]) => Promise<Feeds>,
 ) {
   const { graph, rewards } = buildRewards(kind, model, build)
   const program = await compile(graph, Object.fromEntries(rewards.map((reward, side) => [side, reward])))
@@ -309,12 +323,8 @@ async function createRaggedScorer(
       const found = rewards.map(() => new Array<number>(rows.length))
       const indices = rows.map((_, i) => i)
       for (const part of microBatches(indices, (i) => tokensOf(rows[i]), config.micro_batch_tokens)) {
-        const feeds = scoringFeeds(
-          kind,
-          model,
-          part.map((i) => rows[i]),
-        )
-        const values = await program.run({ ...weights, ...feeds })
+        const batch = part.map((i) => rows[i])
+        const values = await program.run({ ...(await weights(batch)), ...scoringFeeds(kind, model, batch) })
         found.forEach((side, which) => {
           part.forEach((index, i) => {
             side[index] = Number(values[which].data[i])

@@ -1,9 +1,10 @@
 /**
  * Supervised fine-tuning: the model learns to say what the demonstrations say (Ouyang et al. 2022, step 1).
  *
- *   L = −Σ_t w_t log π(y_t | x, y_<t),   w_t = 1 / number of target tokens of the step
+ *   L = −Σ_t w_t log π(y_t | x, y_<t),   w_t = weight of the row / Σ of these weights over the step's target tokens
  *
- * The mean is over all target tokens of an optimizer step, so neither micro-batches nor lengths change its meaning.
+ * The mean is over all target tokens of an optimizer step, so neither micro-batches nor lengths change its meaning. Rows
+ * weigh 1 where they do not say.
  */
 import { PlumblineError } from '@plumbline/contracts'
 import {
@@ -17,9 +18,9 @@ import {
   tokenLogprobs,
 } from '@plumbline/engine'
 import {
-  type BuildOptions,
   buildRaggedForward,
   type LanguageModel,
+  type RaggedOptions,
   raggedTargetFeeds,
   type TargetSequence,
 } from '@plumbline/models'
@@ -27,6 +28,7 @@ import type { SftConfig, SftRow } from './config.ts'
 import { microBatches, type PlanOptions, planBatches } from './parts/batches.ts'
 import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { encodeDemonstration, openingOf, truncate } from './parts/encode.ts'
+import { freezeLayers, frozenNumbers } from './parts/frozen-layers.ts'
 import { sftLoss } from './parts/losses/sft.ts'
 import { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
 import { checkMemory, numbersIn, USE_PEFT } from './parts/memory.ts'
@@ -57,6 +59,7 @@ export interface SftResult {
 /** A row as tokens, and where it stands in the data, from 1. */
 interface EncodedRow extends TargetSequence {
   readonly row: number
+  readonly weight: number
 }
 
 /**
@@ -82,11 +85,13 @@ export async function trainSft(
   const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
   const plan = planSteps(train, config, random)
   const trainable = makeTrainable(model, config, random)
+  const sequences = train.map(({ ids }) => ids)
   checkMemory(
     {
       config: model.config,
       parameters: numbersIn(model.parameters),
       trainable: numbersIn(trainable.parameters),
+      others: frozenNumbers(model.config, trainable.firstLayer, sequences),
       microBatchTokens: config.micro_batch_tokens,
       longestRow: Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length)),
     },
@@ -97,7 +102,9 @@ export async function trainSft(
     },
   )
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
-  const { loss, metrics } = sftGraph(model, trainable.build)
+  const frozen = await freezeLayers(model, trainable.firstLayer, sequences)
+  const firstLayer = frozen ? trainable.firstLayer : 0
+  const { loss, metrics } = sftGraph(model, { ...trainable.build, firstLayer })
   const parts = (batch: readonly EncodedRow[]) =>
     microBatches(batch, ({ ids }) => ids.length, config.micro_batch_tokens)
   const accumulates = plan.some((batch) => parts(batch).length > 1)
@@ -133,16 +140,17 @@ export async function trainSft(
       await saveTraining(run, trainable.parameters, optimizer.adamw, state, measured?.eval_loss)
     world.onStep(state.step, plan.length)
   }
-  await Promise.all([program.dispose(), evaluate?.dispose()])
+  await Promise.all([program.dispose(), frozen?.dispose(), evaluate?.dispose()])
   if (config.load_best_model_at_end) await loadBestWeights(run, trainable.parameters, world.log)
   return { trainable, steps: plan.length }
 
   /** Gradients of one optimizer step, over its micro-batches. */
-  async function trainStep(micro: readonly (readonly TargetSequence[])[]) {
-    const targets = micro.flat().reduce((count, row) => count + row.targets.length, 0)
+  async function trainStep(micro: readonly (readonly EncodedRow[])[]) {
+    const total = weightOf(micro.flat())
     const sums = { loss: 0, accuracy: 0, entropy: 0 }
     for (const [i, part] of micro.entries()) {
-      const feeds = { ...trainable.feeds(state.step), ...sftFeeds(model, part, targets) }
+      const below = await frozen?.feeds(part.map(({ ids }) => ids))
+      const feeds = { ...trainable.feeds(state.step), ...sftFeeds(model, part, total), ...below }
       const values = await (i === 0 ? program.run(feeds) : program.accumulate(feeds))
       addTo(sums, scalars(values))
     }
@@ -191,7 +199,7 @@ function encodeRows(
 ): EncodedRow[] {
   const limit = Math.min(max_length, config.maxPositions)
   const encoded = rows.map((row, i) => encodeDemonstration(tokenizer, row, rowName(row, i)))
-  const cut = encoded.map((sequence, i) => ({ ...truncate(sequence, limit), row: i + 1 }))
+  const cut = encoded.map((sequence, i) => ({ ...truncate(sequence, limit), row: i + 1, weight: rows[i].weight ?? 1 }))
   const kept = cut.filter(({ targets }) => targets.length > 0)
   const tooLong = encoded.filter(({ ids }) => ids.length > limit).length
   if (tooLong > 0) log(`${tooLong} of ${rows.length} rows are longer than ${limit} tokens and were cut.`)
@@ -203,7 +211,7 @@ function encodeRows(
   })
 }
 
-function sftGraph({ config }: LanguageModel, build: BuildOptions) {
+function sftGraph({ config }: LanguageModel, build: RaggedOptions) {
   const { graph, logitsAt } = buildRaggedForward(config, build)
   const targets = graph.input('targets', 'int32', ['M'])
   const weights = graph.input('weights', 'float32', ['M'])
@@ -218,27 +226,33 @@ function sftGraph({ config }: LanguageModel, build: BuildOptions) {
   }
 }
 
-function sftFeeds({ config }: LanguageModel, rows: readonly TargetSequence[], targetsOfStep: number): Feeds {
-  const feeds = raggedTargetFeeds(config, rows)
-  const [count] = feeds.targets.shape
-  return { ...feeds, weights: { data: new Float32Array(count).fill(1 / targetsOfStep), shape: [count] } }
+/** Of all target tokens together. */
+const weightOf = (rows: readonly EncodedRow[]) => rows.reduce((sum, row) => sum + row.weight * row.targets.length, 0)
+
+/** `total`: the weight of all rows of the step. */
+function sftFeeds({ config }: LanguageModel, rows: readonly EncodedRow[], total: number): Feeds {
+  const weights = rows.flatMap(({ targets, weight }) => targets.map(() => weight / total))
+  return {
+    ...raggedTargetFeeds(config, rows),
+    weights: { data: Float32Array.from(weights), shape: [weights.length] },
+  }
 }
 
 /** Mean loss and token accuracy over all target tokens of the evaluation rows. */
 async function createEvaluator(
   model: LanguageModel,
   trainable: Trainable,
-  rows: readonly TargetSequence[],
+  rows: readonly EncodedRow[],
   config: SftConfig,
 ) {
   const { graph, loss, metrics } = sftGraph(model, trainable.evaluationBuild)
   const program = await compile(graph, { loss, ...metrics })
-  const targets = rows.reduce((count, row) => count + row.targets.length, 0)
+  const total = weightOf(rows)
   return {
     async run() {
       const sums = { loss: 0, accuracy: 0, entropy: 0 }
       for (const part of microBatches(rows, ({ ids }) => ids.length, config.micro_batch_tokens))
-        addTo(sums, scalars(await program.run({ ...trainable.feeds(0), ...sftFeeds(model, part, targets) })))
+        addTo(sums, scalars(await program.run({ ...trainable.feeds(0), ...sftFeeds(model, part, total) })))
       return { eval_loss: sums.loss, eval_mean_token_accuracy: sums.accuracy, eval_entropy: sums.entropy }
     },
     dispose: () => program.dispose(),

@@ -38,7 +38,7 @@ export const interactionPageSchema = pageOf(interactionSchema)
 
 export const keyIdSchema = z.string().regex(/^key_[\w-]{1,64}$/, 'a key’s id begins with key_')
 export const keyQuerySchema = z.strictObject({ limit: limitSchema, after: keyIdSchema.optional() })
-export const keyFactsSchema = z.object({
+const keyFactsSchema = z.object({
   id: z.string(),
   scope: keyScopeSchema,
   project: projectSchema,

@@ -35,6 +35,8 @@ export { type ErrorDetails, located, PlumblineError } from './errors.ts'
 export {
   type Choice,
   choiceSchema,
+  type GuardVerdict,
+  guardVerdictSchema,
   type Interaction,
   interactionSchema,
   type Termination,

@@ -8,6 +8,8 @@ export const terminationSchema = z.enum([
   'upstream_error',
   /** No connection to the upstream. */
   'upstream_unreachable',
+  /** A guard refused the request: the upstream was not asked. */
+  'input_blocked',
   /** The connection broke in the middle of an answer. */
   'upstream_reset',
   /** The answer ended in good order, but before its own end mark. */
@@ -43,6 +45,21 @@ export const choiceSchema = z.object({
   finish_reason: z.string().nullable(),
 })
 export type Choice = z.infer<typeof choiceSchema>
+
+/** What one guard said about a request or an answer, over all texts in it that it looked at. */
+export const guardVerdictSchema = z.object({
+  name: z.string(),
+  version: z.string(),
+  direction: z.enum(['input', 'output']),
+  mode: z.enum(['observe', 'block', 'redact', 'replace']),
+  /** `flagged`: found, and only observed. `error`: it failed and was passed. `skipped`: it was never asked. */
+  outcome: z.enum(['passed', 'flagged', 'redacted', 'blocked', 'error', 'skipped']),
+  label: z.string().nullable(),
+  score: z.number().nullable(),
+  ms: z.number(),
+  error: z.string().nullable(),
+})
+export type GuardVerdict = z.infer<typeof guardVerdictSchema>
 
 /** One exchange with a model, as it is kept. */
 export const interactionSchema = z.object({
@@ -84,6 +101,8 @@ export const interactionSchema = z.object({
   error: z.object({ message: z.string(), type: z.string().nullable(), code: z.string().nullable() }).nullable(),
   /** Milliseconds from the whole request to each event; null for one that did not come. */
   timings: z.object({ headers_ms: z.number().nullable(), first_token_ms: z.number().nullable(), total_ms: z.number() }),
+  /** What the guards said; the answer stands here as the model gave it, whatever they took out of it. */
+  guards: z.array(guardVerdictSchema).default([]),
   /** Bytes of the two bodies. */
   request_bytes: z.number().int().min(0),
   response_bytes: z.number().int().min(0),

@@ -39,12 +39,17 @@ function logGamma(x: number): number {
   return 0.5 * Math.log(2 * Math.PI) + (x - 0.5) * Math.log(t) - t + Math.log(series)
 }
 
+/** ln B(a, b), a and b > 0. */
+export function logBeta(a: number, b: number): number {
+  return logGamma(a) + logGamma(b) - logGamma(a + b)
+}
+
 /** Regularised incomplete beta I_x(a, b), by Lentz's continued fraction (DLMF 8.17.22). */
 export function betaCdf(x: number, a: number, b: number): number {
   if (x <= 0) return 0
   if (x >= 1) return 1
   if (x > (a + 1) / (a + b + 2)) return 1 - betaCdf(1 - x, b, a)
-  const front = Math.exp(logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log1p(-x)) / a
+  const front = Math.exp(a * Math.log(x) + b * Math.log1p(-x) - logBeta(a, b)) / a
   const away = (value: number) => (Math.abs(value) < 1e-300 ? 1e-300 : value)
   let c = 1
   let d = 1 / away(1 - ((a + b) * x) / (a + 1))

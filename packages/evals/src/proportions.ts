@@ -23,7 +23,7 @@ interface IntervalOptions {
 
 /** Score interval of Wilson (1927), eq. for p in (p − p̂)² = z² p(1 − p)/n. Throws INVALID_COUNT for n = 0. */
 export function wilson(count: Count, { confidence = 0.95 }: IntervalOptions = {}): Estimate {
-  const { hits, n } = checked(count)
+  const { hits, n } = checkedCount(count)
   const z = twoSided(confidence)
   const p = hits / n
   const middle = (p + (z * z) / (2 * n)) / (1 + (z * z) / n)
@@ -34,7 +34,7 @@ export function wilson(count: Count, { confidence = 0.95 }: IntervalOptions = {}
 
 /** Exact interval of Clopper & Pearson (1934) by beta quantiles: covers at least `confidence`, often more. */
 export function clopperPearson(count: Count, { confidence = 0.95 }: IntervalOptions = {}): Estimate {
-  const { hits, n } = checked(count)
+  const { hits, n } = checkedCount(count)
   twoSided(confidence)
   const tail = (1 - confidence) / 2
   return {
@@ -73,9 +73,9 @@ export function roganGladen(
   { confidence = 0.95 }: IntervalOptions = {},
 ): Estimate {
   const z = twoSided(confidence)
-  const { hits, n } = checked(observed)
-  const se = checked(sensitivity)
-  const sp = checked(specificity)
+  const { hits, n } = checkedCount(observed)
+  const se = checkedCount(sensitivity)
+  const sp = checkedCount(specificity)
   const power = se.hits / se.n + sp.hits / sp.n - 1
   if (power <= 0)
     throw new PlumblineError(
@@ -110,7 +110,8 @@ function cut(p: number): number {
   return Math.min(1, Math.max(0, p))
 }
 
-function checked({ hits, n }: Count): Count {
+/** The count itself; throws INVALID_COUNT unless it is 0 … n hits of at least one trial. */
+export function checkedCount({ hits, n }: Count): Count {
   const isCount = Number.isInteger(hits) && Number.isInteger(n) && n > 0 && hits >= 0 && hits <= n
   if (!isCount)
     throw new PlumblineError('INVALID_COUNT', `${hits} of ${n}: a rate needs at least one trial and 0 to n hits.`, {

@@ -5,6 +5,7 @@ import type { Interaction, KeyScope } from '@plumbline/contracts'
 import { openSpool, openStore, type Store, startShipper } from '@plumbline/store'
 import OpenAI from 'openai'
 import { createGateway, type GatewayLimits } from './gateway.ts'
+import type { GuardSet } from './guards/read-guards.ts'
 import { createKey, createKeyRing } from './keys.ts'
 import { createRecorder } from './recorder.ts'
 import { openUpstream } from './upstream.ts'
@@ -60,7 +61,7 @@ export async function startHarness() {
   const clientKey = await addKey('client')
   const adminKey = await addKey('admin', 'default', true)
 
-  const open = async (limits: Partial<GatewayLimits> = {}, upstreamUrl = server.url) => {
+  const open = async (limits: Partial<GatewayLimits> = {}, upstreamUrl = server.url, guards?: GuardSet) => {
     const upstream = openUpstream({
       url: upstreamUrl,
       apiKey: 'sk-operator',
@@ -75,6 +76,7 @@ export async function startHarness() {
         shipper,
         recorder,
         keys,
+        guards,
         hashSubject,
         wakeWorker: worker.wake,
         version: '0.0.0',

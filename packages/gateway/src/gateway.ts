@@ -7,13 +7,16 @@ import { openApiDocument, type PublicPath, publicPaths } from './api/openapi.ts'
 import { serveApi } from './api/serve-api.ts'
 import { type EndpointPath, endpoints } from './endpoints.ts'
 import { Exchange, type ExchangeTimeouts, type Outcome } from './exchange.ts'
+import { Guarding } from './guards/guarding.ts'
+import type { GuardSet } from './guards/read-guards.ts'
+import { refusedOutcome, refusedReply } from './guards/refused-request.ts'
 import { uuidv7 } from './ids.ts'
 import type { KeyRing } from './keys.ts'
 import { createMetrics, type Gauge } from './metrics.ts'
-import { RequestError, sendError, sendJson } from './openai-error.ts'
+import { RequestError, sendError, sendJson, sendReply } from './openai-error.ts'
 import type { Recorder } from './recorder.ts'
 import { parseObject, readBody } from './request-body.ts'
-import { concealSubjects } from './subjects.ts'
+import { concealNames, subjectsOf } from './subjects.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface GatewayParts {
@@ -27,6 +30,7 @@ export interface GatewayParts {
   readonly wakeWorker: () => void
   /** Of Plumbline, for the OpenAPI document. */
   readonly version: string
+  readonly guards?: GuardSet | undefined
   /** Milliseconds since 1970. */
   readonly now: () => number
   readonly warn: (text: string) => void
@@ -120,12 +124,18 @@ export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gatew
   const complete = async (req: IncomingMessage, res: ServerResponse, path: EndpointPath, key: StoredKey) => {
     allow(req, 'POST')
     admit()
-    const body = await readBody(req, limits.maxBodyBytes)
-    const json = parseObject(body)
+    const sent = await readBody(req, limits.maxBodyBytes)
+    const json = parseObject(sent)
     const createdAt = parts.now()
     const record = uuidv7(createdAt)
     const isStream = json.stream === true
-    const { subjects, request: kept } = concealSubjects(parts.hashSubject, key.project, json, body)
+    // Before the guards, which may take names out.
+    const subjects = subjectsOf(parts.hashSubject, key.project, json)
+    const guarding = parts.guards === undefined ? undefined : new Guarding(parts.guards, path)
+    const admitted = await guarding?.admit(json)
+    // Nobody waits any more.
+    if (res.destroyed) return
+    const body = admitted?.body ?? sent
     admit()
     const onOutcome = async (outcome: Outcome) => {
       count(path, outcome)
@@ -138,14 +148,22 @@ export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gatew
         upstream: parts.upstream.origin,
         request_model: typeof json.model === 'string' ? json.model.slice(0, 512) : null,
         stream: isStream,
-        request_bytes: body.length,
+        request_bytes: sent.length,
         subjects,
         redaction: null,
         ...outcome,
       }
-      await parts.recorder.record(fields, kept)
+      await parts.recorder.record(fields, concealNames(parts.hashSubject, key.project, json, body))
     }
-    const request = { method: 'POST', path, headers: req.headers, body, isStream, record } as const
+    if (guarding !== undefined && admitted?.refused !== undefined) {
+      const model = typeof json.model === 'string' ? json.model.slice(0, 512) : ''
+      const refused = { record, endpoint: path, model, isStream, createdAt }
+      const reply = refusedReply(admitted.refused, refused)
+      await onOutcome(refusedOutcome(admitted.refused, refused, reply, await guarding.verdicts([])))
+      sendReply(res, reply)
+      return
+    }
+    const request = { method: 'POST', path, headers: req.headers, body, isStream, record, guarding } as const
     const exchange = new Exchange(parts.upstream, request, endpoints[path], res, limits, onOutcome)
     await track(exchange)
   }
@@ -168,7 +186,11 @@ export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gatew
     inFlight.delete(exchange)
   }
 
-  const count = (endpoint: string, { status, termination, timings }: Outcome) => {
+  const count = (endpoint: string, { status, termination, timings, guards }: Outcome) => {
+    for (const { name, direction, mode, outcome, error } of guards) {
+      const failed = error === null ? 'no' : 'yes'
+      metrics.count('plumbline_guard_verdicts_total', { guard: name, direction, mode, outcome, failed })
+    }
     metrics.count('plumbline_answers_total', { endpoint, status: String(status), termination })
     metrics.observe('plumbline_answer_seconds', timings.total_ms / 1000)
     if (timings.first_token_ms !== null) metrics.observe('plumbline_first_token_seconds', timings.first_token_ms / 1000)

@@ -15,6 +15,7 @@ export interface Gauge {
 const counters = {
   plumbline_answers_total: 'Answers of the upstream, by endpoint, status and how they ended.',
   plumbline_refused_total: 'Requests that the gateway refused, by status and code.',
+  plumbline_guard_verdicts_total: 'What guards said, by guard, direction, mode and outcome, and whether they failed.',
 } as const
 const histograms = {
   plumbline_answer_seconds: 'From the whole request to the end of its answer.',

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Reply } from './delivery.ts'
 
 /** What OpenAI's clients expect of every failure. */
 export interface OpenAIError {
@@ -47,6 +48,12 @@ export function sendJson(
   headers: Readonly<Record<string, string>> = {},
 ): void {
   const body = Buffer.from(JSON.stringify(value))
+  res.writeHead(status, { ...safeHeaders, ...headers, 'content-length': body.length })
+  res.end(body)
+}
+
+/** An answer of ours, whole. */
+export function sendReply(res: ServerResponse, { status, headers, body }: Reply): void {
   res.writeHead(status, { ...safeHeaders, ...headers, 'content-length': body.length })
   res.end(body)
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipper } from '@plumbline/store'
 import { createGateway, type GatewayLimits } from './gateway.ts'
+import type { GuardSet } from './guards/read-guards.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
 import { createRecorder } from './recorder.ts'
 import { openUpstream } from './upstream.ts'
@@ -19,6 +20,7 @@ export interface ServeOptions extends GatewayLimits {
   /** The administrator's own key, from PLUMBLINE_ADMIN_KEY. */
   readonly adminKey: string | undefined
   readonly connectTimeoutMs: number
+  readonly guards?: GuardSet | undefined
   /** The longest that the end of an answer waits for its record; 0 does not wait. */
   readonly recordPatienceMs: number
   readonly drainMs: number
@@ -86,6 +88,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       shipper,
       recorder,
       keys,
+      guards: options.guards,
       hashSubject,
       wakeWorker: worker.wake,
       version: options.version,

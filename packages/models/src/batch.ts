@@ -94,25 +94,34 @@ export interface SharedTokens {
 }
 
 /**
- * A trie of the sequences: tokens with the same past are one token, so a system prompt, or the prompt of a chosen and a
- * rejected answer, is computed once for all. Past and position decide what a token's hidden state is, so sharing changes
- * no number (but for dropout, which falls alike on all copies), and its gradient is the sum over the sequences.
+ * Sequences by what they begin with: tokens with the same past are one token, so a system prompt, or the prompt of a
+ * chosen and a rejected answer, is computed once for all. Past and position decide what a token's hidden state is, so
+ * sharing changes no number (but for dropout, which falls alike on all copies), and its gradient is the sum over the
+ * sequences.
  */
-export function shareTokens(sequences: readonly (readonly number[])[]): SharedTokens {
-  const ids: number[] = []
-  const beginnings = new Map<number, number>()
-  const next: Map<number, number>[] = []
-  const places = sequences.map((sequence) => {
-    let children = beginnings
+export class TokenTrie {
+  /** Of the distinct tokens, in the order in which they were first seen. */
+  readonly ids: number[] = []
+  private readonly beginnings = new Map<number, number>()
+  private readonly next: Map<number, number>[] = []
+
+  /** Which distinct token stands at each position. */
+  add(sequence: readonly number[]): number[] {
+    let children = this.beginnings
     return sequence.map((id) => {
-      const token = children.get(id) ?? ids.push(id) - 1
+      const token = children.get(id) ?? this.ids.push(id) - 1
       children.set(id, token)
-      next[token] ??= new Map()
-      children = next[token]
+      this.next[token] ??= new Map()
+      children = this.next[token]
       return token
     })
-  })
-  return { ids, places }
+  }
+}
+
+/** The distinct tokens of a batch; see `TokenTrie`. */
+export function shareTokens(sequences: readonly (readonly number[])[]): SharedTokens {
+  const trie = new TokenTrie()
+  return { places: sequences.map((sequence) => trie.add(sequence)), ids: trie.ids }
 }
 
 function vector(values: readonly number[]) {

@@ -21,7 +21,7 @@ import type { ModelConfig } from './config.ts'
 import { gpt2 } from './gpt2.ts'
 import { UNTIED_HEAD } from './head-names.ts'
 import { llama } from './llama.ts'
-import { type Adapt, createModelGraph, type ModelGraph } from './model-graph.ts'
+import { type Adapt, createModelGraph, type ModelGraph, type Trunk } from './model-graph.ts'
 
 export interface BuildOptions {
   readonly graph?: Graph
@@ -48,12 +48,9 @@ export function buildForward(config: ModelConfig, { graph, adapt }: BuildOptions
   const ids = model.graph.input('ids', 'int32', ['B', 'T'])
   const positions = model.graph.input('positions', 'int32', ['B', 'T'])
   const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])
-  const attend = fullAttention({ positions, attentionBias, tables: ropeInputs(model, config) })
-  return withHead(
-    model,
-    config,
-    trunk(model, config, ids, () => positions, attend),
-  )
+  const trunk = trunkOf(model, config, fullAttention({ positions, attentionBias, tables: ropeInputs(model, config) }))
+  const residual = trunk.embed(ids, () => positions)
+  return withHead(model, config, trunk.lastNorm(blocks(trunk, residual, 0, config.layers)))
 }
 
 export interface CachedForward extends Forward {
@@ -61,26 +58,43 @@ export interface CachedForward extends Forward {
   readonly caches: Readonly<Record<string, Tensor>>
 }
 
+export interface RaggedOptions extends BuildOptions {
+  /** Leaves out the layers below this one: the input `residual` [N, hiddenSize] stands for what they give. */
+  readonly firstLayer?: number
+}
+
 /**
  * The same over sequences side by side without padding, in which a prefix that several sequences share stands once:
  * nothing but attention is computed for padding, or twice. For training, where batches are ragged and prompts alike.
  * `ids` and `tokenPositions` are [N] and hidden states [N, hiddenSize]; `raggedFeeds` says what the other inputs are.
  */
-export function buildRaggedForward(config: ModelConfig, { graph, adapt }: BuildOptions = {}): Forward {
+export function buildRaggedForward(config: ModelConfig, { firstLayer = 0, ...options }: RaggedOptions = {}): Forward {
+  const { model, trunk, embed } = raggedTrunk(config, options)
+  const residual = firstLayer === 0 ? embed() : model.graph.input('residual', 'float32', ['N', config.hiddenSize])
+  return withHead(model, config, trunk.lastNorm(blocks(trunk, residual, firstLayer, config.layers)))
+}
+
+/** The lowest layers alone, in the form of `buildRaggedForward`: the residual stream [N, hiddenSize] behind them. */
+export function buildLowerLayers(config: ModelConfig, layers: number): { graph: Graph; residual: Tensor } {
+  const { model, trunk, embed } = raggedTrunk(config)
+  return { graph: model.graph, residual: blocks(trunk, embed(), 0, layers) }
+}
+
+function raggedTrunk(config: ModelConfig, { graph, adapt }: BuildOptions = {}) {
   const model = createModelGraph({ graph, adapt })
-  const ids = model.graph.input('ids', 'int32', ['N'])
+  const input = (name: string, shape: readonly (string | number)[]) => model.graph.input(name, 'int32', [...shape])
   const ragged = {
-    slots: model.graph.input('slots', 'int32', ['B', 'T']),
-    firstSlots: model.graph.input('firstSlots', 'int32', ['B', 'T']),
-    rows: model.graph.input('tokenRows', 'int32', ['N']),
-    copies: model.graph.input('copies', 'int32', ['C']),
-    copyOf: model.graph.input('copyOf', 'int32', ['C']),
+    slots: input('slots', ['B', 'T']),
+    firstSlots: input('firstSlots', ['B', 'T']),
+    rows: input('tokenRows', ['N']),
+    copies: input('copies', ['C']),
+    copyOf: input('copyOf', ['C']),
   }
-  const positions = model.graph.input('positions', 'int32', ['B', 'T'])
+  const positions = input('positions', ['B', 'T'])
   const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])
   const attend = fullAttention({ positions, attentionBias, tables: ropeInputs(model, config), ragged })
-  const tokenPositions = () => model.graph.input('tokenPositions', 'int32', ['N'])
-  return withHead(model, config, trunk(model, config, ids, tokenPositions, attend))
+  const trunk = trunkOf(model, config, attend)
+  return { model, trunk, embed: () => trunk.embed(input('ids', ['N']), () => input('tokenPositions', ['N'])) }
 }
 
 /**
@@ -105,14 +119,22 @@ export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fus
       caches[names.values] = values
     },
   }
-  const hidden = trunk(model, config, ids, () => positions, attentionWithCache(state, lowering))
+  const trunk = trunkOf(model, config, attentionWithCache(state, lowering))
+  const embedded = trunk.embed(ids, () => positions)
+  const hidden = trunk.lastNorm(blocks(trunk, embedded, 0, config.layers))
   // A tied head gets a name of its own: ONNX Runtime packs weights for its kernels only where nothing else reads them.
   return { ...withHead(model, config, hidden, UNTIED_HEAD), caches }
 }
 
-function trunk(model: ModelGraph, config: ModelConfig, ids: Tensor, positions: () => Tensor, attend: Attend): Tensor {
-  if (config.family === 'llama') return llama(model, config, ids, attend)
-  return gpt2(model, config, ids, positions(), attend)
+function trunkOf(model: ModelGraph, config: ModelConfig, attend: Attend): Trunk {
+  return config.family === 'llama' ? llama(model, config, attend) : gpt2(model, config, attend)
+}
+
+/** Layers `from` up to, but without, `to`. */
+function blocks(trunk: Trunk, residual: Tensor, from: number, to: number): Tensor {
+  let state = residual
+  for (let index = from; index < to; index++) state = trunk.block(state, index)
+  return state
 }
 
 function ropeInputs({ graph }: ModelGraph, config: ModelConfig): RopeInputs | undefined {

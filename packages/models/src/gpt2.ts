@@ -2,17 +2,20 @@
 import { add, embedding, geluTanh, layerNorm, type Tensor } from '@plumbline/engine'
 import type { Attend } from './attention.ts'
 import type { Gpt2Config } from './config.ts'
-import type { ModelGraph } from './model-graph.ts'
+import type { ModelGraph, Trunk } from './model-graph.ts'
 import { hookNorm } from './norm-hooks.ts'
 
-/** Final hidden states [B, T, hiddenSize], after the last norm. */
-export function gpt2(model: ModelGraph, config: Gpt2Config, ids: Tensor, positions: Tensor, attend: Attend): Tensor {
-  const { vocabSize, hiddenSize, maxPositions, layers } = config
-  const tokens = embedding(model.parameter('transformer.wte.weight', [vocabSize, hiddenSize]), ids)
-  const places = embedding(model.parameter('transformer.wpe.weight', [maxPositions, hiddenSize]), positions)
-  let residual = add(model.hook('hook_embed', tokens), model.hook('hook_pos_embed', places))
-  for (let index = 0; index < layers; index++) residual = block(model, config, residual, index, attend)
-  return norm(model, config, residual, 'transformer.ln_f', 'ln_final')
+export function gpt2(model: ModelGraph, config: Gpt2Config, attend: Attend): Trunk {
+  const { vocabSize, hiddenSize, maxPositions } = config
+  return {
+    embed(ids, positions) {
+      const tokens = embedding(model.parameter('transformer.wte.weight', [vocabSize, hiddenSize]), ids)
+      const places = embedding(model.parameter('transformer.wpe.weight', [maxPositions, hiddenSize]), positions())
+      return add(model.hook('hook_embed', tokens), model.hook('hook_pos_embed', places))
+    },
+    block: (residual, index) => block(model, config, residual, index, attend),
+    lastNorm: (residual) => norm(model, config, residual, 'transformer.ln_f', 'ln_final'),
+  }
 }
 
 function block(model: ModelGraph, config: Gpt2Config, x: Tensor, index: number, attend: Attend): Tensor {

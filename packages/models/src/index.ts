@@ -8,6 +8,7 @@ export {
   raggedTargetFeeds,
   shareTokens,
   type TargetSequence,
+  TokenTrie,
 } from './batch.ts'
 export { acquireLock, type Lock, type LockOptions, type LockOwner } from './cache-lock.ts'
 export type { MarkedText } from './chat-codec.ts'
@@ -20,9 +21,11 @@ export {
   type BuildOptions,
   buildCachedForward,
   buildForward,
+  buildLowerLayers,
   buildRaggedForward,
   type Forward,
   headName,
+  type RaggedOptions,
   rowsOf,
   targetLogprobs,
 } from './forward.ts'
@@ -33,7 +36,14 @@ export { createGrowingDecoder, type GrowingDecoder } from './growing-decoder.ts'
 export { SCORE_HEAD } from './head-names.ts'
 export { type KnownModel, knownModels } from './known-models.ts'
 export { type LanguageModel, type LoadLanguageModelOptions, loadLanguageModel } from './language-model.ts'
-export { adaptWithLora, type CreateAdapterOptions, createAdapter, linearModules, mergeAdapter } from './lora.ts'
+export {
+  adaptWithLora,
+  type CreateAdapterOptions,
+  createAdapter,
+  linearModules,
+  lowestLayer,
+  mergeAdapter,
+} from './lora.ts'
 export {
   type CachedModel,
   listModels,

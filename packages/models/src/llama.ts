@@ -5,18 +5,17 @@
 import { add, embedding, mul, rmsNorm, silu, type Tensor } from '@plumbline/engine'
 import type { Attend, AttentionLayer } from './attention.ts'
 import type { LlamaConfig } from './config.ts'
-import type { ModelGraph } from './model-graph.ts'
+import type { ModelGraph, Trunk } from './model-graph.ts'
 import { hookNorm } from './norm-hooks.ts'
 
-/** Final hidden states [B, T, hiddenSize], after the last norm. */
-export function llama(model: ModelGraph, config: LlamaConfig, ids: Tensor, attend: Attend): Tensor {
-  const { vocabSize, hiddenSize, layers } = config
-  let residual = model.hook(
-    'hook_embed',
-    embedding(model.parameter('model.embed_tokens.weight', [vocabSize, hiddenSize]), ids),
-  )
-  for (let index = 0; index < layers; index++) residual = block(model, config, residual, index, attend)
-  return norm(model, config, residual, 'model.norm', 'ln_final')
+export function llama(model: ModelGraph, config: LlamaConfig, attend: Attend): Trunk {
+  const { vocabSize, hiddenSize } = config
+  return {
+    embed: (ids) =>
+      model.hook('hook_embed', embedding(model.parameter('model.embed_tokens.weight', [vocabSize, hiddenSize]), ids)),
+    block: (residual, index) => block(model, config, residual, index, attend),
+    lastNorm: (residual) => norm(model, config, residual, 'model.norm', 'ln_final'),
+  }
 }
 
 function block(model: ModelGraph, config: LlamaConfig, x: Tensor, index: number, attend: Attend): Tensor {

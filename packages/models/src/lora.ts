@@ -61,6 +61,11 @@ export function createAdapter(
   }
 }
 
+/** The lowest layer that an adapter changes. */
+export function lowestLayer({ parameters }: Adapter): number {
+  return Math.min(...[...parameters.keys()].map(layerOf))
+}
+
 /**
  * Puts an adapter beside the model's linear layers. Its matrices become parameters of the graph, so that gradients can
  * be asked for them alone. With `isTraining` its dropout acts, by the uint32 input `loraSeed`, one number for each step.

@@ -30,6 +30,15 @@ export interface ModelGraph {
   hook(name: string, tensor: Tensor): Tensor
 }
 
+/** The residual stream of a model family, from tokens to what the heads read. All states are [..., hiddenSize]. */
+export interface Trunk {
+  /** Only some families add positions to tokens. */
+  embed(ids: Tensor, positions: () => Tensor): Tensor
+  /** The layer of this number, from 0. */
+  block(residual: Tensor, index: number): Tensor
+  lastNorm(residual: Tensor): Tensor
+}
+
 /** Separator of the names of a joined parameter. */
 export const JOIN = '+'
 

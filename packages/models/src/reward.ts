@@ -1,11 +1,10 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { type CompileOptions, compile, matmul, type ParameterMap, reshape, type Value } from '@plumbline/engine'
-import { checkSequenceLengths, forwardFeeds, type PromptCompletion } from './batch.ts'
+import { checkSequenceLengths, type PromptCompletion, raggedFeeds, shareTokens } from './batch.ts'
 import type { ModelConfig } from './config.ts'
-import { buildForward, rowsOf } from './forward.ts'
+import { buildRaggedForward, rowsOf } from './forward.ts'
 import { SCORE_HEAD } from './head-names.ts'
 import type { LanguageModel } from './language-model.ts'
-import { lengthSortedBatches } from './score.ts'
 
 /** Scores of whole texts by a reward model. It reads the parameters anew at each call. */
 export interface RewardScorer {
@@ -29,7 +28,7 @@ export function scoredIds(
   return eosTokenId === undefined ? [...promptIds, ...completionIds] : [...promptIds, ...completionIds, eosTokenId]
 }
 
-/** Most tokens, padding included, in one forward pass. */
+/** Most tokens of the sequences in one forward pass, were all as long as the longest. */
 const BATCH_TOKENS = 2048
 
 /** Throws EMPTY_PROMPT or SEQUENCE_TOO_LONG, naming the row. */
@@ -67,7 +66,7 @@ export async function createRewardScorer(
   { threads }: Pick<CompileOptions, 'threads'> = {},
 ): Promise<RewardScorer> {
   checkRewardModel(config, parameters)
-  const { graph, hidden, model } = buildForward(config)
+  const { graph, hidden, model } = buildRaggedForward(config)
   const last = rowsOf(hidden, graph.input('rows', 'int32', ['M'])) // [M, D]
   const scores = matmul(last, model.parameter(SCORE_HEAD, [1, config.hiddenSize]), { transposeB: true })
   const program = await compile(graph, { rewards: reshape(scores, { shape: ['M'] }) }, { threads })
@@ -76,14 +75,13 @@ export async function createRewardScorer(
   return {
     async rewards(sequences) {
       checkRewardable(config, sequences)
-      const lengths = sequences.map(({ length }) => length)
       const rewards = new Array<number>(sequences.length)
-      for (const indices of lengthSortedBatches(lengths, BATCH_TOKENS)) {
+      for (const indices of batchesByBeginning(sequences)) {
         const batch = indices.map((index) => sequences[index])
-        const feeds = forwardFeeds(config, batch)
-        const time = feeds.ids.shape[1]
-        const rows = Int32Array.from(batch, ({ length }, row) => row * time + length - 1)
-        const scored = await program.run({ ...weights, ...feeds, rows: { data: rows, shape: [batch.length] } })
+        const shared = shareTokens(batch)
+        const rows = Int32Array.from(shared.places, (tokens) => tokens.at(-1)!)
+        const feeds = { ...raggedFeeds(config, batch, shared), rows: { data: rows, shape: [batch.length] } }
+        const scored = await program.run({ ...weights, ...feeds })
         indices.forEach((index, i) => {
           rewards[index] = scored.rewards.data[i] as number
         })
@@ -92,4 +90,26 @@ export async function createRewardScorer(
     },
     dispose: () => program.dispose(),
   }
+}
+
+/** Indices of sequences in batches. Those that begin alike are together, so that their beginning is computed once. */
+function batchesByBeginning(sequences: readonly (readonly number[])[]): number[][] {
+  const order = sequences.map((_, index) => index).toSorted((a, b) => compareTokens(sequences[a], sequences[b]))
+  const batches: number[][] = []
+  let longest = 0
+  for (const index of order) {
+    const batch = batches.at(-1)
+    longest = Math.max(longest, sequences[index].length)
+    if (batch && (batch.length + 1) * longest <= BATCH_TOKENS) batch.push(index)
+    else {
+      batches.push([index])
+      longest = sequences[index].length
+    }
+  }
+  return batches
+}
+
+function compareTokens(a: readonly number[], b: readonly number[]): number {
+  const place = a.findIndex((id, i) => id !== b[i])
+  return place < 0 ? a.length - b.length : a[place] - (b[place] ?? -1)
 }

@@ -19,6 +19,7 @@ export const commands = {
   'data retain': async () => (await import('./commands/data.ts')).dataRetain,
   backup: async () => (await import('./commands/backup.ts')).backup,
   restore: async () => (await import('./commands/backup.ts')).restore,
+  'guards test': async () => (await import('./commands/guards.ts')).guardsTest,
   env: async () => (await import('./commands/env.ts')).env,
   version: async () => (await import('./commands/version.ts')).version,
 } satisfies Record<string, () => Promise<Command>>

@@ -5,6 +5,7 @@ import {
   type BuildOptions,
   createAdapter,
   type LanguageModel,
+  lowestLayer,
   mergeAdapter,
 } from '@plumbline/models'
 import type { LoraConfig } from '../config.ts'
@@ -14,6 +15,8 @@ export interface Trainable {
   readonly adapter: Adapter | undefined
   /** What gets gradients: the whole model, or the adapter alone. */
   readonly parameters: ParameterMap
+  /** The lowest layer that is trained: those below can be `createFrozenLayers`. */
+  readonly firstLayer: number
   /** For `buildRaggedForward`. */
   readonly build: BuildOptions
   /** The same without dropout. */
@@ -31,6 +34,7 @@ export function makeTrainable({ config, parameters }: LanguageModel, lora: LoraC
     return {
       adapter: undefined,
       parameters,
+      firstLayer: 0,
       build: {},
       evaluationBuild: {},
       feeds: () => all,
@@ -48,6 +52,7 @@ export function makeTrainable({ config, parameters }: LanguageModel, lora: LoraC
   return {
     adapter,
     parameters: adapter.parameters,
+    firstLayer: lowestLayer(adapter),
     build: { adapt: adaptWithLora(adapter, { isTraining: true }) },
     evaluationBuild: { adapt: adaptWithLora(adapter) },
     feeds: (step) => ({ ...withAdapter, loraSeed: { data: Uint32Array.of(step), shape: [] } }),

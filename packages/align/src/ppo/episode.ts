@@ -34,6 +34,12 @@ export interface Lesson extends Episode {
 export const tokensOf = ({ promptIds, completionIds }: Pick<Episode, 'promptIds' | 'completionIds'>) =>
   promptIds.length + completionIds.length
 
+/** The tokens themselves. */
+export const idsOf = ({ promptIds, completionIds }: Pick<Episode, 'promptIds' | 'completionIds'>) => [
+  ...promptIds,
+  ...completionIds,
+]
+
 /** What samples.jsonl shows of an episode. */
 export function sampleRow({ prompt, text, score, hasEos, oldLogprobs, refLogprobs }: Episode) {
   const kl = oldLogprobs.reduce((sum, logprob, t) => sum + logprob - refLogprobs[t], 0)

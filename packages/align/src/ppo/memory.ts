@@ -8,7 +8,7 @@ import type { PpoModels } from './models.ts'
 export function checkPpoMemory(
   config: PpoConfig,
   { policy, rewardModel, referenceModel }: PpoModels,
-  { parameters }: Trainable,
+  { parameters, firstLayer }: Trainable,
   prompts: readonly EncodedPrompt[],
   availableBytes: number,
 ): void {
@@ -20,15 +20,19 @@ export function checkPpoMemory(
   // An adapter on the reward model's trunk is about as large as the policy's. Heads are small.
   const trainedOfValues = isSeparate ? (config.use_peft ? trained : rewardNumbers) : 0
   const copies = 1 + (config.use_peft && referenceModel ? 1 : 0) + (isSeparate ? 0 : 1)
+  const longestRow = Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length
+  const episodes = config.per_device_train_batch_size * config.gradient_accumulation_steps
+  // What frozen layers make of a rollout.
+  const states = firstLayer === 0 ? 0 : (isSeparate ? 2 : 1) * episodes * longestRow * policy.config.hiddenSize
   checkMemory(
     {
       config: policy.config,
       parameters: policyNumbers,
-      others: copies * policyNumbers + (isSeparate && !config.use_peft ? 2 : 1) * rewardNumbers,
+      others: states + copies * policyNumbers + (isSeparate && !config.use_peft ? 2 : 1) * rewardNumbers,
       trainable: trained + trainedOfValues,
       gradients: Math.max(trained, trainedOfValues),
       microBatchTokens: microBatchTokens(config, prompts),
-      longestRow: Math.max(...prompts.map(({ promptIds }) => promptIds.length)) + config.response_length,
+      longestRow,
     },
     {
       availableBytes,

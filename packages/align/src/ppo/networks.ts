@@ -16,14 +16,15 @@ import {
   type Value,
 } from '@plumbline/engine'
 import {
-  type BuildOptions,
   type Forward,
   type LanguageModel,
   type ModelConfig,
+  type RaggedOptions,
   rowsOf,
   SCORE_HEAD,
 } from '@plumbline/models'
 import type { PpoConfig } from '../config.ts'
+import { createFrozenLayers, type FrozenLayers } from '../parts/frozen-layers.ts'
 import { makeTrainable, type Trainable } from '../parts/trainable.ts'
 import { normalizationOf } from './normalization.ts'
 
@@ -31,8 +32,10 @@ import { normalizationOf } from './normalization.ts'
 export interface Network {
   readonly config: ModelConfig
   readonly heads: readonly ('policy' | 'value')[]
-  /** Without dropout, also in the update: with it the first ratio would not be 1. */
-  readonly build: BuildOptions
+  /** Without dropout, also in the update: with it the first ratio would not be 1. Without its frozen layers. */
+  readonly build: RaggedOptions
+  /** Those below what is trained. */
+  readonly frozen: FrozenLayers | undefined
   /** What is trained of it, by the names in its graph. */
   readonly trained: ParameterMap
   /** Stands before these names in the optimizer and in checkpoints, where both trunks are side by side. */
@@ -41,35 +44,45 @@ export interface Network {
   feeds(step: number): Record<string, Value>
 }
 
+/** All that a network's program is fed for a batch, but for the batch itself. */
+export async function networkFeeds(
+  { feeds, frozen }: Pick<Network, 'feeds' | 'frozen'>,
+  step: number,
+  batch: readonly (readonly number[])[],
+): Promise<Record<string, Value>> {
+  return { ...feeds(step), ...(await frozen?.feeds(batch)) }
+}
+
 const VALUE_HEAD = { weight: 'value_head.weight', bias: 'value_head.bias' }
 
 /** One network or two, by `value_model`. `policy` is what is trained of the policy. */
-export function createNetworks(
+export async function createNetworks(
   config: PpoConfig,
   { policy, rewardModel }: { readonly policy: LanguageModel; readonly rewardModel: LanguageModel },
   trainable: Trainable,
   random: Random,
-): Network[] {
+): Promise<Network[]> {
   if (config.value_model === 'shared')
-    return [network(policy.config, ['policy', 'value'], trainable, zeroHead(policy.config), '')]
+    return [await network(policy, ['policy', 'value'], trainable, zeroHead(policy.config), '')]
   const trunk = valueTrunk(config, rewardModel, random)
   return [
-    network(policy.config, ['policy'], trainable, new Map(), ''),
-    network(rewardModel.config, ['value'], trunk, scoreHead(rewardModel, config), 'value_model.'),
+    await network(policy, ['policy'], trainable, new Map(), ''),
+    await network(rewardModel, ['value'], trunk, scoreHead(rewardModel, config), 'value_model.'),
   ]
 }
 
-function network(
-  config: ModelConfig,
+async function network(
+  model: LanguageModel,
   heads: Network['heads'],
-  { parameters, evaluationBuild, feeds }: Trainable,
+  { parameters, firstLayer, evaluationBuild, feeds }: Trainable,
   head: ParameterMap,
   prefix: string,
-): Network {
+): Promise<Network> {
   return {
-    config,
+    config: model.config,
     heads,
-    build: evaluationBuild,
+    build: { ...evaluationBuild, firstLayer },
+    frozen: firstLayer === 0 ? undefined : await createFrozenLayers(model, firstLayer),
     trained: new Map([...parameters, ...head]),
     prefix,
     feeds: (step) => ({ ...feeds(step), ...Object.fromEntries(head) }),

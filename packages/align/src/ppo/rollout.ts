@@ -15,15 +15,23 @@ import { completionsOf } from '../parts/completions.ts'
 import type { Stopwatch } from '../parts/stopwatch.ts'
 import type { Trainable } from '../parts/trainable.ts'
 import { notFinite } from '../parts/training.ts'
-import { type EncodedPrompt, type Episode, type SampledAnswer, tokensOf } from './episode.ts'
-import { type Network, policyOutputs, valueOutputs } from './networks.ts'
+import { type EncodedPrompt, type Episode, idsOf, type SampledAnswer, tokensOf } from './episode.ts'
+import { type Network, networkFeeds, policyOutputs, valueOutputs } from './networks.ts'
 
 export interface RolloutModels {
   readonly policy: LanguageModel
   readonly trainable: Trainable
   readonly networks: readonly Network[]
-  readonly reference: { readonly config: ModelConfig; readonly parameters: ParameterMap }
+  readonly reference: Reference
   readonly rewardModel: LanguageModel
+}
+
+/** What the KL is measured to. */
+export interface Reference {
+  readonly config: ModelConfig
+  readonly parameters: ParameterMap
+  /** Whether it is what the policy's adapter stands on. */
+  readonly isPolicyTrunk: boolean
 }
 
 export interface Rollout {
@@ -39,10 +47,12 @@ export async function createRollout(config: PpoConfig, models: RolloutModels, st
   const { networks, reference, rewardModel } = models
   const scorer = await createRewardScorer(rewardModel.config, rewardModel.parameters)
   const readers = await Promise.all(networks.map((network) => createReader(config, network)))
+  const [{ frozen, build }] = networks
+  const below = reference.isPolicyTrunk && frozen ? { frozen, build: { firstLayer: build.firstLayer } } : NOTHING_BELOW
   const referenceReader = await createReader(config, {
     config: reference.config,
     heads: ['policy'],
-    build: {},
+    ...below,
     feeds: () => Object.fromEntries(reference.parameters),
   })
 
@@ -55,10 +65,9 @@ export async function createRollout(config: PpoConfig, models: RolloutModels, st
           throw notFinite('the policy gives scores that are not finite', { step, rows }, error)
         }),
       )
-      const scores = await stopwatch.time('score', () =>
-        scorer.rewards(answers.map(({ promptIds, completionIds }) => [...promptIds, ...completionIds])),
-      )
+      const scores = await stopwatch.time('score', () => scorer.rewards(answers.map(idsOf)))
       checkScores(answers, scores, step)
+      for (const { frozen } of networks) frozen?.hold(answers.map(idsOf))
       return stopwatch.time('forward', async () => {
         const { logprobs: refLogprobs } = await referenceReader.read(answers, step)
         const own: Partial<Record<Reading, Float32Array[]>> = {}
@@ -107,10 +116,12 @@ async function sampleAnswers(
   return answers
 }
 
+const NOTHING_BELOW = { frozen: undefined, build: {} }
+
 type Reading = 'logprobs' | 'values'
 
 /** A forward pass over whole answers: what a network's heads say of every completion token, a row for each answer. */
-async function createReader(config: PpoConfig, network: Pick<Network, 'config' | 'heads' | 'build' | 'feeds'>) {
+async function createReader(config: PpoConfig, network: Omit<Network, 'trained' | 'prefix'>) {
   const forward = buildRaggedForward(network.config, network.build)
   const outputs: Partial<Record<Reading, Tensor>> = {}
   if (network.heads.includes('policy')) outputs.logprobs = policyOutputs(forward, config).logprobs
@@ -123,8 +134,9 @@ async function createReader(config: PpoConfig, network: Pick<Network, 'config' |
       const rows = Object.fromEntries(names.map((name) => [name, new Array<Float32Array>(answers.length)]))
       const indexed = answers.map((answer, index) => ({ ...answer, index }))
       for (const part of microBatches(indexed, tokensOf, Math.min(READ_TOKENS, config.micro_batch_tokens))) {
+        const feeds = await networkFeeds(network, step, part.map(idsOf))
         const batch = raggedTargetFeeds(network.config, part.map(completionTargets))
-        const values: Readonly<Record<string, Value>> = await program.run({ ...network.feeds(step), ...batch })
+        const values: Readonly<Record<string, Value>> = await program.run({ ...feeds, ...batch })
         let end = 0
         for (const { index, completionIds } of part) {
           end += completionIds.length

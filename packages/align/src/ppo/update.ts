@@ -16,8 +16,8 @@ import { ppoPolicyLoss, ppoValueLoss, ratioVariance } from '../parts/losses/ppo.
 import { entropyFromLogits } from '../parts/losses/token-metrics.ts'
 import type { Optimizer } from '../parts/optimization.ts'
 import { checkFinite, meansOf, scalars, sumsOf, type TrainerWorld } from '../parts/training.ts'
-import { type Lesson, tokensOf } from './episode.ts'
-import { type Network, policyOutputs, valueOutputs } from './networks.ts'
+import { idsOf, type Lesson, tokensOf } from './episode.ts'
+import { type Network, networkFeeds, policyOutputs, valueOutputs } from './networks.ts'
 
 export interface Update {
   /** One rollout's updates; metrics are means over its optimizer steps. Throws NOT_FINITE. */
@@ -157,7 +157,8 @@ async function createLearner(config: PpoConfig, network: Network, pool: TrainerW
       const tokens = batch.reduce((total, { completionIds }) => total + completionIds.length, 0)
       const parts: Record<string, number>[] = []
       for (const [i, part] of microBatches(batch, tokensOf, config.micro_batch_tokens).entries()) {
-        const feeds = { ...network.feeds(step), ...lessonFeeds(network, part, tokens) }
+        const below = await networkFeeds(network, step, part.map(idsOf))
+        const feeds = { ...below, ...lessonFeeds(network, part, tokens) }
         const values: Readonly<Record<string, Value>> = await (i === 0 ? program.run(feeds) : program.accumulate(feeds))
         parts.push(scalars(Object.fromEntries(measured.map((name) => [name, values[name]]))))
       }

@@ -5,7 +5,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { defaultDataFolder, JAILJUDGE_FILE, readJailjudge, readXstest, XSTEST_FILE } from './refusal-data.ts'
+import { defaultDataFolder } from './data-rows.ts'
+import { JAILJUDGE_FILE, readJailjudge, readXstest, XSTEST_FILE } from './refusal-data.ts'
 import { judge, REFUSAL_VERSION, restoreModel } from './refusal-model.ts'
 import { studyRefusal } from './refusal-study.ts'
 

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { defaultDataFolder } from './data-rows.ts'
 import stored from './refusal.calibration.json' with { type: 'json' }
 import { refusal } from './refusal.ts'
-import { defaultDataFolder, readJailjudge, readXstest } from './refusal-data.ts'
+import { readJailjudge, readXstest } from './refusal-data.ts'
 import storedModel from './refusal-model.json' with { type: 'json' }
 import { signals } from './refusal-signals.ts'
 import { studyRefusal } from './refusal-study.ts'

@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
+import type { GuardSet } from '@plumbline/gateway'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { lockData } from '../data-place.ts'
+import { readGuardsFile } from '../guards-file.ts'
 import { version } from '../version.ts'
 import type { World } from '../world.ts'
 
@@ -44,6 +46,7 @@ const config = z.object({
     .describe('longest wait of an answer’s last bytes for its record to be on disk; 0 does not wait'),
   retain_content_days: days('days that questions and answers are kept; for ever when left out'),
   retain_metadata_days: days('days that whole records are kept; for ever when left out'),
+  guards: z.string().min(1).optional().describe('YAML file of guards over requests and answers'),
   drain_timeout: seconds(30, 'seconds that answers may take to end after SIGTERM or Ctrl-C'),
 })
 type Config = z.output<typeof config>
@@ -59,6 +62,10 @@ export const serve = defineCommand({
       does: 'in front of a server on this machine, records in the embedded store',
     },
     {
+      line: 'plumb serve --data runs/gateway --upstream http://127.0.0.1:8000/v1 --guards guards.yaml',
+      does: 'with guards that watch, redact or stop what is asked and answered',
+    },
+    {
       line: 'plumb serve --data runs/gateway --upstream https://api.openai.com/v1 --database postgres://plumbline@db/plumbline',
       does: 'in front of OpenAI, records in PostgreSQL',
     },
@@ -67,18 +74,25 @@ export const serve = defineCommand({
   isService: true,
   async run(config, world) {
     const adminKey = adminKeyOf(world)
+    const guards = config.guards === undefined ? undefined : await readGuardsFile(config.guards, world)
     const folder = resolve(world.cwd, config.data)
     await mkdir(folder, { recursive: true, mode: 0o700 })
     const lock = await lockData(folder)
     try {
-      await serveUntilStopped(config, folder, adminKey, world)
+      await serveUntilStopped(config, { folder, adminKey, guards }, world)
     } finally {
       await lock.release()
     }
   },
 })
 
-async function serveUntilStopped(config: Config, folder: string, adminKey: string | undefined, world: World) {
+interface Prepared {
+  readonly folder: string
+  readonly adminKey: string | undefined
+  readonly guards: GuardSet | undefined
+}
+
+async function serveUntilStopped(config: Config, { folder, adminKey, guards }: Prepared, world: World) {
   const { serve } = await import('@plumbline/gateway')
   const ms = (value: number) => Math.round(value * 1000)
   const serving = await serve({
@@ -95,6 +109,7 @@ async function serveUntilStopped(config: Config, folder: string, adminKey: strin
     totalMs: ms(config.total_timeout),
     maxBodyBytes: config.max_body_bytes,
     maxInFlight: config.max_in_flight,
+    guards,
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
     retention: { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days },

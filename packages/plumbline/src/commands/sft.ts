@@ -9,7 +9,7 @@ export const sft = defineCommand({
   name: 'sft',
   summary: 'supervised fine-tuning on demonstrations',
   description:
-    'Rows have "messages" (the assistant\'s turns are learned), "prompt" and "completion" (the completion is learned), or "text". Rows are batched without padding.',
+    'Rows have "messages" (the assistant\'s turns are learned), "prompt" and "completion" (the completion is learned), or "text"; "weight" says how much a row counts, 1 otherwise. Rows are batched without padding.',
   examples: [
     { line: 'plumb sft --data demonstrations.jsonl --output runs/sft', does: 'fine-tune the default model' },
     { line: 'plumb sft --data demonstrations.jsonl --output runs/sft --resume', does: 'go on after an interruption' },

@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Interaction } from '@plumbline/contracts'
+import { type Interaction, interactionSchema } from '@plumbline/contracts'
 import { parquetReadObjects } from 'hyparquet'
 import { beforeAll, expect, test } from 'vitest'
 import { writeFileWhole } from '../files.ts'
 import { recordRow } from '../record-row.test-support.ts'
 import type { Store } from '../store.ts'
 import { describeStores } from '../stores.test-support.ts'
+import { interactionColumns } from './columns.ts'
 import type { ExportOptions } from './export.ts'
 
 function interaction(index: number): Interaction {
@@ -35,6 +36,7 @@ function interaction(index: number): Interaction {
     usage: { total_tokens: index },
     error: null,
     timings: { headers_ms: 1.5, first_token_ms: null, total_ms: 20.25 },
+    guards: [],
     request_bytes: 10,
     response_bytes: 20,
     notes: [],
@@ -104,6 +106,11 @@ describeStores('export', (suite) => {
       expect(JSON.parse(row.usage)).toEqual(usage)
       expect(JSON.parse(row.subjects)).toEqual(subjects)
     }
+  })
+
+  test('nothing of a record is left out of the columns', () => {
+    const fields = Object.keys(interactionSchema.shape).filter((name) => name !== 'timings')
+    expect(Object.keys(interactionColumns)).toEqual(expect.arrayContaining(fields))
   })
 
   test('an empty export is a file that can be read', async () => {

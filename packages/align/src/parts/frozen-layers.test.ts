@@ -1,0 +1,71 @@
+import { compile, createParameter, type Feeds, type ParameterMap, type Value } from '@plumbline/engine'
+import { buildRaggedForward, parseModelConfig, raggedFeeds } from '@plumbline/models'
+import { expect, test } from 'vitest'
+import { createFrozenLayers } from './frozen-layers.ts'
+
+const config = parseModelConfig({
+  model_type: 'llama',
+  vocab_size: 40,
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 3,
+  num_attention_heads: 2,
+  max_position_embeddings: 600,
+  rms_norm_eps: 1e-5,
+  tie_word_embeddings: true,
+})
+
+function randomParameters(): ParameterMap {
+  const { graph } = buildRaggedForward(config)
+  let seed = 1
+  const next = () => {
+    seed = (seed * 48271) % 2147483647
+    return seed / 2147483647 - 0.5
+  }
+  return new Map(
+    [...graph.parameters.entries()].map(([name, { shape }]) => {
+      const parameter = createParameter(name, shape as number[])
+      parameter.data.forEach((_, i) => {
+        parameter.data[i] = name.includes('norm') ? 1 : next()
+      })
+      return [name, parameter]
+    }),
+  )
+}
+
+const model = { config, parameters: randomParameters() }
+const rows = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 9], Array.from({ length: 300 }, (_, i) => i % 40), [1, 2, 7, 7, 7], [8]]
+
+async function hiddenOf(batch: readonly (readonly number[])[], below: Feeds | undefined) {
+  const { graph, hidden } = buildRaggedForward(config, { firstLayer: below ? 2 : 0 })
+  const program = await compile(graph, { hidden })
+  const weights: Record<string, Value> = Object.fromEntries(model.parameters)
+  const values = await program.run({ ...weights, ...raggedFeeds(config, batch), ...below })
+  await program.dispose()
+  return values.hidden.data as Float32Array
+}
+
+test('with them hidden states are those of the whole model, for rows and for their beginnings', async () => {
+  const frozen = await createFrozenLayers(model, 2)
+  frozen.hold(rows)
+  for (const batch of [rows, [rows[3], rows[0]], [rows[1].slice(0, 2), rows[2].slice(0, 9), rows[4]]]) {
+    const [whole, upper] = [await hiddenOf(batch, undefined), await hiddenOf(batch, await frozen.feeds(batch))]
+    expect(upper).toHaveLength(whole.length)
+    whole.forEach((value, i) => {
+      expect(upper[i]).toBeCloseTo(value, 4)
+    })
+  }
+  await frozen.dispose()
+})
+
+test('their bits depend on the rows alone, not on what was asked for before', async () => {
+  const [one, other] = [await createFrozenLayers(model, 2), await createFrozenLayers(model, 2)]
+  one.hold(rows)
+  other.hold([[30, 31]])
+  await other.feeds([[30, 31]])
+  other.hold(rows)
+  for (const row of rows) await one.feeds([row])
+  const batch = [rows[3].slice(0, 3), rows[2]]
+  expect(await other.feeds(batch)).toEqual(await one.feeds(batch))
+  await Promise.all([one.dispose(), other.dispose()])
+})

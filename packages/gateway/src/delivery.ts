@@ -1,0 +1,102 @@
+import type { ServerResponse } from 'node:http'
+
+export interface DeliveryListener {
+  /** The client went away before its answer was whole. */
+  onAbort(): void
+  /** The client takes more again. */
+  onDrain(): void
+}
+
+/** An answer of ours in place of an upstream's. */
+export interface Reply {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+/** The client's side of an exchange: what it is sent, and whether it reads. */
+export class Delivery {
+  private readonly res: ServerResponse
+  private readonly listener: DeliveryListener
+  private head: { status: number; headers: Readonly<Record<string, string>> } | undefined
+  private readonly held: Buffer[] = []
+  private markDone = () => {}
+  heldBytes = 0
+  /** It was sent more than it has read. */
+  isWaiting = false
+  /** What the client was given; null before that. */
+  status: number | null = null
+  /** Resolves when the client has its answer, or is gone. */
+  readonly done = new Promise<void>((resolve) => {
+    this.markDone = resolve
+  })
+
+  constructor(res: ServerResponse, listener: DeliveryListener) {
+    this.res = res
+    this.listener = listener
+    res.on('close', () => {
+      if (!res.writableFinished) listener.onAbort()
+      this.markDone()
+    })
+  }
+
+  /** Whether a byte has gone out: from then on there is no other answer. */
+  get isBegun(): boolean {
+    return this.res.headersSent
+  }
+
+  /** Goes out with the first byte of the body, so that until then another upstream may be asked. */
+  begin(status: number, headers: Readonly<Record<string, string>>): void {
+    this.head = { status, headers }
+  }
+
+  write(chunk: Buffer): void {
+    this.sendHead()
+    if (this.res.write(chunk) || this.isWaiting) return
+    this.isWaiting = true
+    this.res.once('drain', () => {
+      this.isWaiting = false
+      this.listener.onDrain()
+    })
+  }
+
+  /** Keeps what is to go out last. */
+  hold(chunk: Buffer): void {
+    this.held.push(chunk)
+    this.heldBytes += chunk.length
+  }
+
+  /** The end of an answer, with what was held. */
+  end(): void {
+    if (this.isGone()) return
+    this.sendHead()
+    for (const chunk of this.held) this.res.write(chunk)
+    this.res.end()
+  }
+
+  /** An answer of ours, when nothing has gone out yet. */
+  reply({ status, headers, body }: Reply): void {
+    if (this.isGone()) return
+    this.status = status
+    this.res.writeHead(status, { 'content-type': 'application/json', ...headers, 'content-length': body.length })
+    this.res.end(body)
+  }
+
+  /** An answer that will not become whole: with a last event that says so, or a broken connection. */
+  breakOff(event: string | undefined): void {
+    if (this.isGone()) return
+    if (event === undefined) this.res.destroy()
+    else this.res.end(event)
+  }
+
+  private sendHead(): void {
+    if (this.head === undefined || this.isBegun) return
+    this.status = this.head.status
+    this.res.writeHead(this.head.status, this.head.headers)
+  }
+
+  private isGone(): boolean {
+    if (this.res.destroyed) this.markDone()
+    return this.res.destroyed
+  }
+}

@@ -1,0 +1,61 @@
+import type { Termination } from '@plumbline/contracts'
+import { type Answer, asObject, readError } from './answer.ts'
+import type { Refusal } from './attempt.ts'
+import type { Reply } from './delivery.ts'
+import type { OpenAIError } from './openai-error.ts'
+
+const explain: Partial<Record<Termination, string>> = {
+  upstream_unreachable: 'The upstream cannot be reached.',
+  upstream_reset: 'The connection to the upstream broke.',
+  upstream_invalid: 'The upstream gave an answer that is none.',
+  timeout_connect: 'The upstream did not take the connection in time.',
+  timeout_first_token: 'The upstream did not begin its answer in time.',
+  timeout_idle: 'The upstream fell silent in the middle of its answer.',
+  timeout_total: 'The answer took too long.',
+  shutdown: 'The gateway is shutting down.',
+}
+
+/** What a client is told where there is no answer of an upstream. */
+export function failureReply(termination: Termination): Reply {
+  const status = termination.startsWith('timeout_') ? 504 : termination === 'shutdown' ? 503 : 502
+  return { status, body: errorBody(explainTermination(termination), termination) }
+}
+
+/** An upstream's error as a client is shown it; what it says goes into the answer. */
+export function refusalReply({ status, headers, body }: Refusal, answer: Answer): Reply {
+  const error = body === undefined ? undefined : parseError(body)
+  if (error !== undefined) readError(answer, error.error)
+  // A redirect is not followed, and a refused key is the operator's, not the client's.
+  const isOurs = status < 400 || status === 401
+  if (body !== undefined && error !== undefined && !isOurs) return { status, headers, body }
+  const told = errorBody(`The upstream answered with status ${status}.`, 'upstream_error')
+  return { status: isOurs ? 502 : status, headers, body: told }
+}
+
+/** Read as a failure by clients of chat, completions and responses alike. */
+export function failureEvent(termination: Termination): string {
+  const message = explainTermination(termination)
+  const value = { type: 'error', ...errorOf(message, termination), message, code: termination, param: null }
+  return `event: error\ndata: ${JSON.stringify(value)}\n\n`
+}
+
+function explainTermination(termination: Termination): string {
+  return explain[termination] ?? 'The upstream failed.'
+}
+
+function errorOf(message: string, code: string): { error: OpenAIError } {
+  return { error: { message, type: 'server_error', code, param: null } }
+}
+
+function errorBody(message: string, code: string): Buffer {
+  return Buffer.from(JSON.stringify(errorOf(message, code)))
+}
+
+function parseError(body: Buffer): Record<string, unknown> | undefined {
+  try {
+    const json = asObject(JSON.parse(body.toString('utf8')))
+    return json.error === undefined ? undefined : json
+  } catch {
+    return undefined
+  }
+}

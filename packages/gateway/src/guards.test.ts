@@ -1,0 +1,250 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Harness, startHarness } from './gateway.test-support.ts'
+import { openGuardWorld } from './guards/guard-world.ts'
+import { readGuards } from './guards/read-guards.ts'
+import { sentence } from './upstream-server.test-support.ts'
+
+let harness: Harness
+let moderation: Server
+let moderationUrl: string
+beforeAll(async () => {
+  harness = await startHarness()
+  // A moderation endpoint as OpenAI's: what it says depends on the text, as does whether it says anything.
+  moderation = createServer(async (req, res) => {
+    let body = ''
+    for await (const chunk of req) body += chunk
+    const { input } = JSON.parse(body)
+    if (input.includes('silence')) return
+    res.setHeader('content-type', 'application/json')
+    if (input.includes('prose')) return res.end('Sorry, I am only a model.')
+    res.end(
+      JSON.stringify({
+        results: [{ flagged: input.includes('bad'), category_scores: { violence: input.includes('bad') ? 0.9 : 0.1 } }],
+      }),
+    )
+  })
+  await new Promise<void>((done) => moderation.listen(0, '127.0.0.1', done))
+  moderationUrl = `http://127.0.0.1:${(moderation.address() as AddressInfo).port}/v1/moderations`
+})
+afterAll(async () => {
+  moderation.closeAllConnections()
+  moderation.close()
+  await harness.close()
+})
+
+const open = (guards: unknown) => harness.open({}, undefined, readGuards(guards, openGuardWorld({})))
+const words = (mode: string, direction: string, keywords = ['paris']) => ({
+  kind: 'rules',
+  mode,
+  direction,
+  keywords,
+  replacement: 'Ask me something else.',
+})
+const ask = (content: string, more: object = {}) => ({
+  model: 'm',
+  messages: [{ role: 'user' as const, content }],
+  ...more,
+})
+
+test('a blocked request gets 400 in OpenAI’s shape, never reaches the model, and is on record', async () => {
+  const gateway = await open([words('block', 'input')])
+  const before = harness.upstream.requests.length
+  const error = await gateway.client.chat.completions.create(ask('About Paris.')).catch((caught) => caught)
+  expect(error).toMatchObject({ status: 400, code: 'content_blocked', type: 'invalid_request_error' })
+  expect(harness.upstream.requests.length).toBe(before)
+  const record = await harness.recordOf(({ termination }) => termination === 'input_blocked')
+  expect(record).toMatchObject({
+    status: 400,
+    guards: [{ name: 'rules', direction: 'input', outcome: 'blocked', label: 'keyword' }],
+  })
+})
+
+test.each(['chat', 'completions', 'responses'] as const)(
+  '%s: input that is replaced gets the guard’s own answer, streamed and not',
+  async (endpoint) => {
+    const gateway = await open([words('replace', 'input')])
+    const { client } = gateway
+    const model = 'm'
+    const texts = {
+      chat: async () => {
+        const whole = await client.chat.completions.create(ask('Paris'))
+        const stream = client.chat.completions.stream(ask('Paris'))
+        expect(whole.choices[0].finish_reason).toBe('content_filter')
+        return [whole.choices[0].message.content, await stream.finalContent()]
+      },
+      completions: async () => {
+        const whole = await client.completions.create({ model, prompt: 'Paris' })
+        let streamed = ''
+        for await (const { choices } of await client.completions.create({ model, prompt: 'Paris', stream: true }))
+          streamed += choices[0]?.text ?? ''
+        return [whole.choices[0].text, streamed]
+      },
+      responses: async () => {
+        const whole = await client.responses.create({ model, input: 'Paris' })
+        const streamed = await client.responses.stream({ model, input: 'Paris' }).finalResponse()
+        return [whole.output_text, streamed.output_text]
+      },
+    }
+    expect(await texts[endpoint]()).toEqual(['Ask me something else.', 'Ask me something else.'])
+  },
+)
+
+test('personal data in a request does not reach the model, nor the record', async () => {
+  const gateway = await open([{ kind: 'personal-data', mode: 'redact', direction: 'input' }])
+  await gateway.client.chat.completions.create(ask('I am ann@example.com, with card 4111 1111 1111 1111'))
+  const { body } = harness.upstream.requests.at(-1)!
+  expect(JSON.parse(body).messages[0].content).toBe('I am [EMAIL], with card [CARD]')
+  const record = await harness.recordOf(({ guards }) => guards.some(({ outcome }) => outcome === 'redacted'))
+  expect(JSON.stringify(record)).not.toContain('ann@example.com')
+})
+
+test('an answer is stopped where the guard stops it, the same streamed and not', async () => {
+  const gateway = await open([words('block', 'output')])
+  const before = sentence.slice(0, sentence.indexOf('Paris'))
+  const whole = await gateway.client.chat.completions.create(ask('capital?'))
+  expect(whole.choices[0]).toMatchObject({ finish_reason: 'content_filter', message: { content: before } })
+  const chunks = []
+  for await (const chunk of (await gateway.client.chat.completions.create(
+    ask('capital?', { stream: true as const }) as never,
+  )) as unknown as AsyncIterable<{
+    choices: { delta: { content?: string; tool_calls?: unknown }; finish_reason: string | null }[]
+    usage?: unknown
+  }>)
+    chunks.push(chunk)
+  expect(chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('')).toBe(before)
+  expect(chunks.flatMap(({ choices }) => choices.flatMap(({ finish_reason }) => finish_reason ?? []))).toEqual([
+    'content_filter',
+  ])
+  expect(chunks.some(({ choices }) => choices[0]?.delta.tool_calls !== undefined)).toBe(false)
+  const record = await harness.recordOf(
+    ({ stream, guards }) =>
+      stream && guards.some(({ direction, outcome }) => direction === 'output' && outcome === 'blocked'),
+  )
+  // What the model said is for those who review, not for the client.
+  expect(record.text).toBe(sentence)
+  expect(record.termination).toBe('completed')
+})
+
+test('responses: a stopped answer is incomplete for the official client, streamed and not', async () => {
+  const gateway = await open([words('block', 'output')])
+  const before = sentence.slice(0, sentence.indexOf('Paris'))
+  const whole = await gateway.client.responses.create({ model: 'm', input: 'capital?' })
+  expect(whole).toMatchObject({
+    status: 'incomplete',
+    incomplete_details: { reason: 'content_filter' },
+    output_text: before,
+  })
+  let text = ''
+  let last: unknown
+  for await (const event of await gateway.client.responses.create({ model: 'm', input: 'capital?', stream: true })) {
+    if (event.type === 'response.output_text.delta') text += event.delta
+    last = event
+  }
+  expect(text).toBe(before)
+  expect(last).toMatchObject({
+    type: 'response.incomplete',
+    response: { incomplete_details: { reason: 'content_filter' } },
+  })
+})
+
+test('with guards that only observe, or find nothing, the bytes are the upstream’s', async () => {
+  const plain = await harness.open()
+  const body = JSON.stringify(ask('x', { stream: true }))
+  const bytes = async (gateway: typeof plain) =>
+    (await (await gateway.post('/v1/chat/completions', body)).text()).replaceAll(/chatcmpl-\d+/g, 'ID')
+  const expected = await bytes(plain)
+  expect(await bytes(await open([words('observe', 'both')]))).toBe(expected)
+  expect(await bytes(await open([words('block', 'both', ['nothing of this kind'])]))).toBe(expected)
+  const record = await harness.recordOf(({ guards }) => guards.some(({ outcome }) => outcome === 'flagged'))
+  expect(record.guards).toMatchObject([
+    { direction: 'input', outcome: 'passed' },
+    { direction: 'output', outcome: 'flagged' },
+  ])
+})
+
+test('a moderation endpoint judges; silent or talking prose, it fails as it is told to', async () => {
+  const http = (on_error: string) => ({
+    kind: 'http',
+    url: moderationUrl,
+    mode: 'block',
+    direction: 'input',
+    timeout_ms: 200,
+    on_error,
+  })
+  const strict = await open([http('block')])
+  const lenient = await open([http('allow')])
+  const status = async (gateway: typeof strict, content: string) =>
+    (await gateway.post('/v1/chat/completions', JSON.stringify(ask(content)))).status
+  expect(await status(strict, 'good')).toBe(200)
+  expect(await status(strict, 'bad')).toBe(400)
+  for (const text of ['silence', 'prose']) {
+    expect(await status(strict, text)).toBe(400)
+    expect(await status(lenient, text)).toBe(200)
+  }
+  const record = await harness.recordOf(({ guards }) => guards.some(({ outcome }) => outcome === 'error'))
+  expect(record.guards[0].error).toMatch(/no verdict within 200 ms|JSON|token/i)
+})
+
+test('images are refused where a guard must read everything, and pass where that is allowed', async () => {
+  const image = {
+    model: 'm',
+    messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } }] }],
+  }
+  const guards = [words('block', 'input')]
+  const refused = await (await open(guards)).post('/v1/chat/completions', JSON.stringify(image))
+  expect([refused.status, (await refused.json()).error.code]).toEqual([400, 'content_unreadable'])
+  const allowed = await (await open({ unreadable: 'allow', guards })).post(
+    '/v1/chat/completions',
+    JSON.stringify(image),
+  )
+  expect(allowed.status).toBe(200)
+})
+
+test('an answer of unknown shape is refused, streamed and not', async () => {
+  const gateway = await open([words('block', 'output')])
+  const pieces = (text: string) => [Buffer.from(text).toString('base64')]
+  const whole = await gateway.post(
+    '/v1/chat/completions',
+    JSON.stringify(
+      ask('x', {
+        model: 'pieces',
+        pieces: pieces(
+          '{"choices":[{"index":0,"message":{"role":"assistant","content":"a","audio":{"data":"Paris"}},"finish_reason":"stop"}]}',
+        ),
+      }),
+    ),
+  )
+  expect(whole.status).toBe(502)
+  expect(await whole.text()).not.toContain('Paris')
+  const event =
+    'data: {"id":"x","choices":[{"index":0,"delta":{"content":"a","thoughts":"Paris"},"finish_reason":null}]}\n\ndata: [DONE]\n\n'
+  const streamed = await gateway.post(
+    '/v1/chat/completions',
+    JSON.stringify(ask('x', { model: 'pieces', stream: true, pieces: pieces(event) })),
+  )
+  expect(await streamed.text()).not.toContain('Paris')
+  await harness.recordOf(({ notes }) => notes.some((note) => note.includes('the guards could not read')))
+})
+
+test('an answer that breaks off gives nothing that was held, and no end mark', async () => {
+  const gateway = await open([{ kind: 'prompt-injection', mode: 'block', direction: 'output' }])
+  const answer = await gateway.post(
+    '/v1/chat/completions',
+    JSON.stringify(ask('x', { model: 'resets-in-stream', stream: true })),
+  )
+  const text = await answer.text()
+  expect(text).not.toContain('capital')
+  expect(text).not.toContain('[DONE]')
+  expect(text).toContain('upstream_reset')
+})
+
+test('verdicts are counted', async () => {
+  const gateway = await open([words('block', 'input')])
+  await gateway.post('/v1/chat/completions', JSON.stringify(ask('Paris')))
+  const metrics = await (await gateway.get('/metrics')).text()
+  expect(metrics).toContain(
+    'plumbline_guard_verdicts_total{guard="rules",direction="input",mode="block",outcome="blocked",failed="no"} 1',
+  )
+})

@@ -1,0 +1,232 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { filter, quietWorld, readChatStream, readChatWhole } from './answer-filter.test-support.ts'
+import type { Guard, GuardMode } from './guard.ts'
+import { readGuards } from './read-guards.ts'
+
+const chat = '/v1/chat/completions'
+
+interface Turn {
+  readonly reasoning: string
+  readonly text: string
+  readonly call: string
+}
+
+/** Words that guards look for, halves of them, pairs of UTF-16 units, and ordinary ones. */
+const word = fc.constantFrom(
+  'the ',
+  'a nice day ',
+  'secret',
+  ' sec',
+  'ret ',
+  'project',
+  ' nightingale ',
+  'nightin',
+  'ann@example.com',
+  ' ann@',
+  'example',
+  '.com',
+  '4111 1111 1111 1111',
+  ' 4111 1111',
+  ' 1111',
+  ' 1112 ',
+  '😀',
+  '🗼 ',
+  'é',
+  'ab-12345',
+  'ab-',
+  '99',
+  '\n',
+  '"',
+  '\\',
+  'you stupid idiot, I hate you ',
+  'x'.repeat(50),
+)
+const textArb = (max: number) => fc.array(word, { maxLength: max }).map((words) => words.join(''))
+const turnArb = fc.record({ reasoning: textArb(6), text: textArb(40), call: textArb(5) })
+
+function bodyOf(turns: readonly Turn[]): string {
+  const choices = turns.map(({ reasoning, text, call }, index) => ({
+    index,
+    message: {
+      role: 'assistant',
+      content: text,
+      ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
+      ...(call === ''
+        ? {}
+        : {
+            tool_calls: [
+              { id: 'c', type: 'function', function: { name: 'look', arguments: JSON.stringify({ q: call }) } },
+            ],
+          }),
+    },
+    finish_reason: 'stop',
+  }))
+  return JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion', created: 1, model: 'm', choices })
+}
+
+/** UTF-16 units per delta, so that pairs are cut as well. */
+function cut(text: string, sizes: readonly number[]): string[] {
+  const pieces: string[] = []
+  for (let at = 0, i = 0; at < text.length; i++) {
+    const size = sizes[i % sizes.length]
+    pieces.push(text.slice(at, at + size))
+    at += size
+  }
+  return pieces
+}
+
+function eventsOf(turns: readonly Turn[], sizes: readonly number[]): string {
+  const event = (index: number, delta: object, finish_reason: string | null = null) =>
+    `data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index, delta, finish_reason }] })}\n\n`
+  const streams = turns.map(({ reasoning, text, call }, index) => [
+    event(index, { role: 'assistant', content: '' }),
+    ...cut(reasoning, sizes).map((piece) => event(index, { reasoning_content: piece })),
+    ...cut(text, sizes).map((piece) => event(index, { content: piece })),
+    ...(call === ''
+      ? []
+      : [
+          event(index, {
+            tool_calls: [{ index: 0, id: 'c', type: 'function', function: { name: 'look', arguments: '' } }],
+          }),
+        ]),
+    ...(call === ''
+      ? []
+      : cut(JSON.stringify({ q: call }), sizes).map((piece) =>
+          event(index, { tool_calls: [{ index: 0, function: { arguments: piece } }] }),
+        )),
+    event(index, {}, 'stop'),
+  ])
+  // Choices take turns, as they do in an answer with n of them.
+  const mixed: string[] = []
+  for (let at = 0; streams.some((stream) => at < stream.length); at++)
+    for (const stream of streams) if (at < stream.length) mixed.push(stream[at])
+  return `${mixed.join('')}data: [DONE]\n\n`
+}
+
+function cutBytes(text: string, sizes: readonly number[]): Buffer[] {
+  const bytes = Buffer.from(text)
+  const pieces: Buffer[] = []
+  for (let at = 0, i = 0; at < bytes.length; i++) {
+    const size = sizes[i % sizes.length]
+    pieces.push(bytes.subarray(at, at + size))
+    at += size
+  }
+  return pieces
+}
+
+const rules = (mode: GuardMode) => ({
+  kind: 'rules',
+  name: `rules-${mode}`,
+  mode,
+  keywords: ['secret', 'project nightingale'],
+  patterns: [{ name: 'code', pattern: 'ab-\\d+' }],
+})
+const guardSets: Record<string, readonly Guard[]> = Object.fromEntries(
+  Object.entries({
+    'rules that block': [rules('block')],
+    'rules that redact': [rules('redact')],
+    'rules that replace': [rules('replace')],
+    'personal data': [{ kind: 'personal-data', mode: 'redact' }],
+    windows: [{ kind: 'harm', mode: 'block', window: 40 }],
+    'all layers': [
+      rules('observe'),
+      { kind: 'personal-data', mode: 'redact' },
+      { ...rules('block'), keywords: ['project nightingale'] },
+      { kind: 'harm', mode: 'block', window: 60 },
+    ],
+    'the whole': [
+      { kind: 'refusal', mode: 'observe' },
+      { kind: 'prompt-injection', mode: 'block' },
+      { kind: 'personal-data', mode: 'block' },
+    ],
+  }).map(([name, config]) => [name, readGuards(config, quietWorld).guards]),
+)
+
+const sizesArb = fc.array(fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 60 })), {
+  minLength: 1,
+  maxLength: 8,
+})
+
+test.each(Object.entries(guardSets))(
+  '%s: a stream gets the verdict and the text of the whole, however it is cut',
+  async (_, guards) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(turnArb, { minLength: 1, maxLength: 2 }),
+        sizesArb,
+        sizesArb,
+        async (turns, deltas, network) => {
+          const whole = await filter(chat, guards, [bodyOf(turns)], { isEventStream: false })
+          const streamed = await filter(chat, guards, cutBytes(eventsOf(turns, deltas), network))
+          expect(streamed.verdicts).toEqual(whole.verdicts)
+          expect(readChatStream(streamed.out)).toEqual(readChatWhole(whole.out))
+          expect(streamed.out.endsWith('data: [DONE]\n\n')).toBe(true)
+        },
+      ),
+      { numRuns: 60 },
+    )
+  },
+)
+
+test('every single boundary of one answer: deltas of n units, network pieces of n bytes', async () => {
+  const turns = [{ reasoning: 'hm 🗼', text: 'mail ann@example.com 😀 about the project nightingale', call: 'ab-12' }]
+  const guards = guardSets['all layers']
+  const whole = await filter(chat, guards, [bodyOf(turns)], { isEventStream: false })
+  for (let first = 1; first <= turns[0].text.length; first++) {
+    const streamed = await filter(chat, guards, [eventsOf(turns, [first, 10_000])])
+    expect(streamed.verdicts).toEqual(whole.verdicts)
+    expect(readChatStream(streamed.out)).toEqual(readChatWhole(whole.out))
+  }
+  const stream = Buffer.from(eventsOf(turns, [3]))
+  for (let at = 1; at < stream.length; at += 1) {
+    const streamed = await filter(chat, guards, [stream.subarray(0, at), stream.subarray(at)])
+    expect(readChatStream(streamed.out)).toEqual(readChatWhole(whole.out))
+  }
+})
+
+test('what is found is stopped: the text before it is given, nothing behind it, and no call', async () => {
+  const turns = [{ reasoning: '', text: 'so the secret is out', call: 'anything' }]
+  const { out, verdicts } = await filter(chat, guardSets['rules that block'], [eventsOf(turns, [4])])
+  expect(readChatStream(out)).toEqual({ '0 text': 'so the ', '0 finish': 'content_filter' })
+  expect(verdicts).toMatchObject([{ outcome: 'blocked', label: 'keyword', direction: 'output' }])
+})
+
+test('nothing leaves before it is cleared: of a number that may become a card no digit is out', async () => {
+  const guards = guardSets['personal data']
+  const turns = [{ reasoning: '', text: 'pay 4111 1111 1111 1111 now', call: '' }]
+  const stream = eventsOf(turns, [1])
+  let sent = ''
+  for (const event of stream.split(/(?<=\n\n)/)) {
+    sent += event
+    const { out } = await filter(chat, guards, [sent])
+    expect(readChatStream(out)['0 text'] ?? '').not.toMatch(/\d{4} 1111 1111 1111 1/)
+  }
+  expect(readChatStream((await filter(chat, guards, [stream])).out)['0 text']).toBe('pay [CARD] now')
+})
+
+test('where nothing is found, events pass byte for byte', async () => {
+  const stream = eventsOf([{ reasoning: 'hm', text: 'a quiet day é 😀', call: 'x' }], [3])
+  expect((await filter(chat, guardSets['all layers'], cutBytes(stream, [7]))).out).toBe(stream)
+})
+
+test.each([
+  ['a field that is not known', { content: 'a', audio: { data: 'AAAA' } }],
+  ['content that is no text', { content: [{ type: 'image_url', image_url: { url: 'x' } }] }],
+  ['another role', { role: 'system', content: 'a' }],
+])('%s is refused, not waved through', async (_, delta) => {
+  const event = `data: ${JSON.stringify({ id: 'x', choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`
+  const { out, unknown } = await filter(chat, guardSets['rules that block'], [event, 'data: [DONE]\n\n'])
+  expect(unknown).toBeDefined()
+  expect(out).toBe('')
+})
+
+test('text after another text has begun, or after the end, is refused', async () => {
+  const event = (delta: object, finish_reason: string | null = null) =>
+    `data: ${JSON.stringify({ id: 'x', choices: [{ index: 0, delta, finish_reason }] })}\n\n`
+  const back = [event({ content: 'a' }), event({ reasoning_content: 'b' }), event({ content: 'c' })]
+  const late = [event({ content: 'a' }, 'stop'), event({ content: 'b' })]
+  for (const events of [back, late]) {
+    expect((await filter(chat, guardSets['rules that block'], events)).unknown).toBeDefined()
+  }
+})

@@ -1,0 +1,91 @@
+import { type Guard, type GuardContext, isEnforcing, readsSource, type Span } from './guard.ts'
+import type { Run } from './run.ts'
+import { byPlace, SpanRun } from './span-run.ts'
+import { TextBuffer } from './text-buffer.ts'
+import { WindowRun } from './window-run.ts'
+
+/** One text, such as the content of a choice, with the guards that go through it as it comes. */
+export class Channel {
+  readonly name: string
+  readonly source: string
+  readonly text = new TextBuffer()
+  readonly runs: readonly Run[]
+  private isFinal = false
+
+  /** Guards that need the whole answer are not for here. */
+  constructor(name: string, source: string, guards: readonly Guard[], context: GuardContext, onProgress: () => void) {
+    this.name = name
+    this.source = source
+    this.runs = guards
+      .filter((guard) => readsSource(guard, source))
+      .flatMap((guard): Run[] => {
+        const { look } = guard
+        if (look.by === 'spans') return [new SpanRun(guard, look.finders)]
+        return look.by === 'windows' ? [new WindowRun(guard, look, context, onProgress)] : []
+      })
+  }
+
+  /** Lets every guard go as far as it can. */
+  advance(): void {
+    for (const run of this.runs) run.advance(this.text, this.isFinal, this.gate(run.guard.layer))
+    this.text.forget(Math.min(...this.runs.map(({ needs }) => needs)))
+  }
+
+  close(): void {
+    this.isFinal = true
+    this.text.close()
+  }
+
+  /** As far as every enforcing guard has cleared the text; Infinity for all of it, whatever its length. */
+  get frontier(): number {
+    return this.gate(Number.POSITIVE_INFINITY)
+  }
+
+  /** The guard that stops the text first, once it is certain that none does before. */
+  get stopper(): Run | undefined {
+    const { frontier } = this
+    return frontier === Number.POSITIVE_INFINITY ? undefined : this.runs.find((run) => run.blockedAt === frontier)
+  }
+
+  /** All of it may go out. */
+  get isCleared(): boolean {
+    return this.isFinal && this.frontier === Number.POSITIVE_INFINITY
+  }
+
+  /** Every guard, also those that only observe, has said all. */
+  get isOver(): boolean {
+    return this.isFinal && this.runs.every((run) => run.isOver || this.gate(run.guard.layer) <= run.frontier)
+  }
+
+  /** What a client is given of the stretch from `from` to `to`: its redacted spans as marks, each where it begins. */
+  redacted(from: number, to: number): string {
+    let out = ''
+    let at = from
+    for (const { start, end, label } of this.redactions()) {
+      if (end <= at || start >= to) continue
+      if (start >= at) out += `${this.text.slice(at, start)}[${label.toUpperCase()}]`
+      at = end
+    }
+    return at < to ? out + this.text.slice(at, to) : out
+  }
+
+  /** Spans to redact, overlaps melted into the first of them. */
+  private redactions(): Span[] {
+    const found = this.runs.filter(({ guard }) => guard.mode === 'redact').flatMap(({ spans }) => spans)
+    const melted: Span[] = []
+    for (const span of found.toSorted(byPlace)) {
+      const last = melted.at(-1)
+      if (last === undefined || span.start >= last.end) melted.push(span)
+      else if (span.end > last.end) melted[melted.length - 1] = { ...last, end: span.end }
+    }
+    return melted
+  }
+
+  private gate(layer: number): number {
+    let least = Number.POSITIVE_INFINITY
+    for (const { guard, frontier } of this.runs) {
+      if (isEnforcing(guard) && guard.layer < layer) least = Math.min(least, frontier)
+    }
+    return least
+  }
+}

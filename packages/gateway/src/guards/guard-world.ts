@@ -1,0 +1,33 @@
+import { request } from 'undici'
+import type { GuardWorld } from './kinds/kind.ts'
+
+/** A guard's answer is short; more is not read. */
+const maxReplyBytes = 2 ** 20
+
+/** The world that guards in service use: HTTP by undici, secrets out of the environment. */
+export function openGuardWorld(env: Readonly<Record<string, string | undefined>>): GuardWorld {
+  return {
+    postJson: async (url, body, headers, signal) => {
+      const reply = await request(url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: JSON.stringify(body),
+        signal,
+      })
+      if (reply.statusCode !== 200) {
+        await reply.body.dump()
+        throw new Error(`the guard's server answered with status ${reply.statusCode}`)
+      }
+      const chunks: Buffer[] = []
+      let size = 0
+      for await (const chunk of reply.body) {
+        size += chunk.length
+        if (size > maxReplyBytes) throw new Error('the guard’s server answered with more than a megabyte')
+        chunks.push(chunk)
+      }
+      return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    },
+    secret: (variable) => env[variable],
+    rewardModels: {},
+  }
+}

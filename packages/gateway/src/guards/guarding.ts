@@ -1,0 +1,88 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Choice, GuardVerdict } from '@plumbline/contracts'
+import { AnswerFilter, observeAnswer, shapes } from './answer-filter.ts'
+import type { Stop } from './choice-judge.ts'
+import { type Direction, type Guard, isEnforcing } from './guard.ts'
+import type { GuardSet } from './read-guards.ts'
+import { judgeRequest } from './request-gate.ts'
+import { readRequest } from './shapes/request.ts'
+import type { Mutable } from './shapes/shape.ts'
+
+/** Why a request does not go to the model. */
+export type Refused =
+  | { readonly by: 'stop'; readonly stop: Stop }
+  | { readonly by: 'unreadable'; readonly what: readonly string[] }
+
+export interface Admitted {
+  readonly refused: Refused | undefined
+  /** In place of the request's own, where something was redacted. */
+  readonly body: Buffer | undefined
+}
+
+/** The guards of one exchange: over its request, then over its answer. */
+export class Guarding {
+  private readonly set: GuardSet
+  private readonly endpoint: string
+  private prompt = ''
+  private inputVerdicts: Promise<GuardVerdict[]> = Promise.resolve([])
+  private filter: AnswerFilter | undefined
+
+  constructor(set: GuardSet, endpoint: string) {
+    this.set = set
+    this.endpoint = endpoint
+  }
+
+  async admit(json: Mutable): Promise<Admitted> {
+    this.prompt = readRequest(json).prompt
+    const guards = this.guardsFor('input')
+    if (guards.length === 0) return { refused: undefined, body: undefined }
+    const { stop, unreadable, isChanged, verdicts } = await judgeRequest(json, guards, this.set.unreadable)
+    this.inputVerdicts = verdicts
+    const body = isChanged ? Buffer.from(JSON.stringify(json)) : undefined
+    if (stop !== undefined) return { refused: { by: 'stop', stop }, body }
+    return { refused: unreadable.length > 0 ? { by: 'unreadable', what: unreadable } : undefined, body }
+  }
+
+  /** What the answer must go through; undefined where no guard may change it. One for each attempt at an answer. */
+  openFilter(
+    isEventStream: boolean,
+    onBytes: (bytes: Buffer) => void,
+    onUnknown: (reason: string) => void,
+  ): AnswerFilter | undefined {
+    this.filter?.cut()
+    const guards = this.guardsFor('output')
+    const isNeeded = guards.some(isEnforcing) && Object.hasOwn(shapes, this.endpoint)
+    this.filter = isNeeded
+      ? new AnswerFilter({
+          shape: shapes[this.endpoint],
+          guards,
+          prompt: this.prompt,
+          isEventStream,
+          onBytes,
+          onUnknown,
+        })
+      : undefined
+    return this.filter
+  }
+
+  /** What every guard said, when the last of them has spoken. `choices` are what the record has of the answer. */
+  async verdicts(choices: readonly Choice[]): Promise<GuardVerdict[]> {
+    const guards = this.guardsFor('output')
+    const isRead = guards.length > 0 && Object.hasOwn(shapes, this.endpoint)
+    const output = this.filter?.verdicts() ?? (isRead ? observeAnswer(choices, guards, this.prompt) : [])
+    return [...(await this.inputVerdicts), ...(await output)]
+  }
+
+  private guardsFor(direction: Direction): readonly Guard[] {
+    return this.set.guards.filter(
+      ({ directions, endpoints }) =>
+        directions.includes(direction) && (endpoints === undefined || endpoints.includes(this.endpoint)),
+    )
+  }
+}
+
+/** A filtered answer has another length, and is not encoded. */
+export function filteredHeaders(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const { 'content-length': _, ...rest } = headers
+  return rest
+}

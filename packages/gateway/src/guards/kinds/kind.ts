@@ -1,0 +1,73 @@
+import { z } from 'zod'
+import type { Guard, GuardMode, Source } from '../guard.ts'
+import { parseSettings } from '../parse-settings.ts'
+
+/** What every guard is configured with, whatever its kind. */
+export const commonSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'is small letters, digits, _ and -')
+    .optional(),
+  mode: z.enum(['observe', 'block', 'redact', 'replace']),
+  direction: z.enum(['input', 'output', 'both']).default('both'),
+  endpoints: z
+    .array(z.enum(['/v1/chat/completions', '/v1/completions', '/v1/responses', '/v1/embeddings']))
+    .min(1)
+    .optional(),
+  sources: z
+    .array(
+      z.enum(['system', 'developer', 'user', 'assistant', 'tool', 'request', 'text', 'reasoning', 'refusal', 'call']),
+    )
+    .min(1)
+    .optional(),
+  timeout_ms: z.number().int().min(1).max(60_000).default(1_000),
+  on_error: z.enum(['allow', 'block']).default('block'),
+  replacement: z.string().min(1).max(4_000).default('I cannot help with that.'),
+  calibration: z
+    .strictObject({
+      sensitivity: z.strictObject({ hits: z.number().int().min(0), n: z.number().int().min(1) }),
+      specificity: z.strictObject({ hits: z.number().int().min(0), n: z.number().int().min(1) }),
+      dataset: z.string().min(1).max(500),
+      date: z.iso.date(),
+    })
+    .optional(),
+})
+
+/** What a kind of guard makes of its own settings. */
+export type Built = Pick<Guard, 'look' | 'version'> & Partial<Pick<Guard, 'calibration'>>
+
+/** What a guard may use of the world outside. */
+export interface GuardWorld {
+  /** Sends JSON, gives JSON. Aborts with the signal. */
+  postJson(url: string, body: unknown, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown>
+  /** A secret, by the name of the environment variable that holds it. */
+  secret(variable: string): string | undefined
+  /** Reward models by name, where there are any. */
+  readonly rewardModels: Readonly<Record<string, (prompt: string, answer: string) => Promise<number>>>
+}
+
+export interface GuardKind {
+  readonly modes: readonly GuardMode[]
+  /** Its place in the order: what is cheap looks first. */
+  readonly layer: number
+  /** Whose text it reads where the configuration does not say. */
+  readonly sources?: readonly Source[]
+  /** `place` is where the settings stand, for errors. */
+  build(settings: unknown, place: string, world: GuardWorld): Built
+}
+
+interface KindDefinition<Settings> extends Omit<GuardKind, 'build'> {
+  readonly schema: z.ZodType<Settings>
+  build(settings: Settings, world: GuardWorld): Built
+}
+
+export function defineKind<Settings>({ schema, build, ...facts }: KindDefinition<Settings>): GuardKind {
+  return { ...facts, build: (settings, place, world) => build(parseSettings(schema, settings, place), world) }
+}
+
+/** Windows of so many characters, overlapping by half; 0 looks at the whole text at once. */
+export const windowSchema = z.number().int().min(0).max(20_000)
+
+export function lookBy(window: number, judge: Extract<Guard['look'], { judge: unknown }>['judge']): Guard['look'] {
+  return window === 0 ? { by: 'whole', judge } : { by: 'windows', size: window, stride: Math.ceil(window / 2), judge }
+}

@@ -1,0 +1,49 @@
+import type { GuardVerdict } from '@plumbline/contracts'
+import { ChoiceJudge, type Stop } from './choice-judge.ts'
+import { type Guard, isEnforcing } from './guard.ts'
+import { readRequest } from './shapes/request.ts'
+import type { Mutable } from './shapes/shape.ts'
+
+export interface RequestVerdict {
+  readonly stop: Stop | undefined
+  /** What no guard can read and is not allowed to pass. */
+  readonly unreadable: readonly string[]
+  /** Redacted: the body must be written anew. */
+  readonly isChanged: boolean
+  /** Resolves when those that only observe have spoken too. */
+  readonly verdicts: Promise<GuardVerdict[]>
+}
+
+/** Looks at a request before it goes to the model; redacts in place. */
+export async function judgeRequest(
+  json: Mutable,
+  guards: readonly Guard[],
+  unreadablePolicy: 'refuse' | 'allow',
+): Promise<RequestVerdict> {
+  const { texts, unreadable } = readRequest(json)
+  let decide = () => {}
+  const decided = new Promise<void>((resolve) => {
+    decide = resolve
+  })
+  const judge = new ChoiceJudge(guards, { direction: 'input', prompt: '' }, () => {
+    if (judge.isDone) decide()
+  })
+  for (const [i, { source, text }] of texts.entries()) judge.push(String(i), source, text)
+  judge.close()
+  judge.advance()
+  await decided
+  let isChanged = false
+  for (const [i, { text, set }] of judge.stop === undefined ? texts.entries() : []) {
+    const given = judge.delivered(String(i), 0, text.length)
+    if (given === text) continue
+    set(given)
+    isChanged = true
+  }
+  const isRefusing = unreadablePolicy === 'refuse' && guards.some(isEnforcing)
+  return {
+    stop: judge.stop,
+    unreadable: isRefusing ? unreadable : [],
+    isChanged,
+    verdicts: judge.finished.then(() => judge.verdicts()),
+  }
+}

@@ -1,0 +1,124 @@
+import { asObject } from '../../answer.ts'
+import { isBlank } from './chat.ts'
+import { type Mutable, setter } from './shape.ts'
+
+/** A text in a request: whose it is, and how to put another in its place. */
+export interface RequestText {
+  readonly source: string
+  readonly text: string
+  set(text: string): void
+}
+
+export interface ReadRequest {
+  readonly texts: readonly RequestText[]
+  /** The last thing the user said. */
+  readonly prompt: string
+  /** What no guard can read: images, token ids, a conversation that is kept elsewhere. */
+  readonly unreadable: readonly string[]
+}
+
+/** Fields that hold no text for the model, or only names. */
+const notText = new Set([
+  'model',
+  'user',
+  'safety_identifier',
+  'prompt_cache_key',
+  'service_tier',
+  'encoding_format',
+  'truncation',
+  'tool_choice',
+  'include',
+  'store',
+  'stream',
+  'modalities',
+  'reasoning_effort',
+  'verbosity',
+])
+/** Keys inside messages and items whose strings are names. */
+const names = new Set([
+  'type',
+  'role',
+  'id',
+  'tool_call_id',
+  'call_id',
+  'status',
+  'detail',
+  'format',
+  'encrypted_content',
+])
+/** Content that is no text, by the key that holds it. */
+const media = new Set([
+  'image_url',
+  'input_audio',
+  'audio',
+  'file',
+  'file_data',
+  'file_id',
+  'file_url',
+  'video_url',
+  'image_file',
+])
+/** State that lives with the upstream. */
+const elsewhere = ['previous_response_id', 'conversation']
+
+/** Every string of a request that can reach the model, whatever the endpoint; what stands in no known place is read too. */
+export function readRequest(json: Mutable): ReadRequest {
+  const texts: RequestText[] = []
+  const unreadable: string[] = []
+  const walk = (holder: Mutable | unknown[], key: string | number, source: string): void => {
+    const value = (holder as Mutable)[key]
+    if (typeof value === 'string') {
+      texts.push({ source, text: value, set: setter(holder, key) })
+    } else if (Array.isArray(value)) {
+      if (value.length > 0 && value.every((item) => typeof item === 'number')) unreadable.push('token ids')
+      else for (const at of value.keys()) walk(value, at, source)
+    } else if (typeof value === 'object' && value !== null) {
+      for (const inner of Object.keys(value)) {
+        if (media.has(inner) && !isBlank((value as Mutable)[inner])) unreadable.push(inner)
+        else if (!names.has(inner)) walk(value as Mutable, inner, source)
+      }
+    }
+  }
+  for (const key of Object.keys(json)) {
+    if (elsewhere.includes(key) && !isBlank(json[key])) unreadable.push(key)
+    else if (
+      (key === 'messages' || key === 'input') &&
+      Array.isArray(json[key]) &&
+      json[key].some((item) => asObject(item) === item)
+    ) {
+      for (const [at, item] of json[key].entries()) {
+        const holder = asObject(item)
+        if (holder === item)
+          for (const inner of Object.keys(item)) readField(item as Mutable, inner, sourceOf(holder), walk, unreadable)
+        else walk(json[key], at, 'user')
+      }
+    } else if (!notText.has(key)) walk(json, key, topSources[key] ?? 'request')
+  }
+  const prompt = texts.findLast(({ source }) => source === 'user')?.text ?? ''
+  return { texts, prompt, unreadable: [...new Set(unreadable)] }
+}
+
+const topSources: Readonly<Record<string, string>> = {
+  prompt: 'user',
+  input: 'user',
+  suffix: 'user',
+  instructions: 'system',
+}
+
+function readField(
+  item: Mutable,
+  key: string,
+  source: string,
+  walk: (holder: Mutable, key: string, source: string) => void,
+  unreadable: string[],
+): void {
+  if (media.has(key) && !isBlank(item[key])) unreadable.push(key)
+  else if (!names.has(key)) walk(item, key, source)
+}
+
+/** Whose words an item of the conversation holds. */
+function sourceOf(item: Readonly<Record<string, unknown>>): string {
+  if (typeof item.role === 'string')
+    return ['system', 'developer', 'user', 'assistant', 'tool'].includes(item.role) ? item.role : 'tool'
+  return /_output$/.test(String(item.type)) ? 'tool' : 'assistant'
+}

@@ -1,0 +1,243 @@
+import { asObject } from '../../answer.ts'
+import { isBlank, shaped } from './chat.ts'
+import {
+  type CallPiece,
+  createParts,
+  indexOf,
+  knowAll,
+  type Mutable,
+  objects,
+  type Parts,
+  type Piece,
+  type Shape,
+  type ShapedEvent,
+  setter,
+  textOf,
+  UnknownShape,
+} from './shape.ts'
+
+/** An answer has one choice here; its texts are named by where they stand in the output. */
+const choice = 0
+
+/** /v1/responses */
+export const responses: Shape = {
+  readEvent: (json) => {
+    const read = Object.hasOwn(events, String(json.type)) ? events[String(json.type)] : undefined
+    if (read === undefined) throw new UnknownShape(`an event of type ${String(json.type).slice(0, 60)}`)
+    const parts = createParts(json)
+    const event = read(parts, json)
+    return event ?? shaped(parts, () => false)
+  },
+  readWhole: (json) => {
+    const parts = createParts(json)
+    return readResponse(parts, json, false)
+  },
+}
+
+type Source = Piece['source']
+type Read = (parts: Parts, json: Mutable) => ShapedEvent | undefined
+
+const delta =
+  (source: Source, place: string): Read =>
+  (parts, json) => {
+    addPiece(parts, { name: nameOf(json, source, place), source, holder: json, key: 'delta', isRepeat: false })
+    pruneLogprobs(parts, json)
+    return shaped(parts, () => isBlank(json.delta))
+  }
+
+const done =
+  (source: Source, place: string, key: string): Read =>
+  (parts, json) => {
+    addPiece(parts, { name: nameOf(json, source, place), source, holder: json, key, isRepeat: true })
+    pruneLogprobs(parts, json)
+    return undefined
+  }
+
+const callDelta: Read = (parts, json) => {
+  addCall(parts, json.output_index, 'arguments', json, 'delta', false)
+  return shaped(parts, () => true)
+}
+
+const callDone =
+  (key: string): Read =>
+  (parts, json) => {
+    if (json.name !== undefined) addCall(parts, json.output_index, 'name', json, 'name', true)
+    addCall(parts, json.output_index, 'arguments', json, key, true)
+    return shaped(parts, () => true)
+  }
+
+const part: Read = (parts, json) => {
+  readPart(parts, asObject(json.part) as Mutable, json.output_index, json.content_index ?? json.summary_index, true)
+  return undefined
+}
+
+const item: Read = (parts, json) => {
+  const held = asObject(json.item) as Mutable
+  readItem(parts, held, indexOf(json.output_index, 0, 'output_index'), true)
+  return shaped(parts, () => isCall(held))
+}
+
+const pass: Read = (parts, json) => {
+  const response = asObject(json.response)
+  if (objects(response.output, 'output').length > 0) throw new UnknownShape('an answer has output before it has begun')
+  return shaped(parts, () => false)
+}
+
+const end: Read = (parts, json) => {
+  const event = readResponse(parts, asObject(json.response) as Mutable, true)
+  return {
+    ...event,
+    json,
+    finishes: event.finishes.map((finish) => ({ ...finish, block: blockEnd(json, finish.block) })),
+  }
+}
+
+/** Sources and links of a text hold text too, and are not looked at. */
+const dropped: Read = (parts) => ({ ...shaped(parts, () => true), isDropped: true })
+
+const events: Readonly<Record<string, Read>> = {
+  'response.created': pass,
+  'response.queued': pass,
+  'response.in_progress': pass,
+  'response.output_item.added': item,
+  'response.output_item.done': item,
+  'response.content_part.added': part,
+  'response.content_part.done': part,
+  'response.output_text.delta': delta('text', 'content_index'),
+  'response.output_text.done': done('text', 'content_index', 'text'),
+  'response.output_text.annotation.added': dropped,
+  'response.refusal.delta': delta('refusal', 'content_index'),
+  'response.refusal.done': done('refusal', 'content_index', 'refusal'),
+  'response.reasoning_text.delta': delta('reasoning', 'content_index'),
+  'response.reasoning_text.done': done('reasoning', 'content_index', 'text'),
+  'response.reasoning_summary_part.added': part,
+  'response.reasoning_summary_part.done': part,
+  'response.reasoning_summary_text.delta': delta('reasoning', 'summary_index'),
+  'response.reasoning_summary_text.done': done('reasoning', 'summary_index', 'text'),
+  'response.function_call_arguments.delta': callDelta,
+  'response.function_call_arguments.done': callDone('arguments'),
+  'response.custom_tool_call_input.delta': callDelta,
+  'response.custom_tool_call_input.done': callDone('input'),
+  'response.completed': end,
+  'response.incomplete': end,
+  'response.failed': end,
+}
+
+const itemFields: Readonly<Record<string, ReadonlySet<string>>> = {
+  message: new Set(['id', 'type', 'status', 'role', 'content', 'phase']),
+  reasoning: new Set(['id', 'type', 'status', 'summary', 'content']),
+  function_call: new Set(['id', 'type', 'status', 'call_id', 'name', 'arguments']),
+  custom_tool_call: new Set(['id', 'type', 'status', 'call_id', 'name', 'input']),
+}
+
+function readResponse(parts: Parts, response: Mutable, isRepeat: boolean): ShapedEvent {
+  if (response.output_text !== undefined) {
+    delete response.output_text
+    parts.isPruned = true
+  }
+  for (const [index, held] of objects(response.output, 'output').entries()) readItem(parts, held, index, isRepeat)
+  parts.finishes.push({
+    choice,
+    block: (replacement) => {
+      response.status = 'incomplete'
+      response.incomplete_details = { reason: 'content_filter' }
+      if (replacement === undefined) return
+      const content = [{ type: 'output_text', text: replacement, annotations: [] }]
+      const message = { id: 'msg_guard', type: 'message', role: 'assistant', status: 'completed', content }
+      response.output = [...objects(response.output, 'output'), message]
+    },
+  })
+  parts.dropped.push(() => {
+    response.output = objects(response.output, 'output').filter((held) => !isCall(held))
+  })
+  return shaped(parts, () => false)
+}
+
+function blockEnd(json: Mutable, block: (replacement: string | undefined) => void) {
+  return (replacement: string | undefined) => {
+    json.type = 'response.incomplete'
+    block(replacement)
+  }
+}
+
+function isCall({ type }: Mutable): boolean {
+  return type === 'function_call' || type === 'custom_tool_call'
+}
+
+function readItem(parts: Parts, held: Mutable, index: number, isRepeat: boolean): void {
+  const type = String(held.type)
+  if (!Object.hasOwn(itemFields, type)) throw new UnknownShape(`output of type ${type.slice(0, 60)}`)
+  if (type === 'reasoning' && !isBlank(held.encrypted_content)) {
+    // Readable by the upstream alone, which gets it back: nothing for a client to read.
+    knowAll({ ...held, encrypted_content: null }, itemFields[type], 'an output')
+  } else knowAll(held, itemFields[type], 'an output')
+  if (isCall(held)) {
+    addCall(parts, index, 'name', held, 'name', isRepeat)
+    addCall(parts, index, 'arguments', held, type === 'function_call' ? 'arguments' : 'input', isRepeat)
+    return
+  }
+  for (const list of ['summary', 'content']) {
+    for (const [place, inner] of objects(held[list], list).entries()) readPart(parts, inner, index, place, isRepeat)
+  }
+}
+
+const partKinds: Readonly<Record<string, readonly [source: Source, key: string, place: string]>> = {
+  output_text: ['text', 'text', 'content_index'],
+  refusal: ['refusal', 'refusal', 'content_index'],
+  reasoning_text: ['reasoning', 'text', 'content_index'],
+  summary_text: ['reasoning', 'text', 'summary_index'],
+}
+
+function readPart(parts: Parts, held: Mutable, output: unknown, place: unknown, isRepeat: boolean): void {
+  const kind = Object.hasOwn(partKinds, String(held.type)) ? partKinds[String(held.type)] : undefined
+  if (kind === undefined) throw new UnknownShape(`a part of type ${String(held.type).slice(0, 60)}`)
+  const [source, key, field] = kind
+  knowAll(held, new Set(['type', key, 'annotations', 'logprobs']), 'a part')
+  for (const unread of ['annotations', 'logprobs']) {
+    if (isBlank(held[unread]) || (Array.isArray(held[unread]) && held[unread].length === 0)) continue
+    held[unread] = []
+    parts.isPruned = true
+  }
+  const name = nameOf({ output_index: output, [field]: place }, source, field)
+  addPiece(parts, { name, source, holder: held, key, isRepeat })
+}
+
+/** They hold the tokens of the text. */
+function pruneLogprobs(parts: Parts, json: Mutable): void {
+  if (json.logprobs === undefined || (Array.isArray(json.logprobs) && json.logprobs.length === 0)) return
+  json.logprobs = []
+  parts.isPruned = true
+}
+
+function nameOf(json: Mutable, source: Source, place: string): string {
+  const output = indexOf(json.output_index, 0, 'output_index')
+  return `${source} ${output} ${place} ${indexOf(json[place], 0, place)}`
+}
+
+interface PiecePlace {
+  readonly name: string
+  readonly source: Source
+  readonly holder: Mutable
+  readonly key: string
+  readonly isRepeat: boolean
+}
+
+function addPiece(parts: Parts, { name, source, holder, key, isRepeat }: PiecePlace): void {
+  const text = textOf(holder[key], key) ?? ''
+  // The beginning of a part is an empty text, and repeats nothing.
+  const repeats = isRepeat && text !== ''
+  parts.pieces.push({ choice, name, source, text, isRepeat: repeats, set: setter(holder, key) })
+}
+
+function addCall(
+  parts: Parts,
+  output: unknown,
+  partName: CallPiece['part'],
+  holder: Mutable,
+  key: string,
+  isRepeat: boolean,
+): void {
+  const text = textOf(holder[key], key) ?? ''
+  const name = `call ${indexOf(output, 0, 'output_index')}`
+  parts.calls.push({ choice, name, part: partName, text, isRepeat, set: setter(holder, key) })
+}

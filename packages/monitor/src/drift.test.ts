@@ -1,0 +1,144 @@
+import { createRandom, type Random } from '@plumbline/engine'
+import { describe, expect, test } from 'vitest'
+import { type DriftSample, drift, levelPerLook } from './drift.ts'
+import { cosine, euclidean, mmdTest } from './mmd.ts'
+import { terms, termTable } from './ngrams.ts'
+import { permutationPValue, strata } from './permutation.ts'
+
+const topics = {
+  billing: ['invoice', 'refund', 'charged', 'card', 'payment', 'account'],
+  travel: ['flight', 'hotel', 'luggage', 'visa', 'booking', 'train'],
+  filler: ['please', 'the', 'my', 'about', 'help', 'with', 'when', 'today', 'again', 'need'],
+}
+const pick = (list: readonly string[], random: Random) => list[random.integer(list.length)]
+
+function texts(n: number, side: string, travelShare: number, random: Random, cohort?: string): DriftSample[] {
+  return Array.from({ length: n }, (_, i) => {
+    const topic = random.uniform() < travelShare ? topics.travel : topics.billing
+    const words = Array.from({ length: 8 }, (_, w) => pick(w % 3 === 0 ? topic : topics.filler, random))
+    return { id: `${side}-${i}`, text: words.join(' '), cohort }
+  })
+}
+
+describe('drift of texts', () => {
+  test('what moved is named, with texts that show it', () => {
+    const random = createRandom(1)
+    const found = drift(texts(150, 'ref', 0.1, random), texts(150, 'now', 0.5, random), { random, level: 0.01 })
+    if (found.status !== 'ok') throw new Error(found.reason)
+    expect(found.hasDrifted).toBe(true)
+    expect(found.classifier.auc).toBeGreaterThan(0.6)
+    const single = found.moved.filter(({ term }) => !term.includes(' '))
+    expect(single.length).toBeGreaterThan(2)
+    for (const { term, weight, reference, current, examples } of single.slice(0, 3)) {
+      expect(weight > 0 ? topics.travel : topics.billing).toContain(term)
+      expect(weight > 0).toBe(current > reference)
+      expect(examples[0]).toMatch(weight > 0 ? /^now-/ : /^ref-/)
+    }
+  })
+
+  test('texts from one source: no drift at 5 % in at least 20 of 25 looks', () => {
+    const random = createRandom(9)
+    let alarms = 0
+    for (let look = 0; look < 25; look++) {
+      const found = drift(texts(40, 'ref', 0.3, random), texts(40, 'now', 0.3, random), { random, level: 0.05 })
+      if (found.status === 'ok' && found.hasDrifted) alarms++
+    }
+    // One or two are expected at most; more than five of 25 at 5 % happen once in 800.
+    expect(alarms).toBeLessThanOrEqual(5)
+  })
+
+  test('a change in the sizes of cohorts is a drift unless asked within cohorts', () => {
+    const random = createRandom(3)
+    const reference = [...texts(120, 'ref-de', 0, random, 'de'), ...texts(40, 'ref-en', 1, random, 'en')]
+    const current = [...texts(40, 'now-de', 0, random, 'de'), ...texts(120, 'now-en', 1, random, 'en')]
+    expect(drift(reference, current, { random, level: 0.01 })).toMatchObject({ status: 'ok', hasDrifted: true })
+    const within = drift(reference, current, { random, level: 0.01, isCohortAware: true })
+    expect(within).toMatchObject({ status: 'ok', hasDrifted: false })
+  })
+
+  test('embeddings are used where every text has one', () => {
+    const random = createRandom(6)
+    const withShift = (side: string, shift: number) =>
+      texts(60, side, 0.3, random).map((sample) => ({
+        ...sample,
+        embedding: [random.normal() + shift, random.normal()],
+      }))
+    const found = drift(withShift('ref', 0), withShift('now', 1.5), { random, level: 0.01 })
+    expect(found).toMatchObject({ status: 'ok', hasDrifted: true, mmd: { over: 'embeddings' } })
+  })
+
+  test('too little, nothing, and texts without a term', () => {
+    const random = createRandom(1)
+    const some = texts(40, 'ref', 0.3, random)
+    expect(drift([], some, { random, level: 0.01 })).toMatchObject({ status: 'no data' })
+    expect(drift(some, some.slice(0, 5), { random, level: 0.01 })).toMatchObject({ status: 'not evaluated' })
+    const other = some.map((sample) => ({ ...sample, cohort: 'other' }))
+    expect(drift(some, other, { random, level: 0.01, isCohortAware: true }).status).toBe('not evaluated')
+    const empty = some.map(({ id }) => ({ id, text: '…' }))
+    expect(drift(empty, empty, { random, level: 0.01 })).toMatchObject({ status: 'ok', hasDrifted: false, moved: [] })
+    expect(() => drift(some, some, { random, level: 0 })).toThrow('level 0')
+  })
+
+  test('a budget is divided by the looks', () => {
+    expect(levelPerLook({ falseAlarmsPerYear: 4, looksPerYear: 365 })).toBeCloseTo(4 / 365, 15)
+    expect(() => levelPerLook({ falseAlarmsPerYear: 4, looksPerYear: 2 })).toThrow('more looks than alarms')
+  })
+})
+
+describe('terms', () => {
+  test('words and neighbours, in any script, of a bounded part of the text', () => {
+    expect([...terms('Zürich, zürich! 東京')]).toEqual(['zürich', '東京', 'zürich zürich', 'zürich 東京'])
+    expect(terms('a '.repeat(1_000_000)).size).toBe(2)
+    expect(terms('x'.repeat(3000)).size).toBe(0)
+  })
+
+  test('rows have length one', () => {
+    const { rows, vocabulary } = termTable(['a b', 'a b', 'b a', '?'])
+    expect(vocabulary).toEqual(['a', 'b'])
+    expect(rows.map(({ values }) => Math.hypot(...values))).toEqual([1, 1, 1, 0].map((x) => expect.closeTo(x, 12)))
+  })
+})
+
+describe('MMD', () => {
+  test('by hand: two points a side', () => {
+    const groups = strata([false, false, true, true], () => '', [0, 1, 2, 3])
+    const vectors = [[0], [0], [1], [1]]
+    // Median of the distances that are not 0 is 1: k = e⁻¹ between the sides, MMD² = 2 − 2/e.
+    const found = mmdTest(groups, euclidean(vectors), { random: createRandom(1), draws: 999 })
+    expect(found.mmd2).toBeCloseTo(2 - 2 / Math.E, 12)
+    // Of six ways to choose two of four, two give this value.
+    expect(found.pValue).toBeCloseTo(1 / 3, 1)
+    expect(() => euclidean([[1, 2], [1]])).toThrow('embedding 1')
+  })
+
+  test('distance of rows is that of their vectors', () => {
+    const { rows } = termTable(['a b c', 'b c d', 'a c d', 'b a d'])
+    const dense = rows.map(({ indices, values }) => {
+      const vector = new Array<number>(20).fill(0)
+      indices.forEach((index, k) => {
+        vector[index] = values[k]
+      })
+      return vector
+    })
+    expect(cosine(rows)(0, 1)).toBeCloseTo(euclidean(dense)(0, 1), 12)
+    expect(cosine(rows)(0, 0)).toBeCloseTo(0, 12)
+  })
+
+  test('p-values of alike samples are at most 5 % in about 5 of 100', () => {
+    const random = createRandom(12)
+    let small = 0
+    for (let run = 0; run < 200; run++) {
+      const vectors = Array.from({ length: 24 }, () => [random.normal(), random.normal()])
+      const sides = vectors.map((_, i) => i % 2 === 0)
+      const groups = strata(sides, () => '', [...sides.keys()])
+      if (mmdTest(groups, euclidean(vectors), { random, draws: 99 }).pValue <= 0.05) small++
+    }
+    expect(small).toBeLessThanOrEqual(20)
+    expect(small).toBeGreaterThanOrEqual(2)
+  })
+})
+
+test('a permutation test never says 0, and says 1 where nothing can differ', () => {
+  const groups = strata([true, false], () => '', [0, 1])
+  expect(permutationPValue(groups, () => 0, { random: createRandom(1), draws: 9 })).toBe(1)
+})

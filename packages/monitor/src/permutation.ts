@@ -1,0 +1,47 @@
+/** Permutation tests of "these two samples come from one source", within strata where there are some. */
+import type { Random } from '@plumbline/engine'
+
+/** Members of both samples that are compared with each other; `isCurrent` says which sample each is of. */
+export interface Stratum {
+  readonly members: readonly number[]
+  readonly isCurrent: readonly boolean[]
+}
+
+/** By cohort, or one of all; strata with one sample alone can show nothing and are left out. */
+export function strata(
+  isCurrent: readonly boolean[],
+  cohortOf: (index: number) => string,
+  members: readonly number[],
+): Stratum[] {
+  return [...Map.groupBy(members, cohortOf).values()]
+    .map((indices) => ({ members: indices, isCurrent: indices.map((index) => isCurrent[index]) }))
+    .filter(({ isCurrent: sides }) => sides.includes(true) && sides.includes(false))
+}
+
+/**
+ * P(statistic ≥ what was seen) when the samples are relabelled at random within each stratum, (1 + #≥)/(1 + draws):
+ * exact at any number of draws (Phipson & Smyth 2010). Equal up to rounding counts as equal.
+ */
+export function permutationPValue(
+  groups: readonly Stratum[],
+  statistic: (labels: readonly (readonly boolean[])[]) => number,
+  { random, draws }: { readonly random: Random; readonly draws: number },
+): number {
+  const seen = statistic(groups.map(({ isCurrent }) => isCurrent))
+  const slack = 1e-9 * Math.max(1e-9, Math.abs(seen))
+  const labels = groups.map(({ isCurrent }) => [...isCurrent])
+  let asLarge = 0
+  for (let draw = 0; draw < draws; draw++) {
+    for (const list of labels) shuffle(list, random)
+    if (statistic(labels) >= seen - slack) asLarge++
+  }
+  return (1 + asLarge) / (1 + draws)
+}
+
+/** In place (Fisher & Yates). */
+export function shuffle<T>(list: T[], random: Random): void {
+  for (let i = list.length - 1; i > 0; i--) {
+    const j = random.integer(i + 1)
+    ;[list[i], list[j]] = [list[j], list[i]]
+  }
+}
