@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import { openSpool, openStore, type StorePlace, startShipper } from '@plumbline/store'
+import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipper } from '@plumbline/store'
 import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway } from './gateway.ts'
 import type { GuardSet } from './guards/read-guards.ts'
@@ -10,6 +10,7 @@ import { createMetrics } from './metrics.ts'
 import { createPolicyBook, type PolicyOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
 import { createReload } from './reload.ts'
+import { startGatewayWorker } from './worker.ts'
 
 /** Everything that `plumb serve` is told. */
 export interface ServeOptions {
@@ -29,6 +30,10 @@ export interface ServeOptions {
   /** The longest that the end of an answer waits for its record; 0 does not wait. */
   readonly recordPatienceMs: number
   readonly drainMs: number
+  /** How long records are kept. */
+  readonly retention: RetentionPolicy
+  /** Of Plumbline. */
+  readonly version: string
   readonly now: () => number
   readonly warn: (text: string) => void
 }
@@ -55,6 +60,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const place: StorePlace =
     options.databaseUrl === undefined ? { folder: join(folder, 'store') } : { url: options.databaseUrl }
   const store = await openStore(place)
+  const hashSubject = await store.subjectHasher()
   const keys = createKeyRing(store)
   await keys.refresh()
   const newAdminKey = await ensureAdmin(keys, options.adminKey, async (key) => {
@@ -74,12 +80,14 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const recorder = createRecorder(spool, { now, warn, patienceMs: options.recordPatienceMs })
   const close = async () => {
     clearInterval(refresh)
+    await worker.stop()
     await recorder.close()
     await shipper.stop(lastShippingMs)
     await spool.close(lastShippingMs)
     await policies.close()
     await store.close()
   }
+  const worker = await startGatewayWorker(store, { policy: options.retention, now, warn })
   const metrics = createMetrics()
   const limiter = createLimiter(clock, (limit) => metrics.count('plumbline_limited_total', { limit }))
   const reload = createReload(policies, metrics, options.reread)
@@ -94,6 +102,9 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     metrics,
     reload,
     guards: options.guards,
+    hashSubject,
+    wakeWorker: worker.wake,
+    version: options.version,
     now,
     random,
     warn,
