@@ -4,10 +4,11 @@ import { nearest, PlumblineError } from '@plumbline/contracts'
 import type { Bench } from './bench.ts'
 import { engine } from './engine.ts'
 import { type Figure, type FigureLine, figureLine } from './figure.ts'
+import { monitor } from './monitor.ts'
 import { formatTable } from './report.ts'
 import { trainers } from './trainers.ts'
 
-const benches: readonly Bench[] = [engine, trainers]
+const benches: readonly Bench[] = [engine, trainers, monitor]
 
 const log = (text: string) => process.stderr.write(`${text}\n`)
 

@@ -12,7 +12,8 @@ const below: Readonly<Record<string, readonly string[]>> = {
   align: ['contracts', 'engine', 'models', 'evals'],
   store: ['contracts'],
   gateway: ['contracts', 'store'],
-  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway'],
+  server: ['contracts', 'evals', 'store', 'gateway'],
+  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'server'],
 }
 
 interface Import {

@@ -33,6 +33,22 @@ export {
 export { type KeyScope, keyScopeSchema, newKeySchema, projectSchema } from './api-key.ts'
 export { type ErrorDetails, located, PlumblineError } from './errors.ts'
 export {
+  type ActorKind,
+  actorKindSchema,
+  type Feedback,
+  type FeedbackKind,
+  feedbackAcceptedSchema,
+  feedbackBodySchema,
+  feedbackKindSchema,
+  feedbackPageSchema,
+  feedbackQuerySchema,
+  type LangfuseScore,
+  langfuseScoreSchema,
+  maxFeedbackBatch,
+  type NewFeedback,
+  newFeedbackSchema,
+} from './feedback.ts'
+export {
   type Choice,
   choiceSchema,
   type Interaction,
@@ -43,3 +59,22 @@ export {
 } from './interaction.ts'
 export { findJsonFault, type JsonFault } from './json-position.ts'
 export { nearest } from './nearest.ts'
+export {
+  type NewReviewItem,
+  newReviewItemSchema,
+  type ReviewDraft,
+  type ReviewReason,
+  reviewDraftBodySchema,
+  reviewDraftSchema,
+  reviewItemAddedSchema,
+  reviewKeptSchema,
+  reviewLeaseBodySchema,
+  reviewNextSchema,
+  reviewReasonSchema,
+  reviewSampledSchema,
+  reviewSampleSchema,
+  reviewSkippedSchema,
+  reviewStatsSchema,
+  reviewSubmitBodySchema,
+  reviewSubmittedSchema,
+} from './review.ts'

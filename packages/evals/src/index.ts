@@ -10,6 +10,7 @@ export {
 export { pearson, spearman } from './correlation.ts'
 export type { Calibration, Graded, Grader, MeasuredRate, RefusalLabel } from './grader.ts'
 export { type GraderName, graders } from './graders.ts'
+export { krippendorffAlpha } from './krippendorff.ts'
 export { mcnemarExact, meanInterval, type Pair, pairedBootstrap } from './paired.ts'
 export {
   type Count,

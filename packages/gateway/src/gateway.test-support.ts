@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Interaction, KeyScope } from '@plumbline/contracts'
 import { openSpool, openStore, type Store, startShipper } from '@plumbline/store'
 import OpenAI from 'openai'
+import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway, type GatewayLimits } from './gateway.ts'
 import { createKey, createKeyRing } from './keys.ts'
 import { createRecorder } from './recorder.ts'
@@ -47,6 +48,7 @@ export async function startHarness() {
   const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 5_000 })
   const keys = createKeyRing(store)
   const hashSubject = await real.subjectHasher()
+  const feedback = await openFeedbackTokens(real, Date.now)
   const worker = await startGatewayWorker(real, { policy: {}, now: Date.now, warn })
   const server = await startUpstream()
   const closers: (() => Promise<void>)[] = []
@@ -76,6 +78,8 @@ export async function startHarness() {
         recorder,
         keys,
         hashSubject,
+        feedback,
+        routes: [],
         wakeWorker: worker.wake,
         version: '0.0.0',
         now: Date.now,

@@ -4,9 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyScope } from '@plumbline/contracts'
 import type { Shipper, Spool, Store, StoredKey, SubjectHasher } from '@plumbline/store'
 import { openApiDocument, type PublicPath, publicPaths } from './api/openapi.ts'
+import type { Route } from './api/route.ts'
+import { routes as ownRoutes } from './api/routes.ts'
 import { serveApi } from './api/serve-api.ts'
 import { type EndpointPath, endpoints } from './endpoints.ts'
 import { Exchange, type ExchangeTimeouts, type Outcome } from './exchange.ts'
+import type { FeedbackTokens } from './feedback-token.ts'
 import { uuidv7 } from './ids.ts'
 import type { KeyRing } from './keys.ts'
 import { createMetrics, type Gauge } from './metrics.ts'
@@ -24,6 +27,9 @@ export interface GatewayParts {
   readonly recorder: Recorder
   readonly keys: KeyRing
   readonly hashSubject: SubjectHasher
+  readonly feedback: FeedbackTokens
+  /** Beside the gateway's own. */
+  readonly routes: readonly Route[]
   readonly wakeWorker: () => void
   /** Of Plumbline, for the OpenAPI document. */
   readonly version: string
@@ -50,7 +56,8 @@ const modelPath = /^\/v1\/models(\/(?!\.)(?:[\w.:@-]|%2[Ff])+)*$/
 export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gateway {
   const metrics = createMetrics()
   const inFlight = new Set<Exchange>()
-  const document = openApiDocument(parts.version)
+  const routes = [...ownRoutes, ...parts.routes]
+  const document = openApiDocument(parts.version, routes)
   let isDraining = false
 
   const server = createServer(
@@ -80,7 +87,9 @@ export function createGateway(parts: GatewayParts, limits: GatewayLimits): Gatew
     const url = parseTarget(req.url)
     const { pathname } = url
     if (Object.hasOwn(publicPaths, pathname)) return publish[pathname as PublicPath](res)
-    if (pathname.startsWith('/api/')) return serveApi(req, res, url, { ...parts, authorize })
+    if (pathname.startsWith('/api/') || routes.some(({ path }) => path === pathname)) {
+      return serveApi(req, res, url, { ...parts, routes, authorize })
+    }
     if (pathname.startsWith('/v1/')) {
       const key = authorize(req, ['client', 'admin'])
       if (Object.hasOwn(endpoints, pathname)) return complete(req, res, pathname as EndpointPath, key)

@@ -1,1 +1,5 @@
+export { auditEvent } from './api/audit.ts'
+export { type ApiParts, type Caller, defineOpenRoute, defineRoute, type OpenRequest, type Route } from './api/route.ts'
+export { type FeedbackTokens, openFeedbackTokens } from './feedback-token.ts'
+export { RequestError } from './openai-error.ts'
 export { type ServeOptions, type Serving, serve } from './serve.ts'

@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipper } from '@plumbline/store'
+import type { Route } from './api/route.ts'
+import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway, type GatewayLimits } from './gateway.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
 import { createRecorder } from './recorder.ts'
@@ -24,6 +26,8 @@ export interface ServeOptions extends GatewayLimits {
   readonly drainMs: number
   /** How long records are kept. */
   readonly retention: RetentionPolicy
+  /** What is served beside the gateway's own. */
+  readonly routes: readonly Route[]
   /** Of Plumbline. */
   readonly version: string
   readonly now: () => number
@@ -61,7 +65,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     await keys.refresh()
   })
   // A key that another process made or revoked; while the store is away the keys stay as they are.
-  const refresh = setInterval(() => void keys.refresh().catch(() => {}), keyRefreshMs)
+  const feedback = await openFeedbackTokens(store, now)
+  const refresh = setInterval(() => {
+    for (const part of [keys, feedback]) void part.refresh().catch(() => {})
+  }, keyRefreshMs)
   refresh.unref()
 
   const spoolFolder = join(folder, 'spool')
@@ -87,6 +94,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       recorder,
       keys,
       hashSubject,
+      feedback,
+      routes: options.routes,
       wakeWorker: worker.wake,
       version: options.version,
       now,

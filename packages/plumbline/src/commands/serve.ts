@@ -80,6 +80,7 @@ export const serve = defineCommand({
 
 async function serveUntilStopped(config: Config, folder: string, adminKey: string | undefined, world: World) {
   const { serve } = await import('@plumbline/gateway')
+  const { createServerRoutes } = await import('@plumbline/server')
   const ms = (value: number) => Math.round(value * 1000)
   const serving = await serve({
     folder,
@@ -98,6 +99,7 @@ async function serveUntilStopped(config: Config, folder: string, adminKey: strin
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
     retention: { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days },
+    routes: createServerRoutes(),
     version,
     now: world.now,
     warn: world.log.warn,
