@@ -35,7 +35,7 @@ export async function startUpstream(): Promise<UpstreamServer> {
     res.setHeader('set-cookie', 'session=upstream')
     res.setHeader('x-request-id', 'req_upstream')
     const json = body === '' ? {} : JSON.parse(body)
-    const behave = behaviours[json.model] ?? answerPlainly
+    const behave = Object.hasOwn(behaviours, json.model) ? behaviours[json.model] : answerPlainly
     await behave(req, res, json)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -88,7 +88,7 @@ describeStores('tenants', (suite) => {
   test(`${calls} calls across projects find and change nothing`, { timeout: 60_000 + calls * 50 }, async () => {
     const attempt = fc.record({
       name: fc.constantFrom(...Object.keys(attempts)),
-      project: fc.constantFrom(...projects, 'unknown', 'ALPHA', 'alpha\u0000'),
+      project: fc.constantFrom(...projects, 'unknown', 'ALPHA'),
       other: fc.constantFrom(...projects),
       index: fc.nat(recordsEach - 1),
       limit: fc.integer({ min: 1, max: 50 }),
