@@ -93,7 +93,15 @@ export function defineOpenRoute<Params extends z.ZodObject, Query extends z.ZodO
 export function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  const [{ path, message }] = parsed.error.issues
+  const { path, message } = mostTelling(parsed.error.issues[0])
   const param = path.length === 0 ? null : path.join('.')
   throw new RequestError(400, 'invalid_value', param === null ? `${message}.` : `${param}: ${message}.`, { param })
+}
+
+/** Of a value that may have several forms: what is wrong with it in the form that it comes closest to. */
+function mostTelling(issue: z.core.$ZodIssue): { readonly path: readonly PropertyKey[]; readonly message: string } {
+  if (issue.code !== 'invalid_union') return issue
+  const inForms = issue.errors.flatMap((issues) => issues.slice(0, 1)).map(mostTelling)
+  const deepest = inForms.toSorted((a, b) => b.path.length - a.path.length)[0] ?? issue
+  return { path: [...issue.path, ...deepest.path], message: deepest.message }
 }

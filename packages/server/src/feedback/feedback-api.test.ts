@@ -88,7 +88,9 @@ describe('a key', () => {
   test('a list is taken whole or not at all', async () => {
     const interaction = record()
     const good = { interaction, kind: 'flag', category: 'hate', text: `<b>'; drop table x; --` }
-    expect(refusal(await send([good, { ...good, kind: 'rating' }], client))).toEqual([400, 'invalid_value'])
+    const unrated = await send([good, { ...good, kind: 'rating' }], client)
+    expect(refusal(unrated)).toEqual([400, 'invalid_value'])
+    expect(unrated.body).toMatchObject({ error: { param: '1.rating', message: '1.rating: is needed for a rating.' } })
     expect(refusal(await send([good, { ...good, token: 'forged' }], client))).toEqual([401, 'invalid_token'])
     expect(refusal(await send([], client))).toEqual([400, 'invalid_value'])
     expect(

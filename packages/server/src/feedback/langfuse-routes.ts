@@ -15,8 +15,8 @@ export const langfuseRoutes = (limiter: FeedbackLimiter) => [
     maxBodyBytes: 256 * 1024,
     response: z.object({ id: z.string() }),
     refusals: feedbackRefusals,
-    async run({ body, identify }, parts) {
-      const [row] = await acceptFeedback([fromScore(body)], identify, limiter, parts)
+    async run({ body, ...request }, parts) {
+      const [row] = await acceptFeedback([fromScore(body)], request, limiter, parts)
       return { id: body.id ?? row.id }
     },
   }),

@@ -30,9 +30,9 @@ export const feedbackRoutes = (limiter: FeedbackLimiter) => [
     maxBodyBytes: 2 ** 20,
     response: feedbackAcceptedSchema,
     refusals: feedbackRefusals,
-    async run({ body, identify }, parts) {
+    async run({ body, ...request }, parts) {
       const isList = Array.isArray(body)
-      const rows = await acceptFeedback(isList ? body : [body], identify, limiter, parts)
+      const rows = await acceptFeedback(isList ? body : [body], request, limiter, parts)
       const accepted = rows.map(({ id, interaction }) => ({ id, interaction, status: 'accepted' }))
       return isList ? { data: accepted } : accepted[0]
     },
@@ -51,7 +51,7 @@ export const feedbackRoutes = (limiter: FeedbackLimiter) => [
 /** All of it or, with a RequestError, none. */
 export async function acceptFeedback(
   sent: readonly NewFeedback[],
-  identify: OpenRequest<unknown, unknown, unknown>['identify'],
+  { identify, headers }: Pick<OpenRequest<unknown, unknown, unknown>, 'identify' | 'headers'>,
   limiter: FeedbackLimiter,
   parts: ApiParts,
 ): Promise<FeedbackRow[]> {
@@ -62,7 +62,8 @@ export async function acceptFeedback(
   }
   const rows: FeedbackRow[] = []
   for (const one of sent) {
-    rows.push(feedbackRow(one, await findSender(one, identifyOnce, limiter, parts), parts.now()))
+    const sender = await findSender(one, { identify: identifyOnce, headers }, limiter, parts)
+    rows.push(feedbackRow(one, sender, parts.now()))
   }
   await keepDurably(parts.spool, rows.map(feedbackPayload))
   return rows

@@ -1,5 +1,5 @@
 import type { ActorKind, NewFeedback } from '@plumbline/contracts'
-import { type ApiParts, type Caller, RequestError } from '@plumbline/gateway'
+import { type ApiParts, type Caller, type OpenRequest, RequestError } from '@plumbline/gateway'
 import type { FeedbackLimiter } from './limits.ts'
 
 /** Whose feedback it is, and about which answer: what a token or a key has proved. */
@@ -15,13 +15,17 @@ type Parts = Pick<ApiParts, 'feedback' | 'store' | 'hashSubject'>
 /** Throws a RequestError when nobody good sends it, and when that one sends too much. */
 export async function findSender(
   sent: NewFeedback,
-  identify: () => Promise<Caller | undefined>,
+  { identify, headers }: Pick<OpenRequest<unknown, unknown, unknown>, 'identify' | 'headers'>,
   limiter: FeedbackLimiter,
   parts: Parts,
 ): Promise<Sender> {
   const interaction = sent.interaction ?? sent.id
+  if (sent.token !== undefined) {
+    // A session that a browser sends along, ended or not, is of no matter beside a token.
+    const caller = headers.authorization === undefined ? undefined : await identify()
+    return byToken(sent, interaction, caller, limiter, parts)
+  }
   const caller = await identify()
-  if (sent.token !== undefined) return byToken(sent, interaction, caller, limiter, parts)
   if (caller === undefined) {
     const message = 'Feedback needs the token of its answer, or a key: send "token", or "Authorization: Bearer KEY".'
     throw new RequestError(401, 'invalid_api_key', message, { headers: { 'www-authenticate': 'Bearer' } })

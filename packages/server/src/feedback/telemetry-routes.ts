@@ -20,9 +20,10 @@ export const telemetryRoutes = (limiter: FeedbackLimiter) => [
       partialSuccess: z.object({ rejectedSpans: z.string(), errorMessage: z.string() }).optional(),
     }),
     refusals: feedbackRefusals,
-    async run({ body, key, session }, parts) {
+    async run({ body, headers, key, session }, parts) {
       const { id: keyId, project } = key
       const source = { project, keyId, hash: (name: string) => parts.hashSubject(project, name) }
+      const identify = async () => ({ key, session })
       const spans = body.resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans))
       const read = spans.map((span) => readSpan(span, source))
       const good = read.filter((one): one is ReadSpan => one !== undefined)
@@ -34,7 +35,7 @@ export const telemetryRoutes = (limiter: FeedbackLimiter) => [
         return [interactionPayload({ ...head, json: JSON.stringify(interaction) })]
       })
       for (const feedback of good.flatMap((one) => one.feedback)) {
-        const sender = await findSender(feedback, async () => ({ key, session }), limiter, parts)
+        const sender = await findSender(feedback, { identify, headers }, limiter, parts)
         payloads.push(feedbackPayload(feedbackRow(feedback, sender, parts.now())))
       }
       await keepDurably(parts.spool, payloads)

@@ -71,7 +71,7 @@ function readAnswer(
   const tokens = (name: string) => attributes[`gen_ai.usage.${name}`] ?? null
   const said = answer?.content ?? ''
   return {
-    id: text(attributes['gen_ai.response.id']) ?? record,
+    id: text(attributes['gen_ai.response.id'])?.slice(0, 512) ?? record,
     record,
     project,
     key_id: keyId,
@@ -79,8 +79,8 @@ function readAnswer(
     endpoint: 'opentelemetry',
     upstream: text(attributes['server.address']) ?? '',
     upstream_request_id: null,
-    request_model: asked ?? null,
-    model: model ?? asked ?? null,
+    request_model: asked?.slice(0, 512) ?? null,
+    model: (model ?? asked)?.slice(0, 512) ?? null,
     stream: false,
     status: null,
     termination: failed ? 'upstream_error' : 'completed',

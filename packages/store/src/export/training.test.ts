@@ -145,7 +145,6 @@ describeStores('rows for trainers', ({ store }) => {
     expect(splits.size).toBe(60)
     const ofPrompts = [...splits.values()].map((group) => new Set(group.map(({ provenance }) => provenance.split)))
     expect(ofPrompts.every(({ size }) => size === 1)).toBe(true)
-    // Hashes of fixed prompts: 5 of 60.
     expect(ofPrompts.filter((split) => split.has('eval')).length).toBeGreaterThan(0)
     expect(ofPrompts.filter((split) => split.has('eval')).length).toBeLessThan(15)
   })
