@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -33,10 +33,18 @@ export const feedback: Section<undefined> = {
       const caller = { ...server, key: adminKey, connections, path: '/v1/feedback', body: rating }
       await callForSeconds(caller, 1)
       const rates: number[] = []
+      const cpuBefore = await cpuMs(server.pid)
       for (let round = 0; round < rounds; round++) rates.push((await callForSeconds(caller, seconds)) / seconds)
+      const cpu = (await cpuMs(server.pid)) - cpuBefore
+      const calls = rates.reduce((sum, rate) => sum + rate * seconds, 0)
       const start = performance.now()
       const stored = await allStored(server.port)
-      const details = { connections, stored, seconds_until_stored: Number(((performance.now() - start) / 1000).toFixed(1)) }
+      const details = {
+        connections,
+        server_cpu_ms_per_call: Number((cpu / calls).toFixed(3)),
+        stored,
+        seconds_until_stored: Number(((performance.now() - start) / 1000).toFixed(1)),
+      }
       record(figure, { ours: rates, peer: [], peerName: null, details })
     } finally {
       await server.stop()
@@ -66,7 +74,17 @@ async function startServer(data: string) {
     child.kill('SIGTERM')
     await gone
   }
-  return { port: Number(port), stop }
+  return { port: Number(port), pid: child.pid!, stop }
+}
+
+/** Time on processors, of all threads: on a busy machine it says more than the clock. NaN where there is no /proc. */
+async function cpuMs(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13)
+  return (Number(user) + Number(system)) * 10 // ticks of 1/100 s
 }
 
 /** Waits until the store has every one that is in the spool. Gives how many. */

@@ -7,9 +7,7 @@ export const reviewReasonSchema = z.enum(['flag', 'guard', 'disagreement', 'unce
 export type ReviewReason = z.infer<typeof reviewReasonSchema>
 
 /** What a reviewer calls an answer; `discard`: not worth judging. */
-export const reviewLabelSchema = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'a label is 1 to 64 of a-z, 0-9, "_" and "-"')
+const reviewLabelSchema = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'a label is 1 to 64 of a-z, 0-9, "_" and "-"')
 const textSchema = z.string().min(1).max(64_000)
 
 /** Body of `POST /api/review/items`. */
@@ -46,7 +44,7 @@ export const reviewSubmitBodySchema = reviewDraftSchema.extend({ lease, label: r
 export const reviewLeaseBodySchema = z.strictObject({ lease })
 
 /** An item in a reviewer's hands. */
-export const reviewLeaseSchema = z.object({
+const reviewLeaseSchema = z.object({
   item: z.uuid(),
   lease,
   leased_until: z.iso.datetime(),

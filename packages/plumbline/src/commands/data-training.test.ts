@@ -42,7 +42,10 @@ async function plumb(line: string) {
   return { status, stdout: memory.stdout(), stderr: memory.stderr() }
 }
 const rowsOf = async (file: string) =>
-  (await readFile(join(folder, file), 'utf8')).trim().split('\n').map((line) => JSON.parse(line))
+  (await readFile(join(folder, file), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
 
 test('data export writes rows that the trainers read', async () => {
   const pairs = await plumb('data export --kind preferences --data data')

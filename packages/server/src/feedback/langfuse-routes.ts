@@ -23,7 +23,7 @@ export const langfuseRoutes = (limiter: FeedbackLimiter) => [
 ]
 
 /** Numbers and booleans are ratings, a correction is one, categories and text are comments. */
-export function fromScore(score: LangfuseScore): NewFeedback {
+function fromScore(score: LangfuseScore): NewFeedback {
   const { id, traceId, observationId, name, value, comment } = score
   const dataType = score.dataType ?? typeOf(value)
   const common = {
