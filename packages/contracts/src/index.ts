@@ -42,6 +42,22 @@ export {
 } from './api-key.ts'
 export { type ErrorDetails, located, PlumblineError } from './errors.ts'
 export {
+  type ActorKind,
+  actorKindSchema,
+  type Feedback,
+  type FeedbackKind,
+  feedbackAcceptedSchema,
+  feedbackBodySchema,
+  feedbackKindSchema,
+  feedbackPageSchema,
+  feedbackQuerySchema,
+  type LangfuseScore,
+  langfuseScoreSchema,
+  maxFeedbackBatch,
+  type NewFeedback,
+  newFeedbackSchema,
+} from './feedback.ts'
+export {
   type AttemptNote,
   attemptNoteSchema,
   type Choice,
@@ -56,3 +72,22 @@ export {
 } from './interaction.ts'
 export { findJsonFault, type JsonFault } from './json-position.ts'
 export { nearest } from './nearest.ts'
+export {
+  type NewReviewItem,
+  newReviewItemSchema,
+  type ReviewDraft,
+  type ReviewReason,
+  reviewDraftBodySchema,
+  reviewDraftSchema,
+  reviewItemAddedSchema,
+  reviewKeptSchema,
+  reviewLeaseBodySchema,
+  reviewNextSchema,
+  reviewReasonSchema,
+  reviewSampledSchema,
+  reviewSampleSchema,
+  reviewSkippedSchema,
+  reviewStatsSchema,
+  reviewSubmitBodySchema,
+  reviewSubmittedSchema,
+} from './review.ts'

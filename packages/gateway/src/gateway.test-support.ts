@@ -89,7 +89,7 @@ export async function startHarness() {
     let next = async (): Promise<PolicyOptions> => first
     const reload = createReload(policies, metrics, () => next())
     const records = { store, spool, shipper, recorder }
-    const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0' }
+    const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes: [] }
     const rest = { now: Date.now, random: Math.random, warn, ...api }
     const gateway = createGateway({ ...records, ...rest, policies, limiter, feedback, keys, metrics, reload, guards })
     const { port } = await gateway.listen(0, '127.0.0.1')

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyScope } from '@plumbline/contracts'
 import type { StoredKey } from '@plumbline/store'
 import { openApiDocument, type PublicPath, publicPaths } from './api/openapi.ts'
-import type { ApiParts } from './api/route.ts'
+import type { ApiParts, Route } from './api/route.ts'
+import { routes as ownRoutes } from './api/routes.ts'
 import { serveApi } from './api/serve-api.ts'
 import { type EndpointPath, endpoints } from './endpoints.ts'
 import { type GaugeParts, readGauges } from './gauges.ts'
@@ -12,7 +13,9 @@ import { answerBrokenRequest, listen, parseTarget } from './http-edge.ts'
 import { RequestError, sendError, sendJson } from './openai-error.ts'
 import { createProxy, type ProxyParts } from './proxy.ts'
 
-export interface GatewayParts extends Omit<ApiParts, 'authorize'>, GaugeParts, ProxyParts {
+export interface GatewayParts extends Omit<ApiParts, 'authorize' | 'routes'>, GaugeParts, ProxyParts {
+  /** Beside the gateway's own. */
+  readonly routes: readonly Route[]
   /** Of Plumbline, for the OpenAPI document. */
   readonly version: string
   readonly warn: (text: string) => void
@@ -29,7 +32,8 @@ const modelPath = /^\/v1\/models(\/(?!\.)(?:[\w.:@-]|%2[Ff])+)*$/
 
 export function createGateway(parts: GatewayParts): Gateway {
   const { metrics } = parts
-  const document = openApiDocument(parts.version)
+  const routes = [...ownRoutes, ...parts.routes]
+  const document = openApiDocument(parts.version, routes)
   let isDraining = false
   const proxy = createProxy(parts, () => isDraining)
 
@@ -60,7 +64,9 @@ export function createGateway(parts: GatewayParts): Gateway {
     const url = parseTarget(req.url)
     const { pathname } = url
     if (Object.hasOwn(publicPaths, pathname)) return publish[pathname as PublicPath](res)
-    if (pathname.startsWith('/api/')) return serveApi(req, res, url, { ...parts, authorize })
+    if (pathname.startsWith('/api/') || routes.some(({ path }) => path === pathname)) {
+      return serveApi(req, res, url, { ...parts, routes, authorize })
+    }
     if (pathname.startsWith('/v1/')) {
       const key = authorize(req, ['client', 'admin'])
       if (Object.hasOwn(endpoints, pathname)) return proxy.complete(req, res, pathname as EndpointPath, key)

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipper } from '@plumbline/store'
+import type { Route } from './api/route.ts'
 import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway } from './gateway.ts'
 import type { GuardSet } from './guards/read-guards.ts'
@@ -32,6 +33,8 @@ export interface ServeOptions {
   readonly drainMs: number
   /** How long records are kept. */
   readonly retention: RetentionPolicy
+  /** What is served beside the gateway's own. */
+  readonly routes: readonly Route[]
   /** Of Plumbline. */
   readonly version: string
   readonly now: () => number
@@ -98,6 +101,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     policies,
     limiter,
     feedback,
+    routes: options.routes,
     keys,
     metrics,
     reload,

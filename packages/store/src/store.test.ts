@@ -178,6 +178,8 @@ test('released migrations never change', () => {
     ['jobs', 'ee09fd3b66d4975e'],
     ['audit log', 'ae14bd8ed067b737'],
     ['sessions', 'cda4539da85ee579'],
+    ['feedback', '3431600067a9d22b'],
+    ['review', '63684c3e1fc7d785'],
   ])
 })
 

@@ -7,6 +7,8 @@ import { type RestoreOptions, restore } from './backup/restore.ts'
 import { type Database, type Row, sqlState } from './database.ts'
 import { createErasures, type Erasures } from './erasure.ts'
 import { type ExportOptions, exportInteractions } from './export/export.ts'
+import { exportTraining, type TrainingCounts, type TrainingOptions } from './export/training.ts'
+import { createFeedback, type FeedbackStore } from './feedback/feedback.ts'
 import type { Write } from './files.ts'
 import { createInteractions, type Interactions, type Page, type PageOptions } from './interactions.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
@@ -14,6 +16,7 @@ import { migrate } from './migrate.ts'
 import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
 import { createRetention, type Retention } from './retention.ts'
+import { createReview, type Review } from './review/review.ts'
 import { insertSecret, listSecrets, type StoredSecret } from './secrets.ts'
 import { createSessions, type Sessions } from './sessions.ts'
 import { storable } from './storable.ts'
@@ -55,7 +58,8 @@ export interface KeyFacts {
   readonly revokedAt: string | null
 }
 
-export interface Store extends Interactions, Erasures, Retention {
+export interface Store extends Interactions, Erasures, Retention, FeedbackStore {
+  readonly review: Review
   readonly jobs: Jobs
   readonly audit: AuditLog
   readonly sessions: Sessions
@@ -63,6 +67,8 @@ export interface Store extends Interactions, Erasures, Retention {
   audited<T>(event: AuditEvent, work: (store: Store) => Promise<T>): Promise<T>
   /** Writes the interactions for other programs to read. Gives how many. */
   exportInteractions(write: Write, options: ExportOptions): Promise<number>
+  /** Writes what people said of answers as rows for trainers. */
+  exportTraining(write: Write, options: TrainingOptions): Promise<TrainingCounts>
   /** Writes everything for `restoreStore`. */
   backup(write: Write, options: BackupOptions): Promise<BackupResult>
   /** What turns a person's name into what is kept of it. */
@@ -151,11 +157,14 @@ export function createStore(database: Database): Store {
     ...createInteractions(database),
     ...createErasures(database),
     ...createRetention(database),
+    ...createFeedback(database),
+    review: createReview(database),
     jobs: createJobs(database),
     audit: createAuditLog(database),
     sessions: createSessions(database),
     audited: (event, work) => audited(database, event, (inside) => work(createStore(inside))),
     exportInteractions: (write, options) => exportInteractions(database, write, options),
+    exportTraining: (write, options) => exportTraining(database, write, options),
     backup: (write, options) => backup(database, write, options),
     subjectHasher: async () => createSubjectHasher(await readSubjectSecret(database)),
     insertGaps: async (gaps) => {

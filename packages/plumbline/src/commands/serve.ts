@@ -122,6 +122,7 @@ interface Prepared {
 async function serveUntilStopped(config: Config, prepared: Prepared, world: World) {
   const { folder, local, adminKey, guards, reread } = prepared
   const { serve } = await import('@plumbline/gateway')
+  const { createServerRoutes } = await import('@plumbline/server')
   const ms = (value: number) => Math.round(value * 1000)
   const serving = await serve({
     folder,
@@ -141,6 +142,7 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
     retention: { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days },
+    routes: createServerRoutes(),
     version,
     now: world.now,
     warn: world.log.warn,
