@@ -92,9 +92,8 @@ export class Exchange implements PursuitListener, DeliveryListener {
   }
 
   onAsk(): void {
-    this.delivery.forget()
+    this.dropAttempt()
     this.reader = undefined
-    this.filter = undefined
     this.isEndExpected = false
     this.headStatus = null
     this.headersMs = null
@@ -105,6 +104,7 @@ export class Exchange implements PursuitListener, DeliveryListener {
 
   onWait(): void {
     this.endPhase()
+    this.dropAttempt()
   }
 
   onHead(status: number, headers: IncomingHttpHeaders): void {
@@ -118,11 +118,13 @@ export class Exchange implements PursuitListener, DeliveryListener {
     if (isEventStream) this.awaitFirstToken()
     else this.endPhase()
     const unbuffered: Record<string, string> = isEventStream ? { 'x-accel-buffering': 'no' } : {}
-    this.filter = this.request.guarding?.openFilter(
+    const filter: AnswerFilter | undefined = this.request.guarding?.openFilter(
       isEventStream,
-      (bytes) => this.pass(bytes),
-      (reason) => this.refuseUnread(reason),
+      // What comes late from an attempt that is void is dropped.
+      (bytes) => this.filter === filter && this.pass(bytes),
+      (reason) => this.filter === filter && this.refuseUnread(reason),
     )
+    this.filter = filter
     const given = this.filter === undefined ? headers : filteredHeaders(headers)
     this.delivery.begin(status, withOwnHeaders({ ...clientHeaders(given), ...unbuffered }, ownHeaders))
     const encoding = headers['content-encoding'] ?? 'identity'
@@ -182,6 +184,13 @@ export class Exchange implements PursuitListener, DeliveryListener {
     if (this.reader?.isEventStream) this.startPhase('timeout_idle', this.policies.idleMs)
     else this.endPhase()
     this.pursuit.resume()
+  }
+
+  /** Nothing of an attempt that failed may come out of its guards later. */
+  private dropAttempt(): void {
+    this.filter = undefined
+    this.request.guarding?.dropFilter()
+    this.delivery.forget()
   }
 
   private markEvent(): void {

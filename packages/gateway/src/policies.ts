@@ -94,10 +94,11 @@ export function createPolicyBook(options: PolicyOptions, world: UpstreamWorld): 
       if (--users === 0) for (const identity of identities) release(identity)
     }
     const enter = () => {
+      if (users === 0) throw new Error('These policies are no longer in force.')
       users++
-      return leave
+      return once(leave)
     }
-    return { ...next, version: versionOf(next), routes, budget, enter, retire: leave }
+    return { ...next, version: versionOf(next), routes, budget, enter, retire: once(leave) }
   }
 
   let current = open(options, new RetryBudget(options.retries.budget))
@@ -115,6 +116,15 @@ export function createPolicyBook(options: PolicyOptions, world: UpstreamWorld): 
       await Promise.all([...shared.values()].map(({ upstream }) => upstream.close()))
       shared.clear()
     },
+  }
+}
+
+function once(act: () => void): () => void {
+  let isDone = false
+  return () => {
+    if (isDone) return
+    isDone = true
+    act()
   }
 }
 

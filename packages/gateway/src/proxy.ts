@@ -69,15 +69,9 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
     res: ServerResponse,
     onOutcome: (outcome: Outcome) => Promise<void>,
   ) => {
-    const leave = policies.enter()
-    try {
-      const begun = new Exchange(policies, request, res, world, onOutcome)
-      inFlight.add(begun)
-      await begun.done
-      inFlight.delete(begun)
-    } finally {
-      leave()
-    }
+    const begun = new Exchange(policies, request, res, world, onOutcome)
+    inFlight.add(begun)
+    await begun.done.finally(() => inFlight.delete(begun))
   }
 
   const count = (endpoint: string, { status, termination, timings, guards }: Outcome) => {
@@ -98,6 +92,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
       admit()
       const permit = parts.limiter.admit(key, parts.policies.current.keyLimits)
       let used = 0
+      let leave = () => {}
       try {
         const sent = await readBody(req, parts.policies.current.maxBodyBytes)
         const json = parseObject(sent)
@@ -106,14 +101,14 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
         const createdAt = parts.now()
         const record = uuidv7(createdAt)
         const policies = parts.policies.current
+        // From here on, as guards take their time, in which the configuration may be exchanged.
+        leave = policies.enter()
         const model = typeof json.model === 'string' ? json.model : undefined
         checkModel(policies, model)
         // Before the guards, which may take names out.
         const subjects = subjectsOf(parts.hashSubject, key.project, json)
         const guarding = parts.guards === undefined ? undefined : new Guarding(parts.guards, path)
         const admitted = await guarding?.admit(json)
-        // Nobody waits any more.
-        if (res.destroyed) return
         const body = admitted?.body ?? sent
         const request: ExchangeRequest = {
           method: 'POST',
@@ -159,9 +154,12 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
           sendReply(res, { ...reply, headers: withOwnHeaders(reply.headers ?? {}, ownHeaders) })
           return
         }
+        // Nobody waits any more.
+        if (res.destroyed) return
         admit()
         await exchange(policies, request, res, onOutcome)
       } finally {
+        leave()
         permit.end(used)
       }
     },
@@ -185,7 +183,8 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
       checkModel(policies, model)
       const asked = { method: 'GET', path, endpoint: undefined, model, headers: req.headers, body: undefined } as const
       const request = { ...asked, isStream: false, withUsage: false, record, ownHeaders }
-      await exchange(policies, request, res, async (outcome) => count('/v1/models', outcome))
+      const leave = policies.enter()
+      await exchange(policies, request, res, async (outcome) => count('/v1/models', outcome)).finally(leave)
     },
   }
 }

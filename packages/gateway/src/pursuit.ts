@@ -197,7 +197,7 @@ export class Pursuit implements AttemptListener {
   /** After a wait the upstream may be one that is left alone by now. */
   private askOr(report: () => void, planned: Upstream): void {
     const upstream = planned.breaker.allows ? planned : this.choose(() => true)
-    if (upstream === undefined) report()
+    if (upstream === undefined || !this.listener.mayAskAgain()) report()
     else this.ask(upstream)
   }
 

@@ -65,6 +65,12 @@ export class Guarding {
     return this.filter
   }
 
+  /** The attempt at an answer is void, and with it what its guards would have said. */
+  dropFilter(): void {
+    this.filter?.cut()
+    this.filter = undefined
+  }
+
   /** What every guard said, when the last of them has spoken. `choices` are what the record has of the answer. */
   async verdicts(choices: readonly Choice[]): Promise<GuardVerdict[]> {
     const guards = this.guardsFor('output')

@@ -52,6 +52,7 @@ async function byToken(
     })
   }
   const { project, record } = claim
+  limiter.take('token', record)
   const isForeign = caller !== undefined && caller.key.project !== project
   if (isForeign || !(await isNamed(interaction, claim, store))) {
     throw new RequestError(403, 'foreign_token', 'The token belongs to another answer.', { param: 'token' })
@@ -61,7 +62,6 @@ async function byToken(
       param: 'actor',
     })
   }
-  limiter.take('token', record)
   return { project, interaction: record, actorKind: 'end_user', actor: hashSubject(project, `token:${record}`) }
 }
 
