@@ -6,7 +6,6 @@ import type { EndpointPath } from './endpoints.ts'
 import { Exchange, type ExchangeRequest } from './exchange.ts'
 import type { FeedbackTokens } from './feedback-token.ts'
 import { Guarding } from './guards/guarding.ts'
-import type { GuardSet } from './guards/read-guards.ts'
 import { refusedOutcome, refusedReply } from './guards/refused-request.ts'
 import { uuidv7 } from './ids.ts'
 import type { Limiter } from './limiter.ts'
@@ -28,7 +27,6 @@ export interface ProxyParts {
   readonly feedback: FeedbackTokens
   readonly recorder: Recorder
   readonly metrics: Metrics
-  readonly guards?: GuardSet | undefined
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** In [0, 1). */
@@ -106,7 +104,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
         const policies = parts.policies.current
         const model = typeof json.model === 'string' ? json.model : undefined
         checkModel(policies, model)
-        const guarding = parts.guards === undefined ? undefined : new Guarding(parts.guards, path)
+        const guarding = policies.guards === undefined ? undefined : new Guarding(policies.guards, path)
         const admitted = await guarding?.admit(json)
         // Nobody waits any more.
         if (res.destroyed) return
