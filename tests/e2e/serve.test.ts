@@ -155,7 +155,9 @@ test('SIGHUP reads the configuration anew; one that is no good leaves the old on
   }
   expect(await ask()).toBe('Yes.')
   await reload(`${upstreams(upstreamUrl)}    wieght: 2\n`, 'Did you mean weight?')
-  expect(serving.stderr()).toContain('The configuration was not reloaded, the old one stays. upstreams[0]: there is no key')
+  expect(serving.stderr()).toContain(
+    'The configuration was not reloaded, the old one stays. upstreams[0]: there is no key',
+  )
   expect(await ask()).toBe('Yes.')
   await reload(`${upstreams('http://127.0.0.1:1')}fallback_answer: Later.\ndrain_timeout: 31\n`, 'is in force')
   expect(serving.stderr()).toContain('A reload does not change drain_timeout')

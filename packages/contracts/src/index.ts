@@ -1,4 +1,22 @@
 export {
+  auditPageSchema,
+  auditQuerySchema,
+  createdKeySchema,
+  erasureStartedSchema,
+  feedbackSecretSchema,
+  interactionPageSchema,
+  interactionQuerySchema,
+  jobSchema,
+  keyIdSchema,
+  keyPageSchema,
+  keyQuerySchema,
+  reloadedSchema,
+  revokedKeySchema,
+  sessionEndedSchema,
+  sessionSchema,
+  subjectSchema,
+} from './admin-api.ts'
+export {
   type AlignReport,
   type AlignStage,
   alignReportSchema,

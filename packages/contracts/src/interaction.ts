@@ -100,7 +100,17 @@ export const interactionSchema = z.object({
   /** The status that the client was given; null when it left before there was one. */
   status: z.number().int().nullable(),
   termination: terminationSchema,
-  /** The body as the client sent it. */
+  /**
+   * Whom the answer was for: hashes of the request's `safety_identifier`, `user` and `metadata.user_id`, in the request's
+   * place of which the hash stands too.
+   */
+  subjects: z.array(z.string()).default([]),
+  /** When and why the content was taken out; null for a whole record. */
+  redaction: z
+    .object({ at: z.iso.datetime(), reason: z.enum(['retention', 'subject', 'record']) })
+    .nullable()
+    .default(null),
+  /** The body as the client sent it, but for the names of people; null when it was taken out. */
   request: z.json(),
   /** What the first choice said; all of them are in `choices`. */
   text: z.string(),

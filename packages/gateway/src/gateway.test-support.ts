@@ -14,6 +14,7 @@ import { createRecorder } from './recorder.ts'
 import { createReload } from './reload.ts'
 import type { UpstreamWorld } from './upstream.ts'
 import { startUpstream, type UpstreamServer } from './upstream-server.test-support.ts'
+import { startGatewayWorker } from './worker.ts'
 
 /** Patient, and without retries: a test says what it wants otherwise. */
 const defaults: Omit<PolicyOptions, 'upstreams'> = {
@@ -51,6 +52,8 @@ export async function startHarness() {
     ...real,
     insertInteractions: guarded(real.insertInteractions),
     listInteractions: guarded(real.listInteractions),
+    audited: guarded(real.audited) as Store['audited'],
+    sessions: { ...real.sessions, find: guarded(real.sessions.find) },
     insertKey: guarded(real.insertKey),
     listKeys: guarded(real.listKeys),
   }
@@ -59,6 +62,8 @@ export async function startHarness() {
   const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 5_000 })
   const keys = createKeyRing(store)
   const feedback = await openFeedbackTokens(store, Date.now)
+  const hashSubject = await real.subjectHasher()
+  const worker = await startGatewayWorker(real, { policy: {}, now: Date.now, warn })
   const server = await startUpstream()
   const others: UpstreamServer[] = []
   const closers: (() => Promise<void>)[] = []
@@ -83,7 +88,8 @@ export async function startHarness() {
     let next = async (): Promise<PolicyOptions> => first
     const reload = createReload(policies, metrics, () => next())
     const records = { store, spool, shipper, recorder }
-    const rest = { now: Date.now, random: Math.random, warn }
+    const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0' }
+    const rest = { now: Date.now, random: Math.random, warn, ...api }
     const gateway = createGateway({ ...records, ...rest, policies, limiter, feedback, keys, metrics, reload })
     const { port } = await gateway.listen(0, '127.0.0.1')
     const url = `http://127.0.0.1:${port}`
@@ -156,6 +162,7 @@ export async function startHarness() {
     },
     close: async () => {
       for (const close of closers) await close().catch(() => {})
+      await worker.stop()
       await shipper.stop(5_000)
       await spool.close(1_000)
       for (const upstream of [server, ...others]) await upstream.close()

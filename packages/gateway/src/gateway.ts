@@ -3,14 +3,18 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KeyScope } from '@plumbline/contracts'
 import type { StoredKey } from '@plumbline/store'
-import { type ApiParts, serveApi } from './api.ts'
+import { openApiDocument, type PublicPath, publicPaths } from './api/openapi.ts'
+import type { ApiParts } from './api/route.ts'
+import { serveApi } from './api/serve-api.ts'
 import { type EndpointPath, endpoints } from './endpoints.ts'
 import { type GaugeParts, readGauges } from './gauges.ts'
 import { answerBrokenRequest, listen, parseTarget } from './http-edge.ts'
 import { RequestError, sendError, sendJson } from './openai-error.ts'
 import { createProxy, type ProxyParts } from './proxy.ts'
 
-export interface GatewayParts extends ApiParts, GaugeParts, ProxyParts {
+export interface GatewayParts extends Omit<ApiParts, 'authorize'>, GaugeParts, ProxyParts {
+  /** Of Plumbline, for the OpenAPI document. */
+  readonly version: string
   readonly warn: (text: string) => void
 }
 
@@ -25,6 +29,7 @@ const modelPath = /^\/v1\/models(\/(?!\.)(?:[\w.:@-]|%2[Ff])+)*$/
 
 export function createGateway(parts: GatewayParts): Gateway {
   const { metrics } = parts
+  const document = openApiDocument(parts.version)
   let isDraining = false
   const proxy = createProxy(parts, () => isDraining)
 
@@ -54,21 +59,24 @@ export function createGateway(parts: GatewayParts): Gateway {
     }
     const url = parseTarget(req.url)
     const { pathname } = url
-    if (pathname === '/healthz') return sendJson(res, 200, { status: 'ok' })
-    if (pathname === '/readyz') return sendJson(res, isDraining ? 503 : 200, readiness())
-    if (pathname === '/metrics') {
-      res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8', 'cache-control': 'no-store' })
-      res.end(metrics.text(readGauges(parts, parts.policies.current, proxy.inFlight.size)))
-      return
-    }
-    if (pathname.startsWith('/api/')) {
-      if (await serveApi(req, res, url, authorize(req, ['admin']), parts)) return
-    } else if (pathname.startsWith('/v1/')) {
+    if (Object.hasOwn(publicPaths, pathname)) return publish[pathname as PublicPath](res)
+    if (pathname.startsWith('/api/')) return serveApi(req, res, url, { ...parts, authorize })
+    if (pathname.startsWith('/v1/')) {
       const key = authorize(req, ['client', 'admin'])
       if (Object.hasOwn(endpoints, pathname)) return proxy.complete(req, res, pathname as EndpointPath, key)
       if (modelPath.test(pathname)) return proxy.models(req, res, pathname)
     }
     throw new RequestError(404, 'unknown_url', 'There is no such path here.')
+  }
+
+  const publish: Record<PublicPath, (res: ServerResponse) => void> = {
+    '/healthz': (res) => sendJson(res, 200, { status: 'ok' }),
+    '/readyz': (res) => sendJson(res, isDraining ? 503 : 200, readiness()),
+    '/metrics': (res) => {
+      res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8', 'cache-control': 'no-store' })
+      res.end(metrics.text(readGauges(parts, parts.policies.current, proxy.inFlight.size)))
+    },
+    '/openapi.json': (res) => sendJson(res, 200, document),
   }
 
   const authorize = (req: IncomingMessage, scopes: readonly KeyScope[]): StoredKey => {

@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { RequestError } from './openai-error.ts'
 
@@ -18,6 +18,11 @@ export function parseTarget(target = ''): URL {
     target.startsWith('/') && URL.canParse(target, 'http://gateway') ? new URL(target, 'http://gateway') : undefined
   if (url === undefined || url.host !== 'gateway') throw new RequestError(400, 'invalid_url', 'The path is not one.')
   return url
+}
+
+export function allow(req: IncomingMessage, method: string): void {
+  if (req.method === method) return
+  throw new RequestError(405, 'method_not_allowed', `This path takes ${method}.`, { headers: { allow: method } })
 }
 
 const broken: Readonly<Record<string, readonly [number, string, string]>> = {

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { StoredKey } from '@plumbline/store'
+import type { StoredKey, SubjectHasher } from '@plumbline/store'
 import { asObject } from './answer.ts'
-import { allow } from './api.ts'
 import type { EndpointPath } from './endpoints.ts'
 import { Exchange, type ExchangeRequest } from './exchange.ts'
 import type { FeedbackTokens } from './feedback-token.ts'
 import { Guarding } from './guards/guarding.ts'
 import { refusedOutcome, refusedReply } from './guards/refused-request.ts'
+import { allow } from './http-edge.ts'
 import { uuidv7 } from './ids.ts'
 import type { Limiter } from './limiter.ts'
 import type { Metrics } from './metrics.ts'
@@ -18,6 +18,7 @@ import type { PursuitWorld } from './pursuit.ts'
 import type { Recorder } from './recorder.ts'
 import { parseObject, readBody } from './request-body.ts'
 import { serves } from './route.ts'
+import { concealNames, subjectsOf } from './subjects.ts'
 import { guessTokens, usedTokens } from './tokens.ts'
 import { withOwnHeaders } from './upstream.ts'
 
@@ -27,6 +28,7 @@ export interface ProxyParts {
   readonly feedback: FeedbackTokens
   readonly recorder: Recorder
   readonly metrics: Metrics
+  readonly hashSubject: SubjectHasher
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** In [0, 1). */
@@ -104,6 +106,8 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
         const policies = parts.policies.current
         const model = typeof json.model === 'string' ? json.model : undefined
         checkModel(policies, model)
+        // Before the guards, which may take names out.
+        const subjects = subjectsOf(parts.hashSubject, key.project, json)
         const guarding = policies.guards === undefined ? undefined : new Guarding(policies.guards, path)
         const admitted = await guarding?.admit(json)
         // Nobody waits any more.
@@ -139,9 +143,11 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
             request_model: model?.slice(0, 512) ?? null,
             stream: request.isStream,
             request_bytes: sent.length,
+            subjects,
+            redaction: null,
             ...outcome,
           }
-          await parts.recorder.record(fields, body.toString('utf8'))
+          await parts.recorder.record(fields, concealNames(parts.hashSubject, key.project, json, body))
         }
         if (guarding !== undefined && admitted?.refused !== undefined) {
           const { isStream, withUsage, ownHeaders } = request

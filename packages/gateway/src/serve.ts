@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import { openSpool, openStore, type StorePlace, startShipper } from '@plumbline/store'
+import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipper } from '@plumbline/store'
 import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway } from './gateway.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
@@ -9,6 +9,7 @@ import { createMetrics } from './metrics.ts'
 import { createPolicyBook, type PolicyOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
 import { createReload } from './reload.ts'
+import { startGatewayWorker } from './worker.ts'
 
 /** Everything that `plumb serve` is told. */
 export interface ServeOptions {
@@ -27,6 +28,10 @@ export interface ServeOptions {
   /** The longest that the end of an answer waits for its record; 0 does not wait. */
   readonly recordPatienceMs: number
   readonly drainMs: number
+  /** How long records are kept. */
+  readonly retention: RetentionPolicy
+  /** Of Plumbline. */
+  readonly version: string
   readonly now: () => number
   readonly warn: (text: string) => void
 }
@@ -53,6 +58,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const place: StorePlace =
     options.databaseUrl === undefined ? { folder: join(folder, 'store') } : { url: options.databaseUrl }
   const store = await openStore(place)
+  const hashSubject = await store.subjectHasher()
   const keys = createKeyRing(store)
   await keys.refresh()
   const newAdminKey = await ensureAdmin(keys, options.adminKey, async (key) => {
@@ -72,12 +78,14 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const recorder = createRecorder(spool, { now, warn, patienceMs: options.recordPatienceMs })
   const close = async () => {
     clearInterval(refresh)
+    await worker.stop()
     await recorder.close()
     await shipper.stop(lastShippingMs)
     await spool.close(lastShippingMs)
     await policies.close()
     await store.close()
   }
+  const worker = await startGatewayWorker(store, { policy: options.retention, now, warn })
   const metrics = createMetrics()
   const limiter = createLimiter(clock, (limit) => metrics.count('plumbline_limited_total', { limit }))
   const reload = createReload(policies, metrics, options.reread)
@@ -91,6 +99,9 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     keys,
     metrics,
     reload,
+    hashSubject,
+    wakeWorker: worker.wake,
+    version: options.version,
     now,
     random,
     warn,

@@ -51,7 +51,8 @@ export async function startUpstream(): Promise<UpstreamServer> {
     const json = body === '' ? {} : JSON.parse(body)
     const name = script.shift() ?? mode ?? json.model
     const released = new Promise<void>((resolve) => waiting.add(resolve))
-    await (behaviours[name] ?? answerPlainly)(req, res, json, released)
+    const behave = Object.hasOwn(behaviours, name) ? behaviours[name] : answerPlainly
+    await behave(req, res, json, released)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

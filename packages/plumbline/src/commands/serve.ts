@@ -1,13 +1,17 @@
 import { mkdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import type { GuardSet, Serving } from '@plumbline/gateway'
 import { type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
+import { lockData } from '../data-place.ts'
 import { readGuardsFile } from '../guards-file.ts'
 import { localModelFields, startLocal } from '../local-model.ts'
+import { version } from '../version.ts'
 import type { World } from '../world.ts'
+
+const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
 
 const config = z.object({
   data: z.string().min(1).describe('folder of the records: the spool and the embedded store'),
@@ -28,6 +32,8 @@ const config = z.object({
     .max(60_000)
     .default(250)
     .describe('longest wait of an answer’s last bytes for its record to be on disk; 0 does not wait'),
+  retain_content_days: days('days that questions and answers are kept; for ever when left out'),
+  retain_metadata_days: days('days that whole records are kept; for ever when left out'),
   feedback_days: z.number().int().min(1).max(3650).default(30).describe('days for which a feedback token is good'),
   drain_timeout: z
     .number()
@@ -48,6 +54,8 @@ const fixed = [
   'batch_size',
   'max_waiting',
   'record_patience_ms',
+  'retain_content_days',
+  'retain_metadata_days',
   'feedback_days',
   'drain_timeout',
 ] as const
@@ -88,13 +96,7 @@ export const serve = defineCommand({
     if (hasUpstream(config)) policiesOf(config, world.env)
     const folder = resolve(world.cwd, config.data)
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    const { acquireLock } = await import('@plumbline/models')
-    const lock = await acquireLock(join(folder, '.lock'), {
-      refuse: ({ pid, host }) =>
-        new PlumblineError('DATA_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
-          hint: 'Stop that one, or give another --data.',
-        }),
-    })
+    const lock = await lockData(folder)
     try {
       const local = await startLocal(config, world)
       try {
@@ -136,6 +138,8 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
     feedbackDays: config.feedback_days,
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
+    retention: { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days },
+    version,
     now: world.now,
     warn: world.log.warn,
   })

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { isDataError } from '../database.ts'
-import type { Gap, RecordRow, Store } from '../store.ts'
+import type { RecordRow } from '../interactions.ts'
+import type { Gap, Store } from '../store.ts'
 import { keepAside } from './segments.ts'
 import type { Batch, Spool } from './spool.ts'
 
@@ -14,6 +15,11 @@ const headSchema = z.discriminatedUnion('kind', [
     id: z.string(),
     project: z.string(),
     createdAt: z.iso.datetime(),
+    // Spools of before have none of these.
+    keyId: z.string().nullable().default(null),
+    model: z.string().nullable().default(null),
+    termination: z.string().nullable().default(null),
+    subjects: z.array(z.string().regex(/^[\w-]+$/)).default([]),
   }),
   z.object({
     kind: z.literal('gap'),
