@@ -6,7 +6,6 @@ import { openSpool, openStore, type Store, startShipper } from '@plumbline/store
 import OpenAI from 'openai'
 import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway } from './gateway.ts'
-import type { GuardSet } from './guards/read-guards.ts'
 import { createKey, createKeyRing } from './keys.ts'
 import { createLimiter } from './limiter.ts'
 import { createMetrics } from './metrics.ts'
@@ -78,7 +77,7 @@ export async function startHarness() {
   const clientKey = await addKey('client')
   const adminKey = await addKey('admin', 'default', true)
 
-  const open = async (more: Partial<PolicyOptions> = {}, world: Partial<UpstreamWorld> = {}, guards?: GuardSet) => {
+  const open = async (more: Partial<PolicyOptions> = {}, world: Partial<UpstreamWorld> = {}) => {
     const first = { ...defaults, upstreams: [route('main', server.url, { apiKey: 'sk-operator' })], ...more }
     const policies = createPolicyBook(first, { clock: () => performance.now(), warn, ...world })
     const metrics = createMetrics()
@@ -91,7 +90,7 @@ export async function startHarness() {
     const records = { store, spool, shipper, recorder }
     const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes: [] }
     const rest = { now: Date.now, random: Math.random, warn, ...api }
-    const gateway = createGateway({ ...records, ...rest, policies, limiter, feedback, keys, metrics, reload, guards })
+    const gateway = createGateway({ ...records, ...rest, policies, limiter, feedback, keys, metrics, reload })
     const { port } = await gateway.listen(0, '127.0.0.1')
     const url = `http://127.0.0.1:${port}`
     const close = async (patienceMs = 0) => {

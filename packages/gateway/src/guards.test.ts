@@ -34,7 +34,7 @@ afterAll(async () => {
   await harness.close()
 })
 
-const open = (guards: unknown) => harness.open({}, {}, readGuards(guards, openGuardWorld({})))
+const open = (guards: unknown) => harness.open({ guards: readGuards(guards, openGuardWorld({})) })
 const words = (mode: string, direction: string, keywords = ['paris']) => ({
   kind: 'rules',
   mode,
@@ -247,4 +247,17 @@ test('verdicts are counted', async () => {
   expect(metrics).toContain(
     'plumbline_guard_verdicts_total{guard="rules",direction="input",mode="block",outcome="blocked",failed="no"} 1',
   )
+})
+
+test('a reload exchanges the guards, and records tell which were in force', async () => {
+  const gateway = await open([words('block', 'input')])
+  const status = async () => (await gateway.post('/v1/chat/completions', JSON.stringify(ask('Paris')))).status
+  expect(await status()).toBe(400)
+  const { config: before } = await gateway.reload()
+  gateway.configure((first) => ({ ...first, guards: readGuards([words('observe', 'input')], openGuardWorld({})) }))
+  const { config: after } = await gateway.reload()
+  expect(after).not.toBe(before)
+  expect(await status()).toBe(200)
+  const record = await harness.recordOf(({ config }) => config === after)
+  expect(record.guards).toMatchObject([{ mode: 'observe', outcome: 'flagged' }])
 })

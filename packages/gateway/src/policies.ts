@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { KeyLimits } from '@plumbline/contracts'
 import type { BreakerOptions } from './breaker.ts'
+import type { GuardSet } from './guards/read-guards.ts'
 import { RetryBudget, type RetryOptions } from './retries.ts'
 import type { Route } from './route.ts'
 import { openUpstream, parseUpstreamUrl, type Upstream, type UpstreamOptions, type UpstreamWorld } from './upstream.ts'
@@ -38,6 +39,7 @@ export interface PolicyOptions extends ExchangeTimeouts {
   readonly keyLimits: KeyLimits
   /** Given when no upstream gives an answer. */
   readonly fallbackAnswer: string | undefined
+  readonly guards?: GuardSet | undefined
 }
 
 /** One configuration, as long as something in flight was begun under it. */

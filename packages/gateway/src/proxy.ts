@@ -5,7 +5,6 @@ import type { EndpointPath } from './endpoints.ts'
 import { Exchange, type ExchangeRequest } from './exchange.ts'
 import type { FeedbackTokens } from './feedback-token.ts'
 import { Guarding } from './guards/guarding.ts'
-import type { GuardSet } from './guards/read-guards.ts'
 import { refusedOutcome, refusedReply } from './guards/refused-request.ts'
 import { allow } from './http-edge.ts'
 import { uuidv7 } from './ids.ts'
@@ -30,7 +29,6 @@ export interface ProxyParts {
   readonly recorder: Recorder
   readonly metrics: Metrics
   readonly hashSubject: SubjectHasher
-  readonly guards?: GuardSet | undefined
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** In [0, 1). */
@@ -107,7 +105,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
         checkModel(policies, model)
         // Before the guards, which may take names out.
         const subjects = subjectsOf(parts.hashSubject, key.project, json)
-        const guarding = parts.guards === undefined ? undefined : new Guarding(parts.guards, path)
+        const guarding = policies.guards === undefined ? undefined : new Guarding(policies.guards, path)
         const admitted = await guarding?.admit(json)
         const body = admitted?.body ?? sent
         const request: ExchangeRequest = {

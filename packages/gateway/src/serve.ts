@@ -4,7 +4,6 @@ import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipp
 import type { Route } from './api/route.ts'
 import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway } from './gateway.ts'
-import type { GuardSet } from './guards/read-guards.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
 import { createLimiter } from './limiter.ts'
 import { createMetrics } from './metrics.ts'
@@ -25,7 +24,6 @@ export interface ServeOptions {
   readonly reread: () => Promise<PolicyOptions>
   /** The administrator's own key, from PLUMBLINE_ADMIN_KEY. */
   readonly adminKey: string | undefined
-  readonly guards?: GuardSet | undefined
   /** How long a feedback token is good. */
   readonly feedbackDays: number
   /** The longest that the end of an answer waits for its record; 0 does not wait. */
@@ -105,7 +103,6 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     keys,
     metrics,
     reload,
-    guards: options.guards,
     hashSubject,
     wakeWorker: worker.wake,
     version: options.version,

@@ -53,7 +53,6 @@ const fixed = [
   'model',
   'batch_size',
   'max_waiting',
-  'guards',
   'record_patience_ms',
   'retain_content_days',
   'retain_metadata_days',
@@ -93,7 +92,7 @@ export const serve = defineCommand({
   async run(config, world, reread) {
     const adminKey = adminKeyOf(world)
     // What is wrong with it is told before a folder is made.
-    const guards = config.guards === undefined ? undefined : await readGuardsFile(config.guards, world)
+    const guards = await guardsOf(config, world)
     if (hasUpstream(config)) policiesOf(config, world.env)
     const folder = resolve(world.cwd, config.data)
     await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -129,16 +128,15 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
     databaseUrl: config.database,
     host: config.host,
     port: config.port,
-    policies: policiesOf(config, world.env, local),
+    policies: { ...policiesOf(config, world.env, local), guards },
     reread: async () => {
       const next = await reread()
       await checkSameGuards(next, guards?.text, world)
       const changed = fixed.filter((key) => next[key] !== config[key])
       if (changed.length > 0) world.log.warn(`A reload does not change ${changed.join(', ')}: that takes a restart.`)
-      return policiesOf(next, world.env, local)
+      return { ...policiesOf(next, world.env, local), guards: await guardsOf(next, world) }
     },
     adminKey,
-    guards,
     feedbackDays: config.feedback_days,
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
@@ -160,6 +158,10 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
     await new Promise<void>((done) => world.signal.addEventListener('abort', () => done(), { once: true }))
   }
   await serving.stop()
+}
+
+async function guardsOf({ guards }: Config, world: World): Promise<GuardSet | undefined> {
+  return guards === undefined ? undefined : readGuardsFile(guards, world)
 }
 
 const hasUpstream = ({ upstream, upstreams }: Config) => upstream !== undefined || upstreams.length > 0
