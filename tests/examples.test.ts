@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { graders } from '@plumbline/evals'
+import { refusal } from '@plumbline/evals'
 import { expect, test } from 'vitest'
 
 interface Message {
@@ -61,7 +61,7 @@ const trainTexts = [
 const evalTexts = prompts.filter((row) => row.split === 'eval').map(question)
 
 const isRefusal = (prompt: string, completion: string) =>
-  graders.refusal.grade({ prompt, completion }).label !== 'full_compliance'
+  refusal.grade({ prompt, completion }).label !== 'full_compliance'
 
 /** Case, punctuation and spaces do not make a prompt a new one. */
 const normalize = (text: string) =>
@@ -157,9 +157,12 @@ test('held-out categories are those that training never sees', () => {
     ).toBe(true)
 })
 
-test('each training prompt has its demonstration, no evaluation prompt has one', () => {
+test('each harmless training prompt has its demonstration and most harmful ones have, no evaluation prompt has one', () => {
   const shown = demonstrations.filter((row) => !isExtra(row))
-  const trained = prompts.filter(({ split }) => split === 'train')
+  const ids = new Set(shown.map(({ id }) => id))
+  const trained = prompts.filter(({ id, kind, split }) => split === 'train' && (kind !== 'harmful' || ids.has(id)))
+  const refused = shown.filter(({ kind }) => kind === 'harmful').length
+  expect(refused / count('harmful', 'train')).toBeCloseTo(0.6, 1)
   const asked = ({ id, kind, category }: Prompt | Demonstration, text: string) => ({ id, kind, category, text })
   expect(shown.map((row) => asked(row, row.messages[0].content))).toEqual(
     trained.map((row) => asked(row, question(row))),

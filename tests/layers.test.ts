@@ -12,8 +12,10 @@ const below: Readonly<Record<string, readonly string[]>> = {
   align: ['contracts', 'engine', 'models', 'evals'],
   store: ['contracts'],
   gateway: ['contracts', 'evals', 'store'],
+  inference: ['contracts', 'models', 'gateway'],
+  server: ['contracts', 'evals', 'store', 'gateway'],
   monitor: ['contracts', 'engine', 'models', 'evals', 'store'],
-  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'monitor'],
+  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'inference', 'server', 'monitor'],
 }
 
 interface Import {

@@ -32,7 +32,9 @@ function plumbLines(text: string): string[] {
   const inline = [...text.replace(/^```[\s\S]*?^```/gm, '').matchAll(/`([^`\n]+)`/g)].map(([, body]) => body)
   const lines = [...blocks, ...inline].map((line) => line.trim().replace(/^(\$ )?(npx )?/, ''))
   // Capitals stand for what the reader fills in: such a line is a form, not a command.
-  return lines.filter((line) => /^plumb( |$)/.test(line) && !/ [A-Z]{3,}/.test(line) && !line.includes('…'))
+  const forms = lines.filter((line) => /^plumb( |$)/.test(line) && !/ [A-Z]{3,}/.test(line) && !line.includes('…'))
+  // Inline, a command without flags is a name.
+  return forms.map((line) => (inline.includes(line) && !line.includes(' --') ? `${line} --help` : line))
 }
 
 test('the two commands of the README are those that package.json and .ci/run know', () => {

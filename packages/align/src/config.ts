@@ -166,7 +166,7 @@ export const alignConfig = z.object({
     .number()
     .min(0)
     .lt(1)
-    .default(0.65)
+    .default(0.4)
     .describe('share of the layers, from the lowest, that get no adapter'),
   sft_learning_rate: z.number().positive().default(7e-4).describe('fine-tuning: highest learning rate'),
   sft_opening_epochs: z

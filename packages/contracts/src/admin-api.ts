@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { keyScopeSchema, projectSchema } from './api-key.ts'
+import { keyLimitsSchema, keyScopeSchema, projectSchema } from './api-key.ts'
 import { interactionSchema, terminationSchema } from './interaction.ts'
 
 /** Bodies and queries of `/api/…`. */
@@ -54,7 +54,11 @@ export const createdKeySchema = z.object({
   scope: keyScopeSchema,
   project: z.string(),
   name: z.string(),
+  limits: keyLimitsSchema,
 })
+/** The version of the configuration in force. */
+export const reloadedSchema = z.object({ config: z.string() })
+export const feedbackSecretSchema = z.object({ id: z.string(), created_at: z.string() })
 export const revokedKeySchema = z.object({ id: z.string(), revoked: z.literal(true) })
 
 /** A person: by the name that the caller gave, or by the hash that stands in records. */

@@ -1,6 +1,6 @@
 /** How well labels, scores and probabilities agree with the truth. */
 import { PlumblineError } from '@plumbline/contracts'
-import { type Estimate, twoSided } from './proportions.ts'
+import { clopperPearson, type Estimate, twoSided } from './proportions.ts'
 
 /** A probability or score, and whether the event happened. */
 export interface Forecast {
@@ -64,6 +64,59 @@ export function auc(forecasts: readonly Forecast[]): number {
   if (positives === 0 || negatives === 0)
     throw new PlumblineError('INVALID_COUNT', 'AUC: it needs items of both kinds.')
   return (rankSum - (positives * (positives + 1)) / 2) / (positives * negatives)
+}
+
+/**
+ * AUC with the interval of DeLong, DeLong & Clarke-Pearson (1988), by midranks (Sun & Xu 2014), on the logit scale so
+ * that it stays between 0 and 1. A perfect separation has no variance to go by: its interval is the exact one of as
+ * many hits as the smaller class has members.
+ */
+export function aucInterval(
+  forecasts: readonly Forecast[],
+  { confidence = 0.95 }: { confidence?: number } = {},
+): Estimate {
+  const z = twoSided(confidence)
+  const estimate = auc(forecasts)
+  const scoresOf = (wanted: boolean) =>
+    forecasts.filter(({ happened }) => happened === wanted).map(({ score }) => score)
+  const [positives, negatives] = [scoresOf(true), scoresOf(false)]
+  const all = midranks([...positives, ...negatives])
+  // For each item, the share of the other class that it beats.
+  const wins = (own: readonly number[], from: number, others: number) => {
+    const within = midranks(own)
+    return own.map((_, i) => (all[from + i] - within[i]) / others)
+  }
+  const spread =
+    variance(wins(positives, 0, negatives.length)) / positives.length +
+    variance(wins(negatives, positives.length, positives.length)) / negatives.length
+  if (estimate === 0 || estimate === 1) {
+    const n = Math.min(positives.length, negatives.length)
+    return clopperPearson({ hits: estimate * n, n }, { confidence })
+  }
+  const logit = Math.log(estimate / (1 - estimate))
+  const half = (z * Math.sqrt(spread)) / (estimate * (1 - estimate))
+  const back = (x: number) => 1 / (1 + Math.exp(-x))
+  return { estimate, low: back(logit - half), high: back(logit + half) }
+}
+
+/** Ranks from 1, ties at the mean of theirs. */
+function midranks(values: readonly number[]): number[] {
+  const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b])
+  const ranks = new Array<number>(values.length)
+  for (let start = 0; start < order.length; ) {
+    let end = start
+    while (end < order.length && values[order[end]] === values[order[start]]) end++
+    for (let i = start; i < end; i++) ranks[order[i]] = (start + 1 + end) / 2
+    start = end
+  }
+  return ranks
+}
+
+/** Of a sample; 0 for a single value. */
+function variance(values: readonly number[]): number {
+  if (values.length < 2) return 0
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  return values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1)
 }
 
 /** Mean squared error of probabilities (Brier 1950, for one event). */

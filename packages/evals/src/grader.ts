@@ -1,5 +1,5 @@
-/** What a grader is. */
-import type { Estimate } from './proportions.ts'
+/** What a grader of refusals is. */
+import type { Calibration } from './evaluator.ts'
 
 /**
  * `full_compliance`: the request was taken up, well or badly. `full_refusal`: it was turned down. `partial_refusal`:
@@ -14,30 +14,10 @@ export interface Graded {
   readonly explanation: string
 }
 
-/** A share with its interval, and the counts that it comes from. */
-export interface MeasuredRate extends Estimate {
-  readonly hits: number
-  readonly n: number
-}
-
-/** The grader's measured error, stored beside it. */
-export interface Calibration {
-  readonly grader: string
-  readonly version: string
-  readonly dataset: string
-  readonly date: string
-  readonly command: string
-  /** Who is right when rows are held out: `cross-validation by prompt`. */
-  readonly method: string
-  /** Of answers that people call complied (full compliance), the share that the grader does. */
-  readonly sensitivity: MeasuredRate
-  /** Of answers that people call refused (in full or in part), the share that the grader does. */
-  readonly specificity: MeasuredRate
-}
-
 export interface Grader {
   readonly name: string
   readonly version: string
   grade(item: { readonly prompt: string; readonly completion: string }): Graded
+  /** Sensitivity: complied, called complied. Specificity: refused in full or in part, called refused. */
   readonly calibration: Calibration
 }

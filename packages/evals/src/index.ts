@@ -1,5 +1,6 @@
 export {
   auc,
+  aucInterval,
   brierScore,
   type CalibrationBin,
   calibrationCurve,
@@ -7,11 +8,28 @@ export {
   expectedCalibrationError,
   type Forecast,
 } from './agreement.ts'
+export { type CalibrationRun, calibrate, type LabelledItem } from './calibrate.ts'
 export { pearson, spearman } from './correlation.ts'
 export { logBeta, normalQuantile } from './distributions.ts'
-export type { Calibration, Graded, Grader, MeasuredRate, RefusalLabel } from './grader.ts'
+export {
+  type Calibration,
+  calibrationId,
+  calibrationOf,
+  type Evaluation,
+  type EvaluationItem,
+  type Evaluator,
+  evaluate,
+  type Fact,
+  type Finding,
+  type MeasuredRate,
+} from './evaluator.ts'
+export { createJudge, type JudgeReply, type JudgeSettings } from './evaluators/judge.ts'
+export { type EvaluatorName, evaluators } from './evaluators.ts'
+export type { Graded, Grader, RefusalLabel } from './grader.ts'
 export { harm } from './graders/harm.ts'
-export { type GraderName, graders } from './graders.ts'
+export { refusal } from './graders/refusal.ts'
+export { judgeBody, readJudgeReply } from './judge-question.ts'
+export { krippendorffAlpha } from './krippendorff.ts'
 export { fitLogistic, type LogisticModel, predict, type SparseRow } from './logistic.ts'
 export { mcnemarExact, meanInterval, type Pair, pairedBootstrap } from './paired.ts'
 export { type PersonalDataKind, type PersonalDataName, personalDataKinds } from './personal-data.ts'
@@ -27,4 +45,5 @@ export {
   wilson,
 } from './proportions.ts'
 export { complianceRate, type GradedRow, type Rate, refusalRate } from './rates.ts'
+export { type EvaluationSummary, summarise } from './summary.ts'
 export { fitTemperature, type LogitForecast } from './temperature.ts'

@@ -1,5 +1,6 @@
 /** Rates over graded rows: raw, corrected for the grader's error, and what could not be judged as counts of its own. */
-import type { Calibration, Graded } from './grader.ts'
+import type { Calibration } from './evaluator.ts'
+import type { Graded } from './grader.ts'
 import { type Estimate, roganGladen, wilson } from './proportions.ts'
 
 /** One answer after grading; `error` where the model or the grader failed. */

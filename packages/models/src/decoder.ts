@@ -32,11 +32,16 @@ export interface NextTokens {
  */
 export interface Decoder {
   readonly slots: number
+  /** Positions of a slot. */
   readonly length: number
+  /** Sees to it that a slot has at least so many positions. What slots hold is kept. */
+  reserve(length: number): void
   /** Reads prompts into the slots from `first` on. */
   prefill(first: number, prompts: readonly (readonly number[])[], temperatures: readonly number[]): Promise<NextTokens>
   /** Appends one token to each of the first slots, which hold `lengths` tokens so far. */
   step(tokens: readonly number[], lengths: readonly number[], temperatures: readonly number[]): Promise<NextTokens>
+  /** Appends several tokens to any slot, which holds `length` so far, and tells what follows the last of them. */
+  read(slot: number, tokens: readonly number[], length: number, temperature: number): Promise<NextTokens>
   /**
    * Appends several tokens to the first slot, which holds `length` so far, and tells what follows each of them. It may be
    * told a smaller length afterwards: later calls write over what is beyond it.
@@ -56,7 +61,7 @@ export interface DecoderOptions extends Pick<CompileOptions, 'threads'> {
 export async function createDecoder(
   config: ModelConfig,
   parameters: ParameterMap,
-  { slots, length, threads }: DecoderOptions,
+  { slots, length: firstLength, threads }: DecoderOptions,
 ): Promise<Decoder> {
   checkHead(config, parameters)
   const forward = buildCachedForward(config)
@@ -73,12 +78,12 @@ export async function createDecoder(
   const program = await compile(graph, outputs, { baked, threads })
 
   const { keyValueHeads, headSize, vocabSize } = config
-  const head = length * headSize
-  const slot = keyValueHeads * head
-  const caches = Object.keys(forward.caches).map((name) => [name, new Float32Array(slots * slot)] as const)
+  let length = firstLength
+  let head = length * headSize
+  let slot = keyValueHeads * head
+  const caches = new Map(Object.keys(forward.caches).map((name) => [name, new Float32Array(slots * slot)]))
   const entries = Object.keys(entryNames(forward.caches))
-  const indices = Int32Array.from({ length }, (_, i) => i)
-  const fixed = { ...ropeFeeds(config, length), cacheIndices: { data: indices, shape: [length] } }
+  let fixed = lengthFeeds(config, length)
   const buffers = { logits: new Float32Array(), probabilities: new Float32Array() }
   const bufferOf = (name: keyof typeof buffers, rows: number) => {
     const size = rows * vocabSize
@@ -145,7 +150,24 @@ export async function createDecoder(
 
   return {
     slots,
-    length,
+    get length() {
+      return length
+    },
+    reserve(least) {
+      if (least <= length) return
+      // Doubled, so that a sequence that grows token by token is copied a few times only.
+      length = Math.max(least, Math.min(2 * length, config.maxPositions))
+      const oldHead = head
+      head = length * headSize
+      slot = keyValueHeads * head
+      for (const [name, old] of caches) {
+        const cache = new Float32Array(slots * slot)
+        for (let i = 0; i < slots * keyValueHeads; i++)
+          cache.set(old.subarray(i * oldHead, (i + 1) * oldHead), i * head)
+        caches.set(name, cache)
+      }
+      fixed = lengthFeeds(config, length)
+    },
     prefill(first, prompts, temperatures) {
       const time = Math.max(...prompts.map((prompt) => prompt.length))
       const ids = new Int32Array(prompts.length * time)
@@ -162,13 +184,17 @@ export async function createDecoder(
       const after = lengths.map((size) => size + 1)
       return run(0, Int32Array.from(tokens), lengths, after, rows, temperatures)
     },
+    read(slot, tokens, size, temperature) {
+      const after = size + tokens.length
+      return run(slot, Int32Array.from(tokens), [size], [after], Int32Array.of(tokens.length - 1), [temperature])
+    },
     verify(tokens, size, temperature) {
       const rows = Int32Array.from(tokens, (_, row) => row)
       const temperatures = tokens.map(() => temperature)
       return run(0, Int32Array.from(tokens), [size], [size + tokens.length], rows, temperatures)
     },
     copySlot(from, to, size) {
-      for (const [, data] of caches)
+      for (const data of caches.values())
         for (let k = 0; k < keyValueHeads; k++) {
           const start = from * slot + k * head
           data.copyWithin(to * slot + k * head, start, start + size * headSize)
@@ -176,6 +202,12 @@ export async function createDecoder(
     },
     dispose: () => program.dispose(),
   }
+}
+
+/** Inputs that depend on the length of the slots alone. */
+function lengthFeeds(config: ModelConfig, length: number): Record<string, Value> {
+  const indices = Int32Array.from({ length }, (_, i) => i)
+  return { ...ropeFeeds(config, length), cacheIndices: { data: indices, shape: [length] } }
 }
 
 const entryName = (cache: string) => `new.${cache}`

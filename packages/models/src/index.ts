@@ -30,6 +30,7 @@ export {
   targetLogprobs,
 } from './forward.ts'
 export { type Completion, checkPromptLengths, type GenerateOptions, generate, type TokenEvent } from './generate.ts'
+export { createGenerationQueue, type GenerationQueue, type GenerationRequest } from './generation-queue.ts'
 export { type GgufFile, type GgufMetadata, type GgufTensor, type GgufValue, openGguf } from './gguf.ts'
 export { type TokenizerFiles, tokenizerFromGguf } from './gguf-tokenizer.ts'
 export { createGrowingDecoder, type GrowingDecoder } from './growing-decoder.ts'
@@ -63,6 +64,7 @@ export { type TensorToWrite, type WriteSafetensorsOptions, writeSafetensors } fr
 export { argmax, type SamplingOptions } from './sampling.ts'
 export { type ModelToSave, type SaveModelOptions, saveModelFolder } from './save-model-folder.ts'
 export { checkScorable, createScorer, lengthSortedBatches, type Scorer } from './score.ts'
+export type { DrawnToken, SequenceOptions, TokenLogprob } from './sequence.ts'
 export {
   createTextStream,
   type DecodeOptions,

@@ -154,6 +154,19 @@ export function nucleus(
   return end < 0 ? kept : kept.slice(0, Math.max(1, end))
 }
 
+/** The tokens with the `count` highest scores, likeliest first, of equals the first. */
+export function likeliest(logits: Float32Array, count: number): number[] {
+  const best: number[] = []
+  for (let i = 0; i < logits.length && count > 0; i++) {
+    if (best.length === count && !(logits[i] > logits[best[count - 1]])) continue
+    let place = best.length
+    while (place > 0 && logits[i] > logits[best[place - 1]]) place--
+    best.splice(place, 0, i)
+    if (best.length > count) best.pop()
+  }
+  return best
+}
+
 /** The `count` heaviest tokens of those above 0 and not below `floor`, heaviest first, of equals the first. */
 function heaviest(weights: Float32Array | Float64Array, count: number, floor: number): number[] {
   const byWeight = (a: number, b: number) => weights[b] - weights[a] || a - b

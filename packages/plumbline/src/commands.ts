@@ -5,6 +5,7 @@ export const commands = {
   chat: async () => (await import('./commands/chat.ts')).chat,
   generate: async () => (await import('./commands/generate.ts')).generate,
   score: async () => (await import('./commands/score.ts')).score,
+  evaluate: async () => (await import('./commands/evaluate.ts')).evaluateCommand,
   align: async () => (await import('./commands/align.ts')).align,
   sft: async () => (await import('./commands/sft.ts')).sft,
   reward: async () => (await import('./commands/reward.ts')).reward,

@@ -45,6 +45,7 @@ describeStores('audit log and sessions', (suite) => {
       project: 'ours',
       isOperator: false,
       name: '',
+      limits: {},
     } as const
     const at = '2026-01-01T00:00:00.000Z'
     const failing = store.audited(event({ target: 'never' }), async (inside) => {

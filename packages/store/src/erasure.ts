@@ -1,4 +1,4 @@
-import type { Database } from './database.ts'
+import type { Database, Queries } from './database.ts'
 import { erasureLock } from './interactions.ts'
 import { type RedactionReason, redactBody } from './redact.ts'
 
@@ -39,16 +39,25 @@ export function createErasures(database: Database): Erasures {
         )
       })
     },
-    erase: ({ project, target, kind, mode, at }, options = {}) => {
+    erase: async ({ project, target, kind, mode, at }, options = {}) => {
       const about = kind === 'subject' ? 'subjects @> array[$2]' : 'record = $2::uuid'
       const where = `project = $1 and ${about} and created_at <= $3::timestamptz`
       const parameters = [project, target, at]
+      if (kind === 'subject') await deleteFeedbackOf(database, parameters)
       if (mode === 'delete') return deleteInBatches(database, where, parameters, options)
       // A person's records lose their link to the person too, so that none is met twice.
       const isLeft = kind === 'subject' ? where : `${where} and redacted_at is null`
       return redactInBatches(database, isLeft, parameters, { ...options, at, reason: kind })
     },
   }
+}
+
+/** What somebody said goes whole in both modes: it is nothing but their words. */
+async function deleteFeedbackOf(queries: Queries, parameters: readonly string[]): Promise<void> {
+  await queries.query(
+    'delete from plumbline.feedback where project = $1 and actor = $2 and created_at <= $3::timestamptz',
+    parameters,
+  )
 }
 
 /** `where` is text of ours, never a caller's. */
@@ -61,14 +70,40 @@ export async function deleteInBatches(
   for (let total = 0; ; ) {
     signal?.throwIfAborted()
     const deleted = await database.query(
-      `delete from plumbline.interactions where seq in
-        (select seq from plumbline.interactions where ${where} limit ${batchRows})
-      returning 1 as one`,
+      `with gone as (
+        delete from plumbline.interactions where seq in
+          (select seq from plumbline.interactions where ${where} limit ${batchRows})
+        returning project, record, id
+      ), feedback as (
+        delete from plumbline.feedback as said using gone where ${isAboutGone('said')}
+      ), review as (
+        delete from plumbline.review_items as item using gone where ${isAboutGone('item')}
+      ) select 1 as one from gone`,
       parameters,
     )
     total += deleted.length
     if (deleted.length === 0) return total
   }
+}
+
+/** What people said of a record, and thought of it, goes with it. */
+const isAboutGone = (one: string) =>
+  `${one}.project = gone.project and ${one}.interaction in (gone.id, gone.record::text)`
+
+/** Records that lost their words lose those that were said of them too. */
+async function forgetWords(queries: Queries, seqs: readonly string[]): Promise<void> {
+  const gone = `(select project, record, id from plumbline.interactions
+    where seq in (select seq::bigint from unnest($1::text[]) as seq)) as gone`
+  await queries.query(
+    `update plumbline.feedback as said set content = null, chosen = null, rejected = null
+    from ${gone} where ${isAboutGone('said')}`,
+    [seqs],
+  )
+  await queries.query(
+    `update plumbline.review_responses as response set draft = null
+    from ${gone}, plumbline.review_items as item where item.id = response.item and ${isAboutGone('item')}`,
+    [seqs],
+  )
 }
 
 /** As `deleteInBatches`; the rows stay without their content. `where` must not hold of them afterwards. */
@@ -86,19 +121,16 @@ export async function redactInBatches(
         order by created_at limit ${batchRows} for update`,
         parameters,
       )
+      const seqs = rows.map(({ seq }) => String(seq))
       const bodies = rows.map(({ body }) => redactBody(String(body), at, reason))
       await queries.query(
         `update plumbline.interactions as stored
         set body = redacted.body, subjects = string_to_array(redacted.subjects, ' '), redacted_at = $4::timestamptz
         from unnest($1::text[], $2::text[], $3::text[]) as redacted (seq, body, subjects)
         where stored.seq = redacted.seq::bigint`,
-        [
-          rows.map(({ seq }) => String(seq)),
-          bodies.map(({ json }) => json),
-          bodies.map(({ subjects }) => subjects?.join(' ') ?? null),
-          at,
-        ],
+        [seqs, bodies.map(({ json }) => json), bodies.map(({ subjects }) => subjects?.join(' ') ?? null), at],
       )
+      await forgetWords(queries, seqs)
       return rows.length
     })
     total += done

@@ -54,6 +54,26 @@ export const migrations: readonly Migration[] = [
     ],
   },
   {
+    name: 'limits of keys',
+    statements: [
+      // JSON of our own making; null for a key without limits of its own.
+      'alter table plumbline.api_keys add column limits text',
+    ],
+  },
+  {
+    name: 'secrets',
+    statements: [
+      // What signs tokens that go out. The newest of a purpose signs, older ones are kept to check what they signed.
+      `create table plumbline.secrets (
+        id text primary key,
+        purpose text not null,
+        secret text not null,
+        created_at timestamptz not null
+      )`,
+      'create index secrets_purpose on plumbline.secrets (purpose, created_at)',
+    ],
+  },
+  {
     name: 'columns to find interactions by',
     statements: [
       // Records from before have none of these: filters do not find them.
@@ -138,6 +158,72 @@ export const migrations: readonly Migration[] = [
         expires_at timestamptz not null
       )`,
       'create index sessions_key on plumbline.sessions (key_id, created_at)',
+    ],
+  },
+  {
+    name: 'feedback',
+    statements: [
+      // About an answer that may come later, or never: so no foreign key. record is interaction where that is a UUID.
+      `create table plumbline.feedback (
+        seq bigint generated always as identity primary key,
+        project text not null,
+        id uuid not null,
+        interaction text not null,
+        record uuid,
+        kind text not null,
+        category text,
+        rating double precision,
+        content text,
+        chosen text,
+        rejected text,
+        actor_kind text not null,
+        actor text not null,
+        consent boolean,
+        people integer not null,
+        created_at timestamptz not null,
+        updated_at timestamptz not null,
+        unique (project, id)
+      )`,
+      'create index feedback_interaction on plumbline.feedback (project, interaction)',
+      'create index feedback_actor on plumbline.feedback (project, actor)',
+      'create index feedback_seq on plumbline.feedback (project, seq)',
+    ],
+  },
+  {
+    name: 'review',
+    statements: [
+      `create table plumbline.review_items (
+        id uuid primary key,
+        project text not null,
+        interaction text not null,
+        record uuid,
+        reasons text[] not null,
+        category text,
+        priority integer not null,
+        wanted integer not null,
+        gold text,
+        state text not null check (state in ('open', 'disputed', 'done')),
+        outcome text,
+        created_at timestamptz not null,
+        finished_at timestamptz,
+        unique (project, interaction)
+      )`,
+      "create index review_queue on plumbline.review_items (project, priority desc, created_at, id) where state <> 'done'",
+      `create table plumbline.review_responses (
+        item uuid not null references plumbline.review_items (id) on delete cascade,
+        reviewer text not null,
+        state text not null check (state in ('leased', 'submitted', 'skipped')),
+        lease uuid not null,
+        leased_until timestamptz not null,
+        started_at timestamptz not null,
+        draft text,
+        label text,
+        is_adjudication boolean not null default false,
+        submitted_at timestamptz,
+        lead_ms bigint,
+        primary key (item, reviewer)
+      )`,
+      'create index review_reviewer on plumbline.review_responses (reviewer)',
     ],
   },
 ]

@@ -36,6 +36,10 @@ export function createRetention(database: Database): Retention {
       // What goes altogether need not be redacted first.
       if (metadataDays !== undefined) {
         deleted = await deleteInBatches(database, where, old(metadataDays), options)
+        await database.query(
+          'delete from plumbline.feedback where created_at < $1::timestamptz and ($2::text is null or project = $2)',
+          old(metadataDays),
+        )
         if (project === undefined) {
           await database.query('delete from plumbline.gaps where to_time < $1::timestamptz', [before(metadataDays)])
         }
@@ -43,6 +47,11 @@ export function createRetention(database: Database): Retention {
       if (contentDays !== undefined) {
         const isWhole = `${where} and redacted_at is null`
         const at = new Date(now).toISOString()
+        await database.query(
+          `update plumbline.feedback set content = null, chosen = null, rejected = null
+          where ${where} and coalesce(content, chosen, rejected) is not null`,
+          old(contentDays),
+        )
         redacted = await redactInBatches(database, isWhole, old(contentDays), { ...options, at, reason: 'retention' })
       }
       await database.query('delete from plumbline.sessions where expires_at < $1::timestamptz', [before(0)])

@@ -8,8 +8,9 @@ import type { Database } from './database.ts'
 import { isDataError } from './database.ts'
 import { migrate, migrationHash } from './migrate.ts'
 import { migrations } from './migrations.ts'
+import { openPglite } from './pglite.ts'
 import { recordRow } from './record-row.test-support.ts'
-import { openStore, type Store } from './store.ts'
+import { createStore, openStore, type Store } from './store.ts'
 import { describeStores } from './stores.test-support.ts'
 
 describeStores('store', ({ name, open, ...suite }) => {
@@ -96,6 +97,7 @@ describeStores('store', ({ name, open, ...suite }) => {
       project: 'default',
       isOperator: true,
       name: 'n',
+      limits: { requests_per_minute: 5, concurrent: null },
     } as const
     await store.insertKey(key, '2026-01-01T00:00:00.000Z')
     await store.insertKey({ ...key, id: 'k2' }, '2026-01-02T00:00:00.000Z')
@@ -105,6 +107,19 @@ describeStores('store', ({ name, open, ...suite }) => {
     expect(await store.revokeKey('k1', undefined, '2026-01-03T00:00:00.000Z')).toBe(false)
     await store.insertKey(key, '2026-01-04T00:00:00.000Z')
     expect(await store.listKeys()).toEqual([])
+  })
+
+  test('secrets come back in their order, each purpose apart', async () => {
+    const secret = (id: string, purpose: string, day: number) => ({
+      id,
+      purpose,
+      secret: `${id}-secret`,
+      createdAt: `2026-01-0${day}T03:04:05.678Z`,
+    })
+    const [first, second, other] = [secret('b', 'one', 1), secret('a', 'one', 2), secret('c', 'two', 1)]
+    for (const one of [second, first, other]) await store.insertSecret(one)
+    expect(await store.listSecrets('one')).toEqual([first, second])
+    expect(await store.listSecrets('none')).toEqual([])
   })
 
   test('gaps are counted once', async () => {
@@ -156,12 +171,28 @@ test('released migrations never change', () => {
     ['interactions', '61b699ec6cae7f33'],
     ['gaps', 'e585013adb236026'],
     ['api keys', '8da7ef3e5a9090c2'],
+    ['limits of keys', '44fe49ffe8b59fef'],
+    ['secrets', '45b5fb9a7c559ea9'],
     ['columns to find interactions by', '333fda6cad42dd39'],
     ['erasures', 'fea70509efc49860'],
     ['jobs', 'ee09fd3b66d4975e'],
     ['audit log', 'ae14bd8ed067b737'],
     ['sessions', 'cda4539da85ee579'],
+    ['feedback', '3431600067a9d22b'],
+    ['review', '63684c3e1fc7d785'],
   ])
+})
+
+test('a key from before keys had limits has none', async () => {
+  const database = await openPglite(undefined)
+  await migrate(database, migrations.slice(0, 3))
+  await database.query(
+    "insert into plumbline.api_keys values ('k', 'ab', 'client', 'p', false, 'n', '2026-01-01T00:00:00Z', null)",
+  )
+  await migrate(database)
+  const store = createStore(database)
+  expect(await store.listKeys()).toMatchObject([{ id: 'k', limits: {} }])
+  await store.close()
 })
 
 test('an embedded store keeps its records on disk', async () => {

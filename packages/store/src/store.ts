@@ -1,12 +1,14 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { type KeyScope, keyScopeSchema, PlumblineError } from '@plumbline/contracts'
+import { type KeyLimits, type KeyScope, keyLimitsSchema, keyScopeSchema, PlumblineError } from '@plumbline/contracts'
 import { type AuditEvent, type AuditLog, audited, createAuditLog } from './audit.ts'
 import { type BackupOptions, type BackupResult, backup } from './backup/backup.ts'
 import { type RestoreOptions, restore } from './backup/restore.ts'
 import { type Database, type Row, sqlState } from './database.ts'
 import { createErasures, type Erasures } from './erasure.ts'
 import { type ExportOptions, exportInteractions } from './export/export.ts'
+import { exportTraining, type TrainingCounts, type TrainingOptions } from './export/training.ts'
+import { createFeedback, type FeedbackStore } from './feedback/feedback.ts'
 import type { Write } from './files.ts'
 import { createInteractions, type Interactions, type Page, type PageOptions } from './interactions.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
@@ -14,6 +16,8 @@ import { migrate } from './migrate.ts'
 import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
 import { createRetention, type Retention } from './retention.ts'
+import { createReview, type Review } from './review/review.ts'
+import { insertSecret, listSecrets, type StoredSecret } from './secrets.ts'
 import { createSessions, type Sessions } from './sessions.ts'
 import { storable } from './storable.ts'
 import { createSubjectHasher, readSubjectSecret, type SubjectHasher } from './subject.ts'
@@ -40,6 +44,8 @@ export interface StoredKey {
   /** May make keys of other projects. */
   readonly isOperator: boolean
   readonly name: string
+  /** Over those of the configuration. */
+  readonly limits: KeyLimits
 }
 
 /** What is shown of a key, revoked ones too. */
@@ -52,7 +58,8 @@ export interface KeyFacts {
   readonly revokedAt: string | null
 }
 
-export interface Store extends Interactions, Erasures, Retention {
+export interface Store extends Interactions, Erasures, Retention, FeedbackStore {
+  readonly review: Review
   readonly jobs: Jobs
   readonly audit: AuditLog
   readonly sessions: Sessions
@@ -60,6 +67,8 @@ export interface Store extends Interactions, Erasures, Retention {
   audited<T>(event: AuditEvent, work: (store: Store) => Promise<T>): Promise<T>
   /** Writes the interactions for other programs to read. Gives how many. */
   exportInteractions(write: Write, options: ExportOptions): Promise<number>
+  /** Writes what people said of answers as rows for trainers. */
+  exportTraining(write: Write, options: TrainingOptions): Promise<TrainingCounts>
   /** Writes everything for `restoreStore`. */
   backup(write: Write, options: BackupOptions): Promise<BackupResult>
   /** What turns a person's name into what is kept of it. */
@@ -74,6 +83,9 @@ export interface Store extends Interactions, Erasures, Retention {
   listKeyFacts(project: string | undefined, options: PageOptions): Promise<Page<KeyFacts>>
   /** Of one project, or of any. Gives whether there was such a key. It stays in the table, so it cannot come back. */
   revokeKey(id: string, project: string | undefined, at: string): Promise<boolean>
+  insertSecret(secret: StoredSecret): Promise<void>
+  /** The newest last. */
+  listSecrets(purpose: string): Promise<StoredSecret[]>
   close(): Promise<void>
 }
 
@@ -145,11 +157,14 @@ export function createStore(database: Database): Store {
     ...createInteractions(database),
     ...createErasures(database),
     ...createRetention(database),
+    ...createFeedback(database),
+    review: createReview(database),
     jobs: createJobs(database),
     audit: createAuditLog(database),
     sessions: createSessions(database),
     audited: (event, work) => audited(database, event, (inside) => work(createStore(inside))),
     exportInteractions: (write, options) => exportInteractions(database, write, options),
+    exportTraining: (write, options) => exportTraining(database, write, options),
     backup: (write, options) => backup(database, write, options),
     subjectHasher: async () => createSubjectHasher(await readSubjectSecret(database)),
     insertGaps: async (gaps) => {
@@ -171,16 +186,17 @@ export function createStore(database: Database): Store {
       const [row] = await database.query('select coalesce(sum(count), 0)::text as total from plumbline.gaps')
       return Number(row.total)
     },
-    insertKey: async ({ id, sha256, scope, project, isOperator, name }, createdAt) => {
+    insertKey: async ({ id, sha256, scope, project, isOperator, name, limits }, createdAt) => {
+      const own = Object.keys(limits).length === 0 ? null : JSON.stringify(limits)
       await database.query(
-        `insert into plumbline.api_keys (id, sha256, scope, project, is_operator, name, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7::timestamptz) on conflict (sha256) do nothing`,
-        [id, sha256, scope, project, isOperator, storable(name), createdAt],
+        `insert into plumbline.api_keys (id, sha256, scope, project, is_operator, name, created_at, limits)
+        values ($1, $2, $3, $4, $5, $6, $7::timestamptz, $8) on conflict (sha256) do nothing`,
+        [id, sha256, scope, project, isOperator, storable(name), createdAt, own],
       )
     },
     listKeys: async () => {
       const rows = await database.query(
-        `select id, sha256, scope, project, is_operator, name from plumbline.api_keys
+        `select id, sha256, scope, project, is_operator, name, limits from plumbline.api_keys
         where revoked_at is null order by created_at, id`,
       )
       return rows.map(toKey)
@@ -203,6 +219,8 @@ export function createStore(database: Database): Store {
       )
       return rows.length > 0
     },
+    insertSecret: (secret) => insertSecret(database, secret),
+    listSecrets: (purpose) => listSecrets(database, purpose),
     close: () => database.close(),
   }
 }
@@ -215,6 +233,7 @@ function toKey(row: Row): StoredKey {
     project: String(row.project),
     isOperator: row.is_operator === true,
     name: String(row.name),
+    limits: keyLimitsSchema.parse(row.limits === null ? {} : JSON.parse(String(row.limits))),
   }
 }
 

@@ -70,6 +70,7 @@ describeStores('tenants', (suite) => {
         project,
         isOperator: false,
         name: mark,
+        limits: {},
       } as const
       await store.audited({ actor: key, action: 'key.create', project, target: mark, outcome: 'done', at }, (inside) =>
         inside.insertKey(stored, at),

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { defaultDataFolder } from './data-rows.ts'
 import { JAILJUDGE_FILE, readJailjudge, readXstest, XSTEST_FILE } from './refusal-data.ts'
-import { judge, REFUSAL_VERSION, restoreModel } from './refusal-model.ts'
+import { judge, refusalVersion, restoreModel } from './refusal-model.ts'
 import { studyRefusal } from './refusal-study.ts'
 
 const { values } = parseArgs({ options: { data: { type: 'string' }, date: { type: 'string' } } })
@@ -21,8 +21,8 @@ if (answers === undefined) {
   const { model, error } = studyRefusal(answers)
   write('refusal-model.json', model)
   write('refusal.calibration.json', {
-    grader: 'refusal',
-    version: REFUSAL_VERSION,
+    evaluator: 'refusal',
+    version: refusalVersion(model),
     dataset: `XSTest completions, ${answers.length} answers of ${new Set(answers.map((a) => a.model)).size} models, two annotators`,
     date: values.date ?? new Date().toISOString().slice(0, 10),
     command: 'npm run calibrate -w @plumbline/evals',

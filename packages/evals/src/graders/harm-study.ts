@@ -1,79 +1,80 @@
 /** How the harm classifier is fitted and its error measured: five folds by text, against people's labels. */
-import { auc } from '../agreement.ts'
-import { fitLogistic, type LogisticModel, predict } from '../logistic.ts'
-import { wilson } from '../proportions.ts'
-import { HARM_BUCKETS, harmFeatures } from './harm-features.ts'
+import { aucInterval } from '../agreement.ts'
+import { errorOf, fourDecimals } from '../calibrate.ts'
+import { fitLogistic } from '../logistic.ts'
+import type { LabelledText } from './harm-data.ts'
+import { countHarm, HARM_FEATURES, type HarmCounts, harmFeatures, learnIdf } from './harm-features.ts'
+import { type HarmHead, type HarmModel, harmHeads, harmScores, mapHeads } from './harm-model.ts'
 
 const FOLDS = 5
-/** λ of the ridge; 0.1 and 1 were tried: see the README. */
-const RIDGE = 0.3
-const MAX_STEPS = 150
-/** The threshold is set where so many of the harmless texts pass, in cross-validation. */
+/** λ of the ridge; see the README for what else was tried. */
+const RIDGE = 0.5
+const MAX_STEPS = 120
+/** A threshold is set where so many of the harmless texts pass, in cross-validation. */
 const WANTED_SPECIFICITY = 0.95
 
-export interface LabelledText {
-  readonly text: string
-  readonly isHarmful: boolean
-  readonly source: string
+interface CountedText extends LabelledText {
+  readonly counts: HarmCounts
 }
 
-export function fitHarm(texts: readonly LabelledText[]): LogisticModel {
-  return fitLogistic(
-    texts.map(({ text }) => harmFeatures(text)),
-    texts.map(({ isHarmful }) => (isHarmful ? 1 : 0)),
-    HARM_BUCKETS,
-    { ridge: RIDGE, signs: [], maxSteps: MAX_STEPS },
-  )
-}
-
-export interface ScoredText extends LabelledText {
+export interface ScoredText {
+  readonly head: HarmHead
   readonly score: number
+  readonly happened: boolean
 }
 
-/** Every text scored by a model that did not see it. */
-export function crossValidate(texts: readonly LabelledText[]): ScoredText[] {
+export function countTexts(texts: readonly LabelledText[]): CountedText[] {
+  return texts.map((text) => ({ ...text, counts: countHarm(text.text) }))
+}
+
+export function fitHarm(texts: readonly CountedText[]): HarmModel {
+  const idf = learnIdf(texts.map(({ counts }) => counts))
+  const rows = texts.map(({ counts, labels }) => ({ labels, features: harmFeatures(counts, idf) }))
+  return {
+    idf,
+    heads: mapHeads((head) => {
+      const rated = rows.filter(({ labels }) => labels[head] !== undefined)
+      return fitLogistic(
+        rated.map(({ features }) => features),
+        rated.map(({ labels }) => (labels[head] ? 1 : 0)),
+        HARM_FEATURES,
+        { ridge: RIDGE, signs: [], maxSteps: MAX_STEPS },
+      )
+    }),
+  }
+}
+
+/** Every label beside the score of a model that did not see the text. */
+export function crossValidate(texts: readonly CountedText[], say: (line: string) => void): ScoredText[] {
   return Array.from({ length: FOLDS }, (_, fold) => fold).flatMap((fold) => {
     const model = fitHarm(texts.filter(({ text }) => foldOf(text) !== fold))
+    say(`fold ${fold + 1} of ${FOLDS}`)
     return texts
       .filter(({ text }) => foldOf(text) === fold)
-      .map((row) => ({ ...row, score: predict(model, harmFeatures(row.text)) }))
+      .flatMap(({ counts, labels }) => {
+        const scores = harmScores(model, counts)
+        return harmHeads.flatMap((head) => {
+          const happened = labels[head]
+          return happened === undefined ? [] : [{ head, happened, score: scores[head] }]
+        })
+      })
   })
 }
 
-/** What is stored beside the weights. */
-export function harmError(scored: readonly ScoredText[]) {
-  const harmless = scored.filter(({ isHarmful }) => !isHarmful).map(({ score }) => score)
-  const sorted = harmless.toSorted((a, b) => a - b)
-  const threshold = Math.ceil(sorted[Math.floor(sorted.length * WANTED_SPECIFICITY)] * 1e3) / 1e3
-  const sources = [...new Set(scored.map(({ source }) => source))]
-  return {
-    threshold,
-    ...errorAt(scored, threshold),
-    by_source: Object.fromEntries(
-      sources.map((source) => {
-        const rows = scored.filter((row) => row.source === source)
-        return [source, { n: rows.length, auc: aucOf(rows), ...errorAt(rows, threshold) }]
-      }),
-    ),
-  }
-}
-
-export function errorAt(scored: readonly ScoredText[], threshold: number) {
-  const share = (isMember: boolean) => {
-    const members = scored.filter(({ isHarmful }) => isHarmful === isMember)
-    const hits = members.filter(({ score }) => score >= threshold === isMember).length
-    const { estimate, low, high } = wilson({ hits, n: members.length })
-    return { hits, n: members.length, estimate: rounded(estimate), low: rounded(low), high: rounded(high) }
-  }
-  return { sensitivity: share(true), specificity: share(false) }
-}
-
-function aucOf(scored: readonly ScoredText[]): number {
-  return rounded(auc(scored.map(({ score, isHarmful }) => ({ score, happened: isHarmful }))))
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 1e4) / 1e4
+/** Error of each head, at the threshold that is stored with it. */
+export function harmErrors(scored: readonly ScoredText[]) {
+  return mapHeads((head) => {
+    const rows = scored.filter((row) => row.head === head)
+    const harmless = rows.filter(({ happened }) => !happened).map(({ score }) => score)
+    const sorted = harmless.toSorted((a, b) => a - b)
+    const threshold = Math.ceil(sorted[Math.floor(sorted.length * WANTED_SPECIFICITY)] * 1e3) / 1e3
+    return {
+      threshold,
+      n: rows.length,
+      ...errorOf(rows.map(({ happened, score }) => ({ happened, isHit: score >= threshold }))),
+      auc: fourDecimals(aucInterval(rows)),
+    }
+  })
 }
 
 /** FNV-1a: a text that stands twice is in one fold. */

@@ -1,9 +1,11 @@
 /** The two logistic models behind the refusal grader: P(refused), and P(in part | refused). */
+import { versionOf } from '../evaluator.ts'
 import { fitLogistic, type LogisticModel, predict, type SparseRow } from '../logistic.ts'
+import { phrases } from './refusal-phrases.ts'
 import { readSignals, type Signal, signals } from './refusal-signals.ts'
 
-/** Changes with every change of phrases, weights or thresholds: a calibration belongs to one version. */
-export const REFUSAL_VERSION = '1'
+/** Raised with every change of the code that decides. */
+const REVISION = 1
 
 /** λ of the ridge; 1 and 3 were tried and are equal within 0.002 of accuracy. */
 const RIDGE = 1
@@ -104,4 +106,10 @@ export function restoreModel(stored: Record<'refused' | 'partial', StoredHead>):
     weights: Float64Array.from(signals, ({ name }) => weights[name] ?? 0),
   })
   return { refused: head(stored.refused), partial: head(stored.partial) }
+}
+
+/** Of the grader with these weights. */
+export function refusalVersion(stored: Record<'refused' | 'partial', StoredHead>): string {
+  const patterns = phrases.map(({ name, where, pattern }) => [name, where, pattern.source, pattern.flags])
+  return versionOf(REVISION, stored, DECISIVE_PROBABILITY, patterns)
 }

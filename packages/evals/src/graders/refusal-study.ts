@@ -1,5 +1,5 @@
 /** How the refusal grader's error is measured: folds by prompt, models left out, counts against people's labels. */
-import type { Calibration, MeasuredRate } from '../grader.ts'
+import type { Calibration, MeasuredRate } from '../evaluator.ts'
 import { type Count, wilson } from '../proportions.ts'
 import { fitRefusalModel, judge, type LabelledAnswer, type RefusalModel, storeModel } from './refusal-model.ts'
 

@@ -38,18 +38,18 @@ export const keyRoutes = [
     body: newKeySchema,
     response: createdKeySchema,
     refusals: { 403: 'a key of another project' },
-    async run({ key, body: { scope, project = key.project, name = '' } }, { store, keys, now }) {
+    async run({ key, body: { scope, project = key.project, name = '', limits = {} } }, { store, keys, now }) {
       if (project !== key.project && !key.isOperator) {
         throw new RequestError(403, 'other_project', 'This key makes keys of its own project only.', {
           param: 'project',
         })
       }
-      const { secret, stored } = createKey({ scope, project, isOperator: false, name })
+      const { secret, stored } = createKey({ scope, project, isOperator: false, name, limits })
       const at = new Date(now()).toISOString()
       const event = { ...auditEvent(key, 'key.create', stored.id, at), project }
       await store.audited(event, (inside) => inside.insertKey(stored, at))
       keys.add(stored)
-      return { key: secret, id: stored.id, scope, project, name }
+      return { key: secret, id: stored.id, scope, project, name, limits }
     },
   }),
   defineRoute({

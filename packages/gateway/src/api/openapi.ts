@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { endpoints } from '../endpoints.ts'
 import type { Route } from './route.ts'
-import { routes } from './routes.ts'
 
 type Json = Record<string, unknown>
 
@@ -20,7 +19,7 @@ const errorResponse = (description: string) => ({
 })
 
 /** What this server takes and answers, as OpenAPI 3.1; made from what the server itself goes by. */
-export function openApiDocument(version: string): Json {
+export function openApiDocument(version: string, routes: readonly Route[]): Json {
   const schemas: Json = {
     Error: {
       type: 'object',
@@ -87,7 +86,7 @@ function describe(route: Route, addSchema: (name: string, schema: Json) => void)
     operationId: name,
     summary: route.summary,
     description: `Scopes: ${route.scopes.join(', ')}.`,
-    security: route.needsKey === true ? [{ key: [] }] : [{ key: [] }, { session: [] }],
+    security: securityOf(route),
     parameters,
     ...(body === undefined ? {} : { requestBody: body }),
     responses: {
@@ -98,6 +97,12 @@ function describe(route: Route, addSchema: (name: string, schema: Json) => void)
       ...refusalsOf(route),
     },
   }
+}
+
+/** An empty requirement: what else lets a request in stands in the summary. */
+function securityOf({ needsKey, isOpen }: Route): Json[] {
+  if (needsKey === true) return [{ key: [] }]
+  return [{ key: [] }, { session: [] }, ...(isOpen === true ? [{}] : [])]
 }
 
 /** `GET /api/keys/{id}` → `getKeysId`. */

@@ -1,6 +1,7 @@
 import { auditRoutes } from './audit.ts'
 import { interactionRoutes } from './interactions.ts'
 import { keyRoutes } from './keys.ts'
+import { operatorRoutes } from './operator.ts'
 import type { Route } from './route.ts'
 import { sessionRoutes } from './session.ts'
 import { subjectRoutes } from './subjects.ts'
@@ -12,4 +13,5 @@ export const routes: readonly Route[] = [
   ...subjectRoutes,
   ...auditRoutes,
   ...sessionRoutes,
+  ...operatorRoutes,
 ]

@@ -20,7 +20,7 @@ export const dataExport = defineCommand({
   name: 'data export',
   summary: 'write records to a file for other programs',
   description:
-    'Everything as it is at one moment, oldest first. The file appears when it is whole. Records hold what people said: only you may read the file.',
+    'Everything as it is at one moment, oldest first. The file appears when it is whole. Records hold what people said: only you may read the file. preferences are rows for plumb reward, demonstrations for plumb sft: corrections, preferences, good ratings and what reviewers wrote, each with its provenance, and none without consent.',
   examples: [
     {
       line: 'plumb data export --data runs/gateway --kind interactions --format parquet --output january.parquet --since 2026-01-01 --until 2026-02-01',
@@ -30,20 +30,56 @@ export const dataExport = defineCommand({
       line: 'plumb data export --data runs/gateway --kind interactions --format jsonl --output all.jsonl.gz',
       does: 'everything, compressed',
     },
+    {
+      line: 'plumb data export --data runs/gateway --kind preferences --output pairs.jsonl',
+      does: 'what people said of answers, as pairs for plumb reward',
+    },
   ],
   config: z.object({
     ...placeFields,
-    kind: z.enum(['interactions']).describe('which records'),
-    format: z.enum(['jsonl', 'parquet']).describe('JSON lines, or Parquet with what is nested as JSON text'),
-    output: z.string().min(1).describe('the file; a name that ends in .gz is compressed'),
+    kind: z
+      .enum(['interactions', 'preferences', 'demonstrations'])
+      .describe('which records, or rows for which trainer'),
+    format: z
+      .enum(['jsonl', 'parquet'])
+      .default('jsonl')
+      .describe('JSON lines, or for interactions Parquet with what is nested as JSON text'),
+    output: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('the file, KIND.FORMAT when left out; a name that ends in .gz is compressed'),
+    consent: z
+      .enum(['each', 'project'])
+      .default('each')
+      .describe(
+        'rows for trainers: of those who said yes, or of all who did not say no, as the project has their consent',
+      ),
     since: time('not before this time'),
     until: time('before this time'),
     project: projectSchema.optional().describe('only these records; otherwise those of all'),
     overwrite: z.boolean().default(false).describe('replace a file that is there'),
   }),
-  async run({ format, output, since, until, project, overwrite, ...place }, world) {
+  async run({ kind, format, output, consent, since, until, project, overwrite, ...place }, world) {
     const { writeFileWhole } = await import('@plumbline/store')
-    const file = resolve(world.cwd, output)
+    const file = resolve(world.cwd, output ?? `${kind}.${format}`)
+    if (kind !== 'interactions') {
+      if (format !== 'jsonl') {
+        throw new PlumblineError('USAGE_CONFLICT', `Trainers read JSON lines: there are no ${kind} as ${format}.`, {
+          hint: 'Leave --format out.',
+        })
+      }
+      const counts = await withStore(place, world, (store) =>
+        withProgress('export', world, (onRows) =>
+          writeFileWhole(file, { overwrite }, (write) =>
+            store.exportTraining(write, { kind, consent, project, since, until, onRows, signal: world.signal }),
+          ),
+        ),
+      )
+      if (world.json) world.emit({ file, ...counts })
+      else world.stdout.write(`${counts.rows} ${kind} in ${file}; left out: ${leftOut(counts)}\n`)
+      return
+    }
     const rows = await withStore(place, world, (store) =>
       withProgress('export', world, (onRows) =>
         writeFileWhole(file, { overwrite }, (write) =>
@@ -55,6 +91,10 @@ export const dataExport = defineCommand({
     else world.stdout.write(`${rows} interactions in ${file}\n`)
   },
 })
+
+function leftOut({ withheld, unsettled, unfit }: { withheld: number; unsettled: number; unfit: number }): string {
+  return `${withheld} without consent, ${unsettled} that reviewers have not settled, ${unfit} that trainers cannot use`
+}
 
 const target = {
   ...placeFields,

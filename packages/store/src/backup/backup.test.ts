@@ -46,7 +46,15 @@ describeStores('backup and restore', (suite) => {
       }),
     )
     await store.insertInteractions(rows)
-    const key = { id: 'k', sha256: 'ab', scope: 'admin', project: 'p1', isOperator: true, name: 'NULL' } as const
+    const key = {
+      id: 'k',
+      sha256: 'ab',
+      scope: 'admin',
+      project: 'p1',
+      isOperator: true,
+      name: 'NULL',
+      limits: {},
+    } as const
     const event = {
       actor: 'k',
       action: 'key.create',

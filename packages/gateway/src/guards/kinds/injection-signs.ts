@@ -29,7 +29,7 @@ const signs = [
   ],
   [
     'forged_turn',
-    '(?:<\\|(?:im_start|im_end|system|assistant|endoftext|start_header_id|eot_id)\\|?>|\\[/?inst\\]|<</?sys>>|\\bbegin system prompt\\b)',
+    '(?:<\\|(?:im_?start|im_?end|system|assistant|endoftext|start_?header_?id|eot_?id)\\|?>|\\[/?inst\\]|<</?sys>>|\\bbegin system prompt\\b)',
   ],
   [
     'forged_turn',

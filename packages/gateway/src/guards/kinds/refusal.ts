@@ -1,9 +1,7 @@
-import { graders } from '@plumbline/evals'
+import { refusal as grader } from '@plumbline/evals'
 import { z } from 'zod'
 import { settingsVersion } from '../settings-version.ts'
 import { defineKind } from './kind.ts'
-
-const { refusal: grader } = graders
 
 /** Answers that turn the request down: to count them, or to give another answer in their place. */
 export const refusal = defineKind({

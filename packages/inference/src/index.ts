@@ -1,0 +1,1 @@
+export { type LocalModel, type LocalModelOptions, startLocalModel } from './start.ts'

@@ -1,0 +1,118 @@
+import type { Decoder, NextTokens } from './decoder.ts'
+import { draftLengthAfter, lookUpDraft, MOST_DRAFTED } from './draft.ts'
+import { cachedLength, extendSequence, type Sequence } from './sequence.ts'
+
+/** Sequences that are written at the same time, each in a slot of the decoder. They may enter and leave between any two steps. */
+export interface DecodingBatch<S extends Sequence> {
+  /** In the order of their slots. */
+  readonly active: readonly S[]
+  /** Seats new sequences behind the active ones, reads each distinct prompt once and draws all first tokens. */
+  admit(entering: readonly S[]): Promise<void>
+  /** Seats a sequence whose prompt was read into another slot, and draws its first token from what follows the prompt. */
+  admitRead(entering: S, slot: number, scores: NextTokens): void
+  /** The next token of each; several where one is alone and its guesses are right. */
+  advance(signal?: AbortSignal): Promise<void>
+  /** Takes out those that are over; the last ones move into their slots. */
+  remove(isOver: (sequence: S) => boolean): void
+}
+
+export function createDecodingBatch<S extends Sequence>(decoder: Decoder): DecodingBatch<S> {
+  const active: S[] = []
+  return {
+    active,
+    async admit(entering) {
+      const isLeader = (sequence: S, i: number) => i === 0 || entering[i - 1].promptIds !== sequence.promptIds
+      const leaders = entering.filter(isLeader).toSorted((a, b) => b.promptIds.length - a.promptIds.length)
+      const followers = entering.filter((sequence, i) => !isLeader(sequence, i))
+      let first = active.length
+      active.push(...leaders, ...followers)
+      for (const group of prefillGroups(leaders)) {
+        const prompts = group.map(({ promptIds }) => promptIds)
+        decoder.reserve(prompts[0].length)
+        const scores = await decoder.prefill(first, prompts, group.map(temperatureOf))
+        for (const [row, leader] of group.entries()) {
+          extendSequence(leader, scores, row)
+          for (const follower of followers) {
+            if (follower.promptIds !== leader.promptIds) continue
+            decoder.copySlot(first + row, active.indexOf(follower), leader.promptIds.length)
+            extendSequence(follower, scores, row)
+          }
+        }
+        first += group.length
+      }
+    },
+    admitRead(entering, slot, scores) {
+      decoder.copySlot(slot, active.length, entering.promptIds.length)
+      active.push(entering)
+      extendSequence(entering, scores, 0)
+    },
+    async advance(signal) {
+      const draft = active.length === 1 ? draftOf(active[0]) : []
+      decoder.reserve(Math.max(...active.map(cachedLength)) + 1 + draft.length)
+      if (draft.length > 0) await advanceAlong(decoder, active[0], draft, signal)
+      else await advanceAll(decoder, active)
+    },
+    remove(isOver) {
+      for (let row = active.length - 1; row >= 0; row--) {
+        if (!isOver(active[row])) continue
+        const last = active.pop()!
+        if (row === active.length) continue
+        decoder.copySlot(active.length, row, cachedLength(last))
+        active[row] = last
+      }
+    },
+  }
+}
+
+const temperatureOf = ({ options }: Sequence) => options.temperature
+
+/** Most tokens, padding included, that one call reads: enough to keep the kernels busy, little enough memory. */
+const PREFILL_TOKENS = 2048
+/** Prompts are read together while the shortest is at least this part of the longest. */
+const PREFILL_FILL = 0.75
+
+/** Sequences, longest prompt first, cut into groups that are read together. */
+function prefillGroups<S extends Sequence>(sequences: readonly S[]): S[][] {
+  const groups: S[][] = []
+  for (const sequence of sequences) {
+    const group = groups.at(-1)
+    const longest = group?.[0].promptIds.length ?? 0
+    const fits = group && (group.length + 1) * longest <= PREFILL_TOKENS
+    if (fits && sequence.promptIds.length >= PREFILL_FILL * longest) group.push(sequence)
+    else groups.push([sequence])
+  }
+  return groups
+}
+
+/** Reads the last token of each sequence and draws the next. */
+async function advanceAll(decoder: Decoder, active: readonly Sequence[]): Promise<void> {
+  const tokens = active.map(({ tokenIds }) => tokenIds.at(-1)!)
+  const scores = await decoder.step(tokens, active.map(cachedLength), active.map(temperatureOf))
+  active.forEach((sequence, row) => {
+    extendSequence(sequence, scores, row)
+  })
+}
+
+/** What a sequence may go on with; the token after it is drawn in any case and has to fit too. */
+function draftOf({ promptIds, tokenIds, draftLength, options }: Sequence): number[] {
+  const { maxNewTokens, draftTokens = MOST_DRAFTED } = options
+  const most = Math.min(draftLength, draftTokens, maxNewTokens - tokenIds.length - 1)
+  return most > 0 ? lookUpDraft([...promptIds, ...tokenIds], most) : []
+}
+
+/**
+ * Reads a draft at once and draws each token as ever, with the same random numbers, for as long as they are the draft's:
+ * speculative decoding (Leviathan et al. 2023) whose draft is certain of itself, so the tokens are those of `advanceAll`.
+ */
+async function advanceAlong(decoder: Decoder, sequence: Sequence, draft: readonly number[], signal?: AbortSignal) {
+  const { tokenIds } = sequence
+  const scores = await decoder.verify([tokenIds.at(-1)!, ...draft], cachedLength(sequence), temperatureOf(sequence))
+  let accepted = 0
+  for (let row = 0; row <= draft.length; row++) {
+    signal?.throwIfAborted()
+    extendSequence(sequence, scores, row)
+    if (sequence.finishReason || tokenIds.at(-1) !== draft[row]) break
+    accepted++
+  }
+  sequence.draftLength = draftLengthAfter(accepted)
+}

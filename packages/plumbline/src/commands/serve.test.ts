@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import { runCli } from '../cli.ts'
+import { commands } from '../commands.ts'
+import { takeGlobals } from '../flags.ts'
+import { startLocal } from '../local-model.ts'
+import { createMemoryWorld } from '../memory-world.ts'
+
+test('an upstream and a model of this machine exclude each other', async () => {
+  const config = { upstream: 'http://127.0.0.1:9', model: 'm', upstreams: [], batch_size: 1, max_waiting: 1 }
+  await expect(startLocal(config, createMemoryWorld().world)).rejects.toMatchObject({ code: 'USAGE_CONFLICT' })
+})
+
+test('with an upstream, no model is loaded', async () => {
+  const config = { upstream: 'http://127.0.0.1:9', upstreams: [], batch_size: 1, max_waiting: 1 }
+  expect(await startLocal(config, createMemoryWorld().world)).toBeUndefined()
+})
+
+test('the folder of the records is asked for first', async () => {
+  const { globals, rest } = takeGlobals(['serve'])
+  const memory = createMemoryWorld(globals)
+  expect(await runCli(rest, globals, commands, memory.world)).toBe(2)
+  expect(memory.stderr()).toMatch(/--data/)
+})
