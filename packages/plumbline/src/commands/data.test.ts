@@ -11,7 +11,7 @@ import { takeGlobals } from '../flags.ts'
 import { createMemoryWorld } from '../memory-world.ts'
 
 const now = Date.parse('2026-06-01T00:00:00.000Z')
-const timeout = 300_000
+const timeout = 600_000
 
 let folder: string
 beforeEach(async () => {
