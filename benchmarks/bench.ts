@@ -18,6 +18,14 @@ export interface Section<World> {
 export interface BenchOptions {
   /** Interleaved pairs; each section has its own default. */
   readonly runs: number | undefined
+  /** Small numbers that only show that it works. Of the gateway's bench alone, as are the three below. */
+  readonly isQuick: boolean
+  /** Of kill -9. */
+  readonly rounds: number | undefined
+  /** For so long the database is away. */
+  readonly awaySeconds: number | undefined
+  /** For so long memory is watched. */
+  readonly minutes: number | undefined
   readonly log: (text: string) => void
 }
 

@@ -8,8 +8,8 @@ export interface Figure {
   readonly title: string
   readonly unit: string
   readonly better: 'lower' | 'higher'
-  /** `ratio`: at least so many times as good as the peer. `atMost`: our own number, whatever the peer's is. */
-  readonly goal?: { readonly ratio: number } | { readonly atMost: number }
+  /** `ratio`: at least so many times as good as the peer. `atMost`, `atLeast`: our own number, whatever the peer's is. */
+  readonly goal?: { readonly ratio: number } | { readonly atMost: number } | { readonly atLeast: number }
 }
 
 /** Numbers in the figure's unit, one of each side a run; `peer` is empty where there is none. */
@@ -63,12 +63,14 @@ export function figureLine(figure: Figure, { ours, peer, peerName, details }: Me
 function isMet({ goal }: Figure, ours: number, ratio: number | null): boolean | null {
   if (!goal) return null
   if ('atMost' in goal) return ours <= goal.atMost
+  if ('atLeast' in goal) return ours >= goal.atLeast
   return ratio === null ? null : ratio >= goal.ratio
 }
 
 function goalText({ goal, unit }: Figure): string | null {
   if (!goal) return null
-  return 'atMost' in goal ? `≤ ${goal.atMost} ${unit}` : `ratio ≥ ${goal.ratio}`
+  if ('atMost' in goal) return `≤ ${goal.atMost} ${unit}`
+  return 'atLeast' in goal ? `≥ ${goal.atLeast} ${unit}` : `ratio ≥ ${goal.ratio}`
 }
 
 /** Four significant digits: more would be noise. */

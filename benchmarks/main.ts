@@ -1,21 +1,22 @@
-/** npm run bench -- <bench> [--json] [--only figure,figure] [--runs N] */
+/** npm run bench -- <bench> [--json] [--only figure,figure] [--runs N] [--quick] … */
 import { parseArgs } from 'node:util'
 import { nearest, PlumblineError } from '@plumbline/contracts'
 import type { Bench } from './bench.ts'
 import { engine } from './engine.ts'
 import { type Figure, type FigureLine, figureLine } from './figure.ts'
+import { gateway } from './gateway.ts'
 import { guards } from './guards.ts'
 import { localModel } from './local-model.ts'
 import { monitor } from './monitor.ts'
 import { formatTable } from './report.ts'
 import { trainers } from './trainers.ts'
 
-const benches: readonly Bench[] = [engine, trainers, guards, localModel, monitor]
+const benches: readonly Bench[] = [engine, trainers, guards, gateway, localModel, monitor]
 
 const log = (text: string) => process.stderr.write(`${text}\n`)
 
 async function main(args: readonly string[]): Promise<void> {
-  const { name, json, wanted, runs } = readCommandLine(args)
+  const { name, json, wanted, ...options } = readCommandLine(args)
   if (name === undefined) {
     process.stdout.write(listBenches())
     return
@@ -29,7 +30,7 @@ async function main(args: readonly string[]): Promise<void> {
     if (json) process.stdout.write(`${JSON.stringify(line)}\n`)
     else log(`  ${figure.title}: ${line.ours} ${line.unit}${line.ratio === null ? '' : `, ratio ${line.ratio}`}`)
   }
-  await bench.run(wanted && new Set(wanted), record, { runs, log })
+  await bench.run(wanted && new Set(wanted), record, { ...options, log })
   if (!json) process.stdout.write(`${formatTable(rows)}\n`)
 }
 
@@ -37,16 +38,40 @@ function readCommandLine(args: readonly string[]) {
   const { values, positionals } = parsed(args)
   if (positionals.length > 1)
     throw new PlumblineError('USAGE_BENCH', `One bench at a time, not ${positionals.join(' and ')}.`)
-  const runs = values.runs === undefined ? undefined : Number(values.runs)
-  if (runs !== undefined && !(Number.isInteger(runs) && runs >= 1))
-    throw new PlumblineError('USAGE_RUNS', `--runs ${values.runs} is not a whole number above 0.`)
-  return { name: positionals[0], json: values.json ?? false, wanted: values.only?.split(','), runs }
+  return {
+    name: positionals[0],
+    json: values.json ?? false,
+    wanted: values.only?.split(','),
+    isQuick: values.quick ?? false,
+    runs: wholeNumber('runs', values.runs),
+    rounds: wholeNumber('rounds', values.rounds),
+    awaySeconds: wholeNumber('away', values.away),
+    minutes: wholeNumber('minutes', values.minutes),
+  }
 }
 
+function wholeNumber(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 1) return value
+  throw new PlumblineError(`USAGE_${flag.toUpperCase()}`, `--${flag} ${text} is not a whole number above 0.`)
+}
+
+const flags = {
+  json: { type: 'boolean' },
+  only: { type: 'string' },
+  quick: { type: 'boolean' },
+  runs: { type: 'string' },
+  rounds: { type: 'string' },
+  away: { type: 'string' },
+  minutes: { type: 'string' },
+} as const
+const usage = 'npm run bench -- <bench> [--json] [--only figure,figure] [--runs N]'
+const gatewayUsage = 'gateway alone: [--quick] [--rounds N] [--away SECONDS] [--minutes N]'
+
 function parsed(args: readonly string[]) {
-  const options = { json: { type: 'boolean' }, only: { type: 'string' }, runs: { type: 'string' } } as const
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: true })
+    return parseArgs({ args: [...args], options: flags, allowPositionals: true })
   } catch (cause) {
     throw new PlumblineError('USAGE_FLAG', (cause as Error).message, {
       hint: 'npm run bench says what there is.',
@@ -70,7 +95,7 @@ function listBenches(): string {
     `${name}: ${summary}`,
     ...figures.map((figure) => `  ${figure.name.padEnd(32)}${figure.title}, ${figure.unit}`),
   ])
-  return `npm run bench -- <bench> [--json] [--only figure,figure] [--runs N]\n\n${lines.join('\n')}\n`
+  return `${usage}\n${gatewayUsage}\n\n${lines.join('\n')}\n`
 }
 
 try {

@@ -13,8 +13,9 @@ const below: Readonly<Record<string, readonly string[]>> = {
   store: ['contracts'],
   gateway: ['contracts', 'evals', 'store'],
   inference: ['contracts', 'models', 'gateway'],
+  server: ['contracts', 'evals', 'store', 'gateway'],
   monitor: ['contracts', 'engine', 'models', 'evals', 'store'],
-  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'inference', 'monitor'],
+  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'inference', 'server', 'monitor'],
 }
 
 interface Import {

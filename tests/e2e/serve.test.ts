@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -43,8 +43,12 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function start(env: NodeJS.ProcessEnv, data = join(folder, 'data')) {
-  const args = [bin, 'serve', '--json', '--data', data, '--port', '0', '--upstream', upstreamUrl]
+async function start(
+  env: NodeJS.ProcessEnv,
+  data = join(folder, 'data'),
+  more: readonly string[] = ['--upstream', upstreamUrl],
+) {
+  const args = [bin, 'serve', '--json', '--data', data, '--port', '0', ...more]
   const started = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   child = started
   let out = ''
@@ -132,4 +136,32 @@ test('without PLUMBLINE_ADMIN_KEY a key is made and shown once', { timeout: 240_
   expect((await fetch(`${second.url}/api/interactions`, { headers })).status).toBe(200)
   second.process.kill('SIGTERM')
   expect(await second.exited).toBe(0)
+})
+
+test('SIGHUP reads the configuration anew; one that is no good leaves the old one', { timeout: 240_000 }, async () => {
+  const file = join(folder, 'gateway.yaml')
+  const upstreams = (url: string) => `upstreams:\n  - name: one\n    url: ${url}\n`
+  await writeFile(file, upstreams(upstreamUrl))
+  const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, join(folder, 'reloaded'), ['--config', file])
+  const client = new OpenAI({ baseURL: `${serving.url}/v1`, apiKey: adminKey, maxRetries: 0 })
+  const ask = async () => {
+    const answer = await client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })
+    return answer.choices[0].message.content
+  }
+  const reload = async (text: string, said: string) => {
+    await writeFile(file, text)
+    serving.process.kill('SIGHUP')
+    while (!serving.stderr().includes(said)) await sleep(10)
+  }
+  expect(await ask()).toBe('Yes.')
+  await reload(`${upstreams(upstreamUrl)}    wieght: 2\n`, 'Did you mean weight?')
+  expect(serving.stderr()).toContain(
+    'The configuration was not reloaded, the old one stays. upstreams[0]: there is no key',
+  )
+  expect(await ask()).toBe('Yes.')
+  await reload(`${upstreams('http://127.0.0.1:1')}fallback_answer: Later.\ndrain_timeout: 31\n`, 'is in force')
+  expect(serving.stderr()).toContain('A reload does not change drain_timeout')
+  expect(await ask()).toBe('Later.')
+  serving.process.kill('SIGTERM')
+  expect(await serving.exited, serving.stderr()).toBe(0)
 })

@@ -1,4 +1,22 @@
 export {
+  auditPageSchema,
+  auditQuerySchema,
+  createdKeySchema,
+  erasureStartedSchema,
+  feedbackSecretSchema,
+  interactionPageSchema,
+  interactionQuerySchema,
+  jobSchema,
+  keyIdSchema,
+  keyPageSchema,
+  keyQuerySchema,
+  reloadedSchema,
+  revokedKeySchema,
+  sessionEndedSchema,
+  sessionSchema,
+  subjectSchema,
+} from './admin-api.ts'
+export {
   type AlignReport,
   type AlignStage,
   alignReportSchema,
@@ -14,9 +32,34 @@ export {
   type PromptKind,
   promptKindSchema,
 } from './align-report.ts'
-export { type KeyScope, keyScopeSchema, newKeySchema, projectSchema } from './api-key.ts'
+export {
+  type KeyLimits,
+  type KeyScope,
+  keyLimitsSchema,
+  keyScopeSchema,
+  newKeySchema,
+  projectSchema,
+} from './api-key.ts'
 export { type ErrorDetails, located, PlumblineError } from './errors.ts'
 export {
+  type ActorKind,
+  actorKindSchema,
+  type Feedback,
+  type FeedbackKind,
+  feedbackAcceptedSchema,
+  feedbackBodySchema,
+  feedbackKindSchema,
+  feedbackPageSchema,
+  feedbackQuerySchema,
+  type LangfuseScore,
+  langfuseScoreSchema,
+  maxFeedbackBatch,
+  type NewFeedback,
+  newFeedbackSchema,
+} from './feedback.ts'
+export {
+  type AttemptNote,
+  attemptNoteSchema,
   type Choice,
   choiceSchema,
   type GuardVerdict,
@@ -29,3 +72,22 @@ export {
 } from './interaction.ts'
 export { findJsonFault, type JsonFault } from './json-position.ts'
 export { nearest } from './nearest.ts'
+export {
+  type NewReviewItem,
+  newReviewItemSchema,
+  type ReviewDraft,
+  type ReviewReason,
+  reviewDraftBodySchema,
+  reviewDraftSchema,
+  reviewItemAddedSchema,
+  reviewKeptSchema,
+  reviewLeaseBodySchema,
+  reviewNextSchema,
+  reviewReasonSchema,
+  reviewSampledSchema,
+  reviewSampleSchema,
+  reviewSkippedSchema,
+  reviewStatsSchema,
+  reviewSubmitBodySchema,
+  reviewSubmittedSchema,
+} from './review.ts'

@@ -6,6 +6,10 @@ export const terminationSchema = z.enum([
   'completed',
   /** The upstream answered with an error: a status of 400 or more, or an error inside a 200. */
   'upstream_error',
+  /** Every upstream for this model is left alone just now, as it failed too often. */
+  'no_upstream',
+  /** No upstream gave an answer, so the client was given the fallback answer of the configuration. */
+  'fallback_answer',
   /** No connection to the upstream. */
   'upstream_unreachable',
   /** A guard refused the request: the upstream was not asked. */
@@ -61,6 +65,15 @@ export const guardVerdictSchema = z.object({
 })
 export type GuardVerdict = z.infer<typeof guardVerdictSchema>
 
+/** One try to get an answer. `why` says what went wrong; null when nothing did. */
+export const attemptNoteSchema = z.object({
+  upstream: z.string(),
+  status: z.number().int().nullable(),
+  ms: z.number(),
+  why: terminationSchema.nullable(),
+})
+export type AttemptNote = z.infer<typeof attemptNoteSchema>
+
 /** One exchange with a model, as it is kept. */
 export const interactionSchema = z.object({
   /** The id in the answer's body; where the body has none (embeddings, errors), the same as `record`. */
@@ -73,7 +86,12 @@ export const interactionSchema = z.object({
   /** When the request was whole, ISO 8601 in UTC. */
   created_at: z.iso.datetime(),
   endpoint: z.string().min(1),
+  /** Scheme, host and port of the last one that was asked; empty when none was. */
   upstream: z.string(),
+  /** Every try, in their order. Records from before attempts were kept lack it. */
+  attempts: z.array(attemptNoteSchema).optional(),
+  /** Which configuration was in force: changes with every reload that changes it. Older records lack it. */
+  config: z.string().optional(),
   upstream_request_id: z.string().nullable(),
   request_model: z.string().nullable(),
   /** As the answer names it. */
@@ -82,7 +100,17 @@ export const interactionSchema = z.object({
   /** The status that the client was given; null when it left before there was one. */
   status: z.number().int().nullable(),
   termination: terminationSchema,
-  /** The body as the client sent it. */
+  /**
+   * Whom the answer was for: hashes of the request's `safety_identifier`, `user` and `metadata.user_id`, in the request's
+   * place of which the hash stands too.
+   */
+  subjects: z.array(z.string()).default([]),
+  /** When and why the content was taken out; null for a whole record. */
+  redaction: z
+    .object({ at: z.iso.datetime(), reason: z.enum(['retention', 'subject', 'record']) })
+    .nullable()
+    .default(null),
+  /** The body as the client sent it, but for the names of people; null when it was taken out. */
   request: z.json(),
   /** What the first choice said; all of them are in `choices`. */
   text: z.string(),

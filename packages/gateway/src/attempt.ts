@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Termination } from '@plumbline/contracts'
 import { type Dispatcher, errors } from 'undici'
+import { addressRefused } from './address.ts'
 import { clientHeaders, type Upstream } from './upstream.ts'
 
 /** One request on its way to an upstream. */
@@ -38,21 +39,25 @@ const maxErrorBytes = 64 * 2 ** 10
 
 /** One request to one upstream. After `stop` nothing more is heard of it. */
 export class Attempt implements Dispatcher.DispatchHandler {
+  private readonly upstream: Upstream
+  private readonly request: UpstreamRequest
   private readonly listener: AttemptListener
   private controller: Dispatcher.DispatchController | undefined
   private isStopped = false
   private refusal: { status: number; headers: Record<string, string>; chunks: Buffer[]; bytes: number } | undefined
   upstreamRequestId: string | null = null
 
-  constructor(
-    upstream: Upstream,
-    { method, path, headers: client, body, record }: UpstreamRequest,
-    to: AttemptListener,
-  ) {
-    this.listener = to
-    const headers = upstream.headers(client, record)
+  constructor(upstream: Upstream, request: UpstreamRequest, listener: AttemptListener) {
+    this.upstream = upstream
+    this.request = request
+    this.listener = listener
+  }
+
+  start(): void {
+    const { method, path, headers: client, body, record } = this.request
+    const headers = this.upstream.headers(client, record)
     if (body !== undefined) headers['content-type'] = 'application/json'
-    upstream.pool.dispatch({ method, path: upstream.path(path), headers, body: body ?? null }, this)
+    this.upstream.pool.dispatch({ method, path: this.upstream.path(path), headers, body: body ?? null }, this)
   }
 
   /** Nothing more is wanted: the upstream is let go, unless it has said all. */
@@ -114,7 +119,15 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 }
 
-const connectErrors = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CLOSED']
+const connectErrors = [
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CLOSED',
+  addressRefused,
+]
 
 function nameBreak(error: Error & { code?: string }): Termination {
   const code = error.code ?? ''

@@ -19,7 +19,7 @@ export class Delivery {
   private readonly res: ServerResponse
   private readonly listener: DeliveryListener
   private head: { status: number; headers: Readonly<Record<string, string>> } | undefined
-  private readonly held: Buffer[] = []
+  private held: Buffer[] = []
   private markDone = () => {}
   heldBytes = 0
   /** It was sent more than it has read. */
@@ -43,6 +43,13 @@ export class Delivery {
   /** Whether a byte has gone out: from then on there is no other answer. */
   get isBegun(): boolean {
     return this.res.headersSent
+  }
+
+  /** What was to be sent is void. */
+  forget(): void {
+    this.head = undefined
+    this.held = []
+    this.heldBytes = 0
   }
 
   /** Goes out with the first byte of the body, so that until then another upstream may be asked. */

@@ -1,46 +1,30 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Interaction, Termination } from '@plumbline/contracts'
+import type { Termination } from '@plumbline/contracts'
 import { type Answer, createAnswer } from './answer.ts'
 import { AnswerReader } from './answer-reader.ts'
-import { Attempt, type AttemptListener, type Refusal, type UpstreamRequest } from './attempt.ts'
+import type { Refusal, UpstreamRequest } from './attempt.ts'
 import { Delivery, type DeliveryListener, type Reply } from './delivery.ts'
-import type { Endpoint } from './endpoints.ts'
-import { failureEvent, failureReply, refusalReply } from './failure.ts'
+import { type EndpointPath, endpoints } from './endpoints.ts'
+import { failureEvent, replyOfOurs } from './failure.ts'
 import type { AnswerFilter } from './guards/answer-filter.ts'
 import { filteredHeaders, type Guarding } from './guards/guarding.ts'
-import { clientHeaders, type Upstream } from './upstream.ts'
-
-/** How long to wait for what, in milliseconds. */
-export interface ExchangeTimeouts {
-  /** From the request to the first event of a streamed answer. */
-  readonly firstTokenMs: number
-  /** Between two pieces of a stream; and for a client to read what it was sent. */
-  readonly idleMs: number
-  readonly totalMs: number
-}
+import { describeAnswer, type Outcome } from './outcome.ts'
+import type { Policies } from './policies.ts'
+import { Pursuit, type PursuitListener, type PursuitWorld } from './pursuit.ts'
+import { clientHeaders, withOwnHeaders } from './upstream.ts'
 
 export interface ExchangeRequest extends UpstreamRequest {
+  /** Undefined for the list of models. */
+  readonly endpoint: EndpointPath | undefined
+  readonly model: string | undefined
   readonly isStream: boolean
+  /** Of a stream: its last chunk has the usage. */
+  readonly withUsage: boolean
+  /** Of ours, on whatever answer the client gets. */
+  readonly ownHeaders: Readonly<Record<string, string>>
   readonly guarding?: Guarding | undefined
 }
-
-/** What is known when the answer has ended, before its last bytes go out. */
-export type Outcome = Pick<
-  Interaction,
-  | 'id'
-  | 'model'
-  | 'status'
-  | 'termination'
-  | 'text'
-  | 'choices'
-  | 'usage'
-  | 'error'
-  | 'timings'
-  | 'guards'
-  | 'response_bytes'
-  | 'notes'
-> & { readonly upstream_request_id: string | null }
 
 /** What may wait for the record: more than that after the end mark is no answer. */
 const maxHeldBytes = 2 ** 20
@@ -50,22 +34,23 @@ const endGraceMs = 1_000
 const observerPatienceMs = 250
 
 /**
- * Sends a request to the upstream and its answer to the client, byte for byte, and reads along. Every way in which this
- * can end comes to `finish`, once. The last bytes of an answer wait for `onOutcome`, which makes it durable: what a
- * client has seen whole is on record.
+ * Sends a request to an upstream, and to others while that fails before a byte has gone out; sends the answer to the
+ * client, byte for byte, and reads along. Every way in which this can end comes to `finish`, once. The last bytes of an
+ * answer wait for `onOutcome`, which makes it durable: what a client has seen whole is on record.
  */
-export class Exchange implements AttemptListener, DeliveryListener {
+export class Exchange implements PursuitListener, DeliveryListener {
   private readonly started = performance.now()
   private readonly request: ExchangeRequest
-  private readonly endpoint: Endpoint | undefined
-  private readonly timeouts: ExchangeTimeouts
+  private readonly policies: Policies
+  private readonly world: PursuitWorld
   private readonly onOutcome: (outcome: Outcome) => Promise<void>
   private readonly delivery: Delivery
-  private readonly attempt: Attempt
+  private readonly pursuit: Pursuit
+  private askedMs = 0
   private reader: AnswerReader | undefined
+  private refusal: Refusal | undefined
   /** Where guards may change the answer: nothing reaches the client past it. */
   private filter: AnswerFilter | undefined
-  private refusal: Refusal | undefined
   private headStatus: number | null = null
   private headersMs: number | null = null
   private firstTokenMs: number | null = null
@@ -76,21 +61,20 @@ export class Exchange implements AttemptListener, DeliveryListener {
   private settled: Promise<void> = Promise.resolve()
 
   constructor(
-    upstream: Upstream,
+    policies: Policies,
     request: ExchangeRequest,
-    endpoint: Endpoint | undefined,
     res: ServerResponse,
-    timeouts: ExchangeTimeouts,
+    world: PursuitWorld,
     onOutcome: (outcome: Outcome) => Promise<void>,
   ) {
     this.request = request
-    this.endpoint = endpoint
-    this.timeouts = timeouts
+    this.policies = policies
+    this.world = world
     this.onOutcome = onOutcome
-    this.totalTimer = setTimeout(() => this.finish('timeout_total'), timeouts.totalMs)
-    if (request.isStream) this.startPhase('timeout_first_token', timeouts.firstTokenMs)
+    this.totalTimer = setTimeout(() => this.finish('timeout_total'), policies.totalMs)
     this.delivery = new Delivery(res, this)
-    this.attempt = new Attempt(upstream, request, this)
+    this.pursuit = new Pursuit(policies, request.model, request, this, world)
+    this.pursuit.start()
   }
 
   /** Resolves when the client has its answer, or is gone, and the record is on its way. */
@@ -100,25 +84,47 @@ export class Exchange implements AttemptListener, DeliveryListener {
 
   /** The gateway stops and cannot wait. */
   cut(): void {
-    void this.finish('shutdown')
+    this.finish('shutdown')
+  }
+
+  mayAskAgain(): boolean {
+    return !this.isFinished && !this.delivery.isBegun && this.reader?.isAtEnd !== true
+  }
+
+  onAsk(): void {
+    this.delivery.forget()
+    this.reader = undefined
+    this.filter = undefined
+    this.isEndExpected = false
+    this.headStatus = null
+    this.headersMs = null
+    this.firstTokenMs = null
+    this.askedMs = this.elapsed()
+    if (this.request.isStream) this.awaitFirstToken()
+  }
+
+  onWait(): void {
+    this.endPhase()
   }
 
   onHead(status: number, headers: IncomingHttpHeaders): void {
     this.headersMs = this.elapsed()
     this.headStatus = status
-    this.reader = new AnswerReader(this.endpoint, headers, () => this.markEvent())
+    const { endpoint, ownHeaders } = this.request
+    const reading = endpoint === undefined ? undefined : endpoints[endpoint]
+    this.reader = new AnswerReader(reading, headers, () => this.markEvent())
     const { isEventStream } = this.reader
     // A stream that was not asked for, or an answer in one piece that was: the clock goes by what came.
-    if (isEventStream) this.startPhase('timeout_first_token', this.timeouts.firstTokenMs - this.elapsed())
+    if (isEventStream) this.awaitFirstToken()
     else this.endPhase()
-    const own = { 'x-request-id': this.request.record, ...(isEventStream ? { 'x-accel-buffering': 'no' } : {}) }
+    const unbuffered: Record<string, string> = isEventStream ? { 'x-accel-buffering': 'no' } : {}
     this.filter = this.request.guarding?.openFilter(
       isEventStream,
       (bytes) => this.pass(bytes),
       (reason) => this.refuseUnread(reason),
     )
     const given = this.filter === undefined ? headers : filteredHeaders(headers)
-    this.delivery.begin(status, { ...clientHeaders(given), ...own })
+    this.delivery.begin(status, withOwnHeaders({ ...clientHeaders(given), ...unbuffered }, ownHeaders))
     const encoding = headers['content-encoding'] ?? 'identity'
     if (this.filter !== undefined && encoding !== 'identity') this.refuseUnread(`it is encoded with ${encoding}`)
   }
@@ -143,50 +149,50 @@ export class Exchange implements AttemptListener, DeliveryListener {
     delivery.write(chunk)
     if (!delivery.isWaiting) return
     // Backpressure: the upstream waits for the client, and the clock is the client's.
-    this.attempt.pause()
-    this.startPhase('client_stalled', this.timeouts.idleMs)
+    this.pursuit.pause()
+    this.startPhase('client_stalled', this.policies.idleMs)
+  }
+
+  onEnd(): void {
+    this.finish(this.reader?.judgeEnd() ?? 'upstream_invalid')
   }
 
   /** No answer passes that the guards cannot read. */
   private refuseUnread(reason: string): void {
     this.reader?.answer.notes.add(`nothing after the guards could not read the answer: ${reason}`)
-    void this.finish('upstream_invalid')
-  }
-
-  onEnd(): void {
-    void this.finish(this.reader?.judgeEnd() ?? 'upstream_invalid')
+    this.finish('upstream_invalid')
   }
 
   onRefusal(refusal: Refusal): void {
     this.headersMs ??= this.elapsed()
     this.refusal = refusal
-    void this.finish('upstream_error')
+    this.finish('upstream_error')
   }
 
   onBreak(termination: Termination): void {
-    void this.finish(this.reader?.answer.isEnded ? 'completed' : termination)
+    this.finish(this.reader?.answer.isEnded ? 'completed' : termination)
   }
 
   onAbort(): void {
-    void this.finish('client_abort')
+    this.finish('client_abort')
   }
 
   onDrain(): void {
     if (this.isFinished) return
-    if (this.reader?.isEventStream) this.startPhase('timeout_idle', this.timeouts.idleMs)
+    if (this.reader?.isEventStream) this.startPhase('timeout_idle', this.policies.idleMs)
     else this.endPhase()
-    this.attempt.resume()
+    this.pursuit.resume()
   }
 
   private markEvent(): void {
     if (this.firstTokenMs !== null) return
     this.firstTokenMs = this.elapsed()
-    this.startPhase('timeout_idle', this.timeouts.idleMs)
+    this.startPhase('timeout_idle', this.policies.idleMs)
   }
 
   /** The upstream has said that this is all: it may take a moment to end it. */
   private expectEnd(): void {
-    if (this.delivery.heldBytes > maxHeldBytes && this.filter === undefined) void this.finish('upstream_invalid')
+    if (this.delivery.heldBytes > maxHeldBytes && this.filter === undefined) this.finish('upstream_invalid')
     else if (!this.isEndExpected) this.startPhase('completed', endGraceMs)
     this.isEndExpected = true
   }
@@ -200,20 +206,21 @@ export class Exchange implements AttemptListener, DeliveryListener {
   private async settle(termination: Termination): Promise<void> {
     clearTimeout(this.totalTimer)
     this.endPhase()
+    this.pursuit.end(termination)
     const isOver = termination === 'upstream_error' || termination === 'completed'
-    if (!isOver || this.reader?.answer.isEnded) this.attempt.stop(termination)
-    const answer = this.reader?.answer ?? createAnswer()
+    if (!isOver || this.reader?.answer.isEnded) this.pursuit.stop(termination)
     if (this.filter !== undefined) {
       if (isGivenAsCame(termination)) await this.filter.end()
       else this.filter.cut()
     }
-    const reply = this.replyTo(termination, answer)
-    const recorded = this.record(this.outcome(termination, answer, reply))
+    const answer = this.reader?.answer ?? createAnswer()
+    const ours = this.replyTo(termination, answer)
+    const recorded = this.record(this.outcome(ours?.termination ?? termination, answer, ours?.reply))
     const { guarding } = this.request
     await (guarding === undefined
       ? recorded
       : Promise.race([recorded, sleep(observerPatienceMs, undefined, { ref: false })]))
-    this.sendEnd(termination, reply)
+    this.sendEnd(termination, ours?.reply)
     await recorded
   }
 
@@ -224,7 +231,8 @@ export class Exchange implements AttemptListener, DeliveryListener {
 
   private sendEnd(termination: Termination, reply: Reply | undefined): void {
     const isReadable = this.filter?.unknown === undefined
-    if (reply !== undefined) this.delivery.reply(reply)
+    const headers = withOwnHeaders(reply?.headers ?? {}, this.request.ownHeaders)
+    if (reply !== undefined) this.delivery.reply({ ...reply, headers })
     else if (isGivenAsCame(termination) && isReadable) this.delivery.end()
     else if (this.isBetweenEvents && termination !== 'client_stalled') {
       // Never a [DONE] that the upstream did not send: the client must see that this is no whole answer.
@@ -238,38 +246,41 @@ export class Exchange implements AttemptListener, DeliveryListener {
   }
 
   /** An answer of ours, where the upstream's cannot be sent. */
-  private replyTo(termination: Termination, answer: Answer): Reply | undefined {
+  private replyTo(termination: Termination, answer: Answer) {
     const isGiven = this.reader !== undefined && isGivenAsCame(termination) && this.filter?.unknown === undefined
     if (this.delivery.isBegun || isGiven) return undefined
-    const reply =
-      this.refusal !== undefined && termination === 'upstream_error'
-        ? refusalReply(this.refusal, answer)
-        : failureReply(termination)
-    return { ...reply, headers: { ...reply.headers, 'x-request-id': this.request.record } }
+    const { refusal, pursuit, request, policies } = this
+    const ending = { termination, refusal, reopensInMs: pursuit.reopensInMs, now: this.world.now() }
+    return replyOfOurs(ending, request, policies.fallbackAnswer, answer)
   }
 
   private outcome(termination: Termination, answer: Answer, reply: Reply | undefined): Outcome {
-    const choices = [...answer.choices.values()].sort((a, b) => a.index - b.index)
     return {
-      id: answer.id ?? this.request.record,
-      model: answer.model ?? null,
+      ...describeAnswer(answer, this.request.record),
       status: termination === 'client_abort' ? this.delivery.status : (reply?.status ?? this.headStatus),
       termination,
-      text: choices.find(({ index }) => index === 0)?.text ?? '',
-      choices,
-      usage: (answer.usage ?? null) as Interaction['usage'],
-      error: answer.error ?? null,
       timings: { headers_ms: this.headersMs, first_token_ms: this.firstTokenMs, total_ms: this.elapsed() },
-      guards: [],
       response_bytes: this.reader?.bytes ?? this.refusal?.bytes ?? 0,
+      guards: [],
       notes: this.reader?.notes() ?? [],
-      upstream_request_id: this.attempt.upstreamRequestId,
+      upstream: this.pursuit.upstream?.origin ?? '',
+      attempts: this.pursuit.notes,
+      upstream_request_id: this.pursuit.upstreamRequestId,
     }
   }
 
   private startPhase(ending: Termination, ms: number): void {
+    this.startTimer(() => this.finish(ending), ms)
+  }
+
+  private awaitFirstToken(): void {
+    const waited = this.elapsed() - this.askedMs
+    this.startTimer(() => this.pursuit.giveUp('timeout_first_token'), this.policies.firstTokenMs - waited)
+  }
+
+  private startTimer(act: () => void, ms: number): void {
     clearTimeout(this.phaseTimer)
-    this.phaseTimer = setTimeout(() => this.finish(ending), Math.max(1, ms))
+    this.phaseTimer = setTimeout(act, Math.max(1, ms))
   }
 
   private endPhase(): void {

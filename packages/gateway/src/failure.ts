@@ -2,9 +2,12 @@ import type { Termination } from '@plumbline/contracts'
 import { type Answer, asObject, readError } from './answer.ts'
 import type { Refusal } from './attempt.ts'
 import type { Reply } from './delivery.ts'
+import type { ExchangeRequest } from './exchange.ts'
+import { fallbackReply } from './fallback-answer.ts'
 import type { OpenAIError } from './openai-error.ts'
 
 const explain: Partial<Record<Termination, string>> = {
+  no_upstream: 'Every upstream for this model has failed too often and is left alone for a while.',
   upstream_unreachable: 'The upstream cannot be reached.',
   upstream_reset: 'The connection to the upstream broke.',
   upstream_invalid: 'The upstream gave an answer that is none.',
@@ -15,14 +18,43 @@ const explain: Partial<Record<Termination, string>> = {
   shutdown: 'The gateway is shutting down.',
 }
 
-/** What a client is told where there is no answer of an upstream. */
-export function failureReply(termination: Termination): Reply {
-  const status = termination.startsWith('timeout_') ? 504 : termination === 'shutdown' ? 503 : 502
-  return { status, body: errorBody(explainTermination(termination), termination) }
+export interface Ending {
+  readonly termination: Termination
+  /** What the upstream said, at an `upstream_error`. */
+  readonly refusal: Refusal | undefined
+  /** Until some upstream may be asked, at a `no_upstream`. */
+  readonly reopensInMs: number
+  readonly now: number
+}
+
+/**
+ * What a client is sent in place of an upstream's answer, and how that is called: the fallback answer of the
+ * configuration where the upstreams are to blame, else an error. What it says goes into `answer`.
+ */
+export function replyOfOurs(
+  { termination, refusal, reopensInMs, now }: Ending,
+  request: ExchangeRequest,
+  fallbackAnswer: string | undefined,
+  answer: Answer,
+): { termination: Termination; reply: Reply } {
+  const isRefused = refusal !== undefined && termination === 'upstream_error'
+  const reply = isRefused ? refusalReply(refusal, answer) : failureReply(termination, reopensInMs)
+  const isTheirs = (reply.status >= 500 || reply.status === 429) && !['client_abort', 'shutdown'].includes(termination)
+  const fallback =
+    isTheirs && fallbackAnswer !== undefined ? fallbackReply(request, fallbackAnswer, answer, now) : undefined
+  return fallback === undefined ? { termination, reply } : { termination: 'fallback_answer', reply: fallback }
+}
+
+function failureReply(termination: Termination, reopensInMs: number): Reply {
+  const isForNow = termination === 'shutdown' || termination === 'no_upstream'
+  const status = termination.startsWith('timeout_') ? 504 : isForNow ? 503 : 502
+  const body = errorBody(explainTermination(termination), termination)
+  if (termination !== 'no_upstream') return { status, body }
+  return { status, body, headers: { 'retry-after': String(Math.max(1, Math.ceil(reopensInMs / 1000))) } }
 }
 
 /** An upstream's error as a client is shown it; what it says goes into the answer. */
-export function refusalReply({ status, headers, body }: Refusal, answer: Answer): Reply {
+function refusalReply({ status, headers, body }: Refusal, answer: Answer): Reply {
   const error = body === undefined ? undefined : parseError(body)
   if (error !== undefined) readError(answer, error.error)
   // A redirect is not followed, and a refused key is the operator's, not the client's.

@@ -1,22 +1,38 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Interaction, KeyScope } from '@plumbline/contracts'
+import type { Interaction, KeyLimits, KeyScope } from '@plumbline/contracts'
 import { openSpool, openStore, type Store, startShipper } from '@plumbline/store'
 import OpenAI from 'openai'
-import { createGateway, type GatewayLimits } from './gateway.ts'
+import { openFeedbackTokens } from './feedback-token.ts'
+import { createGateway } from './gateway.ts'
 import type { GuardSet } from './guards/read-guards.ts'
 import { createKey, createKeyRing } from './keys.ts'
+import { createLimiter } from './limiter.ts'
+import { createMetrics } from './metrics.ts'
+import { createPolicyBook, type PolicyOptions, type RouteOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
-import { openUpstream } from './upstream.ts'
-import { startUpstream } from './upstream-server.test-support.ts'
+import { createReload } from './reload.ts'
+import type { UpstreamWorld } from './upstream.ts'
+import { startUpstream, type UpstreamServer } from './upstream-server.test-support.ts'
+import { startGatewayWorker } from './worker.ts'
 
-const defaults: GatewayLimits = {
+/** Patient, and without retries: a test says what it wants otherwise. */
+const defaults: Omit<PolicyOptions, 'upstreams'> = {
   firstTokenMs: 10_000,
   idleMs: 10_000,
   totalMs: 60_000,
+  connectTimeoutMs: 10_000,
   maxBodyBytes: 100_000,
   maxInFlight: 100,
+  breaker: { failureRate: 1, windowMs: 60_000, minAttempts: 1_000_000, pauseMs: 1_000 },
+  retries: { max: 0, budget: 0.1, baseMs: 1, maxWaitMs: 1_000 },
+  keyLimits: {},
+  fallbackAnswer: undefined,
+}
+
+export function route(name: string, url: string, more: Partial<RouteOptions> = {}): RouteOptions {
+  return { name, url, weight: 1, isFallback: false, ...more }
 }
 
 /** A real store, spool and upstream; gateways in front of them with limits of a test's own. */
@@ -37,6 +53,8 @@ export async function startHarness() {
     ...real,
     insertInteractions: guarded(real.insertInteractions),
     listInteractions: guarded(real.listInteractions),
+    audited: guarded(real.audited) as Store['audited'],
+    sessions: { ...real.sessions, find: guarded(real.sessions.find) },
     insertKey: guarded(real.insertKey),
     listKeys: guarded(real.listKeys),
   }
@@ -44,11 +62,15 @@ export async function startHarness() {
   const shipper = startShipper(spool, store, { warn, folder: join(folder, 'spool'), retryMs: 10 })
   const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 5_000 })
   const keys = createKeyRing(store)
+  const feedback = await openFeedbackTokens(store, Date.now)
+  const hashSubject = await real.subjectHasher()
+  const worker = await startGatewayWorker(real, { policy: {}, now: Date.now, warn })
   const server = await startUpstream()
+  const others: UpstreamServer[] = []
   const closers: (() => Promise<void>)[] = []
 
-  const addKey = async (scope: KeyScope, project = 'default', isOperator = false) => {
-    const { secret, stored } = createKey({ scope, project, isOperator, name: '' })
+  const addKey = async (scope: KeyScope, project = 'default', isOperator = false, limits: KeyLimits = {}) => {
+    const { secret, stored } = createKey({ scope, project, isOperator, name: '', limits })
     await store.insertKey(stored, new Date().toISOString())
     keys.add(stored)
     return secret
@@ -56,22 +78,25 @@ export async function startHarness() {
   const clientKey = await addKey('client')
   const adminKey = await addKey('admin', 'default', true)
 
-  const open = async (limits: Partial<GatewayLimits> = {}, upstreamUrl = server.url, guards?: GuardSet) => {
-    const upstream = openUpstream({
-      url: upstreamUrl,
-      apiKey: 'sk-operator',
-      connectTimeoutMs: 10_000,
-      connections: 100,
-    })
-    const gateway = createGateway(
-      { upstream, store, spool, shipper, recorder, keys, guards, now: Date.now, warn },
-      { ...defaults, ...limits },
+  const open = async (more: Partial<PolicyOptions> = {}, world: Partial<UpstreamWorld> = {}, guards?: GuardSet) => {
+    const first = { ...defaults, upstreams: [route('main', server.url, { apiKey: 'sk-operator' })], ...more }
+    const policies = createPolicyBook(first, { clock: () => performance.now(), warn, ...world })
+    const metrics = createMetrics()
+    const limiter = createLimiter(
+      () => performance.now(),
+      (limit) => metrics.count('plumbline_limited_total', { limit }),
     )
+    let next = async (): Promise<PolicyOptions> => first
+    const reload = createReload(policies, metrics, () => next())
+    const records = { store, spool, shipper, recorder }
+    const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes: [] }
+    const rest = { now: Date.now, random: Math.random, warn, ...api }
+    const gateway = createGateway({ ...records, ...rest, policies, limiter, feedback, keys, metrics, reload, guards })
     const { port } = await gateway.listen(0, '127.0.0.1')
     const url = `http://127.0.0.1:${port}`
     const close = async (patienceMs = 0) => {
       await gateway.drain(patienceMs)
-      await upstream.close()
+      await policies.close()
     }
     closers.push(close)
     const headers = { authorization: `Bearer ${clientKey}`, 'content-type': 'application/json' }
@@ -79,6 +104,18 @@ export async function startHarness() {
       url,
       port,
       close,
+      limiter,
+      /** One sample of /metrics. */
+      metric: async (name: string) => {
+        const text = await (await fetch(`${url}/metrics`)).text()
+        const line = text.split('\n').find((one) => one.startsWith(`${name} `))
+        return line === undefined ? undefined : Number(line.slice(name.length + 1))
+      },
+      /** What a reload will find. */
+      configure: (read: (first: PolicyOptions) => PolicyOptions) => {
+        next = async () => read(first)
+      },
+      reload,
       client: new OpenAI({ baseURL: `${url}/v1`, apiKey: clientKey, maxRetries: 0 }),
       get: (path: string, key = adminKey) => fetch(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } }),
       send: (method: string, path: string, body?: unknown, key = adminKey) =>
@@ -105,9 +142,16 @@ export async function startHarness() {
 
   return {
     upstream: server,
+    /** Another one, closed with the rest. */
+    startUpstream: async () => {
+      const other = await startUpstream()
+      others.push(other)
+      return other
+    },
     store: real,
     spool,
     recorder,
+    feedback,
     warnings,
     addKey,
     clientKey,
@@ -119,9 +163,10 @@ export async function startHarness() {
     },
     close: async () => {
       for (const close of closers) await close().catch(() => {})
+      await worker.stop()
       await shipper.stop(5_000)
       await spool.close(1_000)
-      await server.close()
+      for (const upstream of [server, ...others]) await upstream.close()
       await real.close()
       await rm(folder, { recursive: true, force: true })
     },

@@ -34,7 +34,7 @@ afterAll(async () => {
   await harness.close()
 })
 
-const open = (guards: unknown) => harness.open({}, undefined, readGuards(guards, openGuardWorld({})))
+const open = (guards: unknown) => harness.open({}, {}, readGuards(guards, openGuardWorld({})))
 const words = (mode: string, direction: string, keywords = ['paris']) => ({
   kind: 'rules',
   mode,

@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { KeyScope } from '@plumbline/contracts'
+import type { KeyLimits, KeyScope } from '@plumbline/contracts'
 import type { Store, StoredKey } from '@plumbline/store'
 
 /**
@@ -17,6 +17,7 @@ interface KeyFacts {
   readonly project: string
   readonly isOperator: boolean
   readonly name: string
+  readonly limits: KeyLimits
 }
 
 export function createKey(facts: KeyFacts): NewKey {

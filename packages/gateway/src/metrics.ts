@@ -9,13 +9,18 @@ export interface Gauge {
   readonly name: string
   readonly help: string
   readonly type: 'gauge' | 'counter'
-  readonly value: number
+  /** By labels, such as `upstream="main"`; '' for a gauge that has none. */
+  readonly values: Readonly<Record<string, number>>
 }
 
 const counters = {
   plumbline_answers_total: 'Answers of the upstream, by endpoint, status and how they ended.',
   plumbline_refused_total: 'Requests that the gateway refused, by status and code.',
   plumbline_guard_verdicts_total: 'What guards said, by guard, direction, mode and outcome, and whether they failed.',
+  plumbline_retries_total: 'Further attempts, by the upstream that failed before and how.',
+  plumbline_retry_budget_exhausted_total: 'Further attempts that were not made, as there were too many already.',
+  plumbline_limited_total: 'Requests past the limits of their key, by limit.',
+  plumbline_reloads_total: 'Reloads of the configuration, by result.',
 } as const
 const histograms = {
   plumbline_answer_seconds: 'From the whole request to the end of its answer.',
@@ -33,9 +38,7 @@ export function createMetrics(): Metrics {
     count: (name, labels) => {
       const series = counts.get(name) ?? new Map<string, number>()
       counts.set(name, series)
-      const key = Object.entries(labels)
-        .map(([label, value]) => `${label}="${value.replaceAll(/[\\"\n]/g, '_')}"`)
-        .join(',')
+      const key = labelText(labels)
       series.set(key, (series.get(key) ?? 0) + 1)
     },
     observe: (name, seconds) => {
@@ -52,7 +55,7 @@ export function createMetrics(): Metrics {
       }
       for (const [name, help] of Object.entries(counters)) {
         head(name, help, 'counter')
-        for (const [labels, value] of counts.get(name as CounterName) ?? []) lines.push(`${name}{${labels}} ${value}`)
+        for (const [labels, value] of counts.get(name as CounterName) ?? []) lines.push(sample(name, labels, value))
       }
       for (const [name, help] of Object.entries(histograms)) {
         const { buckets, sum, count } = observed.get(name as HistogramName) ?? { buckets: [], sum: 0, count: 0 }
@@ -60,11 +63,21 @@ export function createMetrics(): Metrics {
         for (const [i, bound] of bounds.entries()) lines.push(`${name}_bucket{le="${bound}"} ${buckets[i] ?? 0}`)
         lines.push(`${name}_bucket{le="+Inf"} ${count}`, `${name}_sum ${sum}`, `${name}_count ${count}`)
       }
-      for (const { name, help, type, value } of gauges) {
+      for (const { name, help, type, values } of gauges) {
         head(name, help, type)
-        lines.push(`${name} ${value}`)
+        for (const [labels, value] of Object.entries(values)) lines.push(sample(name, labels, value))
       }
       return `${lines.join('\n')}\n`
     },
   }
+}
+
+export function labelText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([label, value]) => `${label}="${value.replaceAll(/[\\"\n]/g, '_')}"`)
+    .join(',')
+}
+
+function sample(name: string, labels: string, value: number): string {
+  return labels === '' ? `${name} ${value}` : `${name}{${labels}} ${value}`
 }

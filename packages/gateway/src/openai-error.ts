@@ -20,12 +20,16 @@ export class RequestError extends Error {
     status: number,
     code: string,
     message: string,
-    { param = null, headers = {} }: { param?: string | null; headers?: Readonly<Record<string, string>> } = {},
+    {
+      param = null,
+      headers = {},
+      type = typeOf(status),
+    }: { param?: string | null; headers?: Readonly<Record<string, string>>; type?: string } = {},
   ) {
     super(message)
     this.status = status
     this.headers = headers
-    this.body = { message, type: typeOf(status), code, param }
+    this.body = { message, type, code, param }
   }
 }
 

@@ -56,11 +56,12 @@ export function createRecorder(
 
   return {
     record: async ({ ...fields }, requestJson) => {
-      const { record, id, project, created_at: createdAt } = fields
+      const { record, id, project, created_at: createdAt, key_id: keyId, termination, subjects } = fields
+      const model = fields.model ?? fields.request_model
       // The request goes in as it came: reading and writing it again would cost more than all the rest.
       const json = `${JSON.stringify(fields).slice(0, -1)},"request":${requestJson}}`
       const written = spool
-        .append(interactionPayload({ record, id, project, createdAt, json }))
+        .append(interactionPayload({ record, id, project, createdAt, keyId, model, termination, subjects, json }))
         .catch((error: Error) => countLost(error.message))
       if (patienceMs === 0 || spool.state().fault !== undefined) return
       await Promise.race([written, sleep(patienceMs, undefined, { ref: false })])

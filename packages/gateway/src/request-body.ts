@@ -33,18 +33,22 @@ export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer
 
 /** The JSON object in a body. Throws what is wrong with it as a RequestError, without repeating the body. */
 export function parseObject(body: Buffer): Record<string, unknown> {
+  const value = parseJson(body)
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw new RequestError(400, 'invalid_json', 'The request body must be a JSON object.')
+}
+
+/** As `parseObject`, for any JSON. */
+export function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw new RequestError(400, 'invalid_encoding', 'The request body is not UTF-8.')
   if (nesting(body) > maxDepth) {
     throw new RequestError(400, 'nested_too_deep', `The request body is nested deeper than ${maxDepth} levels.`)
   }
-  let value: unknown
   try {
-    value = JSON.parse(body.toString('utf8'))
+    return JSON.parse(body.toString('utf8'))
   } catch {
     throw new RequestError(400, 'invalid_json', 'The request body is not valid JSON.')
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  throw new RequestError(400, 'invalid_json', 'The request body must be a JSON object.')
 }
 
 /** The deepest nesting of a JSON text, without reading it as JSON. */

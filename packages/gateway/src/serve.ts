@@ -1,28 +1,42 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import { openSpool, openStore, type StorePlace, startShipper } from '@plumbline/store'
-import { createGateway, type GatewayLimits } from './gateway.ts'
+import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipper } from '@plumbline/store'
+import type { Route } from './api/route.ts'
+import { openFeedbackTokens } from './feedback-token.ts'
+import { createGateway } from './gateway.ts'
 import type { GuardSet } from './guards/read-guards.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
+import { createLimiter } from './limiter.ts'
+import { createMetrics } from './metrics.ts'
+import { createPolicyBook, type PolicyOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
-import { openUpstream } from './upstream.ts'
+import { createReload } from './reload.ts'
+import { startGatewayWorker } from './worker.ts'
 
 /** Everything that `plumb serve` is told. */
-export interface ServeOptions extends GatewayLimits {
+export interface ServeOptions {
   /** The folder of the spool and of the embedded store; the caller holds its lock. */
   readonly folder: string
   readonly databaseUrl: string | undefined
   readonly host: string
   readonly port: number
-  readonly upstream: string
-  readonly upstreamKey: string | undefined
+  readonly policies: PolicyOptions
+  /** Reads the configuration anew, for a reload. */
+  readonly reread: () => Promise<PolicyOptions>
   /** The administrator's own key, from PLUMBLINE_ADMIN_KEY. */
   readonly adminKey: string | undefined
-  readonly connectTimeoutMs: number
   readonly guards?: GuardSet | undefined
+  /** How long a feedback token is good. */
+  readonly feedbackDays: number
   /** The longest that the end of an answer waits for its record; 0 does not wait. */
   readonly recordPatienceMs: number
   readonly drainMs: number
+  /** How long records are kept. */
+  readonly retention: RetentionPolicy
+  /** What is served beside the gateway's own. */
+  readonly routes: readonly Route[]
+  /** Of Plumbline. */
+  readonly version: string
   readonly now: () => number
   readonly warn: (text: string) => void
 }
@@ -31,6 +45,8 @@ export interface Serving {
   readonly url: string
   /** The first key, when it had to be made: shown once. */
   readonly newAdminKey: string | undefined
+  /** Puts the configuration in force that `reread` gives; throws what is wrong with it, and then the old one stays. */
+  reload(): Promise<{ readonly config: string }>
   /** Lets answers end, ships what can be shipped, closes everything. */
   stop(): Promise<void>
 }
@@ -41,23 +57,24 @@ const lastShippingMs = 5_000
 /** Starts the gateway with its spool and store. */
 export async function serve(options: ServeOptions): Promise<Serving> {
   const { folder, now, warn } = options
-  const upstream = openUpstream({
-    url: options.upstream,
-    apiKey: options.upstreamKey,
-    connectTimeoutMs: options.connectTimeoutMs,
-    connections: options.maxInFlight,
-  })
+  const clock = () => performance.now()
+  // Before anything is opened: a configuration that is no good ends here.
+  const policies = createPolicyBook(options.policies, { clock, warn })
   const place: StorePlace =
     options.databaseUrl === undefined ? { folder: join(folder, 'store') } : { url: options.databaseUrl }
   const store = await openStore(place)
+  const hashSubject = await store.subjectHasher()
   const keys = createKeyRing(store)
   await keys.refresh()
   const newAdminKey = await ensureAdmin(keys, options.adminKey, async (key) => {
     await store.insertKey(key, new Date(now()).toISOString())
     await keys.refresh()
   })
+  const feedback = await openFeedbackTokens(store, now, options.feedbackDays)
   // A key that another process made or revoked; while the store is away the keys stay as they are.
-  const refresh = setInterval(() => void keys.refresh().catch(() => {}), keyRefreshMs)
+  const refresh = setInterval(() => {
+    for (const part of [keys, feedback]) void part.refresh().catch(() => {})
+  }, keyRefreshMs)
   refresh.unref()
 
   const spoolFolder = join(folder, 'spool')
@@ -66,22 +83,43 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const recorder = createRecorder(spool, { now, warn, patienceMs: options.recordPatienceMs })
   const close = async () => {
     clearInterval(refresh)
+    await worker.stop()
     await recorder.close()
     await shipper.stop(lastShippingMs)
     await spool.close(lastShippingMs)
-    await upstream.close()
+    await policies.close()
     await store.close()
   }
-  const gateway = createGateway(
-    { upstream, store, spool, shipper, recorder, keys, guards: options.guards, now, warn },
-    options,
-  )
+  const worker = await startGatewayWorker(store, { policy: options.retention, now, warn })
+  const metrics = createMetrics()
+  const limiter = createLimiter(clock, (limit) => metrics.count('plumbline_limited_total', { limit }))
+  const reload = createReload(policies, metrics, options.reread)
+  const random = Math.random
+  const records = { store, spool, shipper, recorder }
+  const gateway = createGateway({
+    ...records,
+    policies,
+    limiter,
+    feedback,
+    routes: options.routes,
+    keys,
+    metrics,
+    reload,
+    guards: options.guards,
+    hashSubject,
+    wakeWorker: worker.wake,
+    version: options.version,
+    now,
+    random,
+    warn,
+  })
   try {
     const { address, port, family } = await gateway.listen(options.port, options.host)
     const host = family === 'IPv6' ? `[${address}]` : address
     return {
       url: `http://${host}:${port}`,
       newAdminKey,
+      reload,
       stop: async () => {
         await gateway.drain(options.drainMs)
         await close()
@@ -112,7 +150,7 @@ type KeepKey = (key: ReturnType<typeof keepKey>) => Promise<void>
 
 /** Sees to it that somebody can get in. Gives the key when it had to be made. */
 async function ensureAdmin(keys: KeyRing, given: string | undefined, keep: KeepKey): Promise<string | undefined> {
-  const facts = { scope: 'admin', project: 'default', isOperator: true, name: 'first' } as const
+  const facts = { scope: 'admin', project: 'default', isOperator: true, name: 'first', limits: {} } as const
   if (given !== undefined) {
     if (keys.find(`Bearer ${given}`) === undefined) await keep(keepKey(given, facts))
     return undefined

@@ -2,10 +2,18 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** A small OpenAI-compatible server. The model's name says how it behaves. */
+/** A small OpenAI-compatible server. The model's name says how it behaves, unless it was told otherwise. */
 export interface UpstreamServer {
   readonly url: string
   readonly requests: Received[]
+  /** How it behaves towards the next requests, one name each: a behaviour, or `plain`. */
+  next(...names: string[]): void
+  /** How it behaves from now on, whatever the model; undefined goes by the model again. */
+  always(name: string | undefined): void
+  /** Lets answers of the behaviour `waits-in-stream` go on. */
+  release(): void
+  /** Connections that are open. */
+  connections(): Promise<number>
   close(): Promise<void>
 }
 
@@ -13,6 +21,8 @@ export interface Received {
   readonly path: string
   readonly headers: IncomingMessage['headers']
   readonly body: string
+  /** In performance.now()'s milliseconds. */
+  readonly at: number
   /** Milliseconds of performance.now() when the connection of this request went away before its answer was whole. */
   brokenAt: number | undefined
 }
@@ -23,11 +33,15 @@ let lastId = 0
 
 export async function startUpstream(): Promise<UpstreamServer> {
   const requests: Received[] = []
+  const script: string[] = []
+  let mode: string | undefined
+  const waiting = new Set<() => void>()
   const server = createServer(async (req, res) => {
     const chunks: Buffer[] = []
     for await (const chunk of req) chunks.push(chunk)
     const body = Buffer.concat(chunks).toString('utf8')
-    const received: Received = { path: req.url ?? '', headers: req.headers, body, brokenAt: undefined }
+    const at = performance.now()
+    const received: Received = { path: req.url ?? '', headers: req.headers, body, at, brokenAt: undefined }
     requests.push(received)
     res.on('close', () => {
       if (!res.writableFinished) received.brokenAt = performance.now()
@@ -35,14 +49,26 @@ export async function startUpstream(): Promise<UpstreamServer> {
     res.setHeader('set-cookie', 'session=upstream')
     res.setHeader('x-request-id', 'req_upstream')
     const json = body === '' ? {} : JSON.parse(body)
-    const behave = behaviours[json.model] ?? answerPlainly
-    await behave(req, res, json)
+    const name = script.shift() ?? mode ?? json.model
+    const released = new Promise<void>((resolve) => waiting.add(resolve))
+    const behave = Object.hasOwn(behaviours, name) ? behaviours[name] : answerPlainly
+    await behave(req, res, json, released)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${port}/v1`,
     requests,
+    next: (...names) => void script.push(...names),
+    always: (name) => {
+      mode = name
+      script.length = 0
+    },
+    release: () => {
+      for (const resolve of waiting) resolve()
+      waiting.clear()
+    },
+    connections: () => new Promise((resolve) => server.getConnections((_, count) => resolve(count))),
     close: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -50,7 +76,12 @@ export async function startUpstream(): Promise<UpstreamServer> {
   }
 }
 
-type Behaviour = (req: IncomingMessage, res: ServerResponse, json: Record<string, unknown>) => Promise<void> | void
+type Behaviour = (
+  req: IncomingMessage,
+  res: ServerResponse,
+  json: Record<string, unknown>,
+  released: Promise<void>,
+) => Promise<void> | void
 
 function sendJson(res: ServerResponse, status: number, value: unknown): void {
   res.writeHead(status, { 'content-type': 'application/json; charset=utf-8' })
@@ -171,6 +202,18 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     await sleep(30)
     res.destroy()
   },
+  'waits-in-stream': async (req, res, json, released) => {
+    beginStream(res)
+    const events = eventsOf(req.url ?? '', json, `chatcmpl-${++lastId}`)
+    for (const event of events.slice(0, 4)) res.write(event)
+    await released
+    res.end(events.slice(4).join(''))
+  },
+  'resets-after-head': (_req, res) => {
+    beginStream(res)
+    res.flushHeaders()
+    setImmediate(() => res.destroy())
+  },
   'resets-before-headers': (_req, res) => void res.destroy(),
   'resets-in-body': async (_req, res) => {
     res.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 })
@@ -207,6 +250,14 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     res.setHeader('retry-after', '7')
     sendJson(res, 429, { error: { message: 'slow down', type: 'requests', code: 'rate_limit_exceeded', param: null } })
   },
+  /** Comes back within what a test waits. */
+  'json-429-soon': (_req, res) => {
+    res.setHeader('retry-after-ms', '400')
+    sendJson(res, 429, { error: { message: 'slow down', type: 'requests', code: 'rate_limit_exceeded', param: null } })
+  },
+  'json-400': (_req, res) =>
+    sendJson(res, 400, { error: { message: 'what?', type: 'invalid_request_error', code: null, param: null } }),
+  'json-500': (_req, res) => sendJson(res, 500, { error: { message: 'oh', type: 'server_error', code: 'x' } }),
   'json-401': (_req, res) => sendJson(res, 401, { error: { message: 'bad key sk-operator', type: 'x', code: 'y' } }),
   redirect: (_req, res) => {
     res.writeHead(302, { location: 'http://169.254.169.254/' })

@@ -1,12 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { PlumblineError } from '@plumbline/contracts'
 import { Pool } from 'undici'
+import { addressKind, allowedKinds, checkedLookup, type ResolveName } from './address.ts'
+import { Breaker, type BreakerOptions } from './breaker.ts'
 
 /** An OpenAI-compatible server. Its address comes from the configuration alone, never from a request. */
 export interface Upstream {
+  readonly name: string
   /** Scheme, host and port: what records name. */
   readonly origin: string
   readonly pool: Pool
+  readonly breaker: Breaker
   /** The path on the server for one of ours, `/v1/models`. */
   path(ours: string): string
   headers(client: IncomingHttpHeaders, record: string): Record<string, string>
@@ -14,11 +18,24 @@ export interface Upstream {
 }
 
 export interface UpstreamOptions {
+  readonly name: string
   readonly url: string
   /** Shown to the upstream as a bearer key; the client's own key never is. */
   readonly apiKey?: string
+  /** Its name may lead to private and loopback addresses. */
+  readonly isPrivate?: boolean
   readonly connectTimeoutMs: number
   readonly connections: number
+  readonly breaker: BreakerOptions
+}
+
+/** What an upstream needs of the world. */
+export interface UpstreamWorld {
+  /** Milliseconds that never go back. */
+  readonly clock: () => number
+  /** The operating system's resolver when left out. */
+  readonly resolve?: ResolveName
+  readonly warn: (text: string) => void
 }
 
 /** Only these headers of a client go on; hop-by-hop headers, cookies and credentials cannot slip through a list. */
@@ -37,21 +54,30 @@ const passedToClient = new Set([
   'x-should-retry',
 ])
 
-export function openUpstream({ url, apiKey, connectTimeoutMs, connections }: UpstreamOptions): Upstream {
-  const { origin, pathname } = parseUpstreamUrl(url)
+export function openUpstream(options: UpstreamOptions, { clock, resolve, warn }: UpstreamWorld): Upstream {
+  const { name, apiKey, isPrivate = false, connectTimeoutMs, connections } = options
+  const { origin, pathname, hostname } = parseUpstreamUrl(options)
   const base = pathname.replace(/\/+$/, '').replace(/\/v1$/, '')
+  let isTold = false
+  const onRefused = (message: string) => {
+    if (!isTold) warn(`The upstream "${name}" is not asked: ${message}. If it is meant to, say private: true there.`)
+    isTold = true
+  }
+  const lookup = checkedLookup({ kinds: allowedKinds(hostname, isPrivate), resolve, onRefused })
   const pool = new Pool(origin, {
     connections,
     pipelining: 1,
-    connect: { timeout: connectTimeoutMs },
+    connect: { timeout: connectTimeoutMs, lookup },
     // The exchange has clocks of its own, which know what they wait for.
     headersTimeout: 0,
     bodyTimeout: 0,
     maxHeaderSize: 32 * 1024,
   })
   return {
+    name,
     origin,
     pool,
+    breaker: new Breaker(options.breaker, clock),
     path: (ours) => `${base}${ours}`,
     headers: (client, record) => {
       // Not encoded, as the record reads what passes.
@@ -68,16 +94,26 @@ export function openUpstream({ url, apiKey, connectTimeoutMs, connections }: Ups
 }
 
 /** With or without `/v1` at its end, as OpenAI's clients and most servers' documentation write it. */
-function parseUpstreamUrl(url: string): URL {
-  const wrong = (reason: string) =>
-    new PlumblineError('USAGE_UPSTREAM', `The upstream ${reason}.`, {
-      hint: 'For example http://127.0.0.1:8000/v1; its key goes into PLUMBLINE_UPSTREAM_KEY.',
-    })
-  if (!URL.canParse(url)) throw wrong('is no URL')
+export function parseUpstreamUrl({ name, url }: Pick<UpstreamOptions, 'name' | 'url'>): URL {
+  const wrong = (reason: string, hint = 'For example http://127.0.0.1:8000/v1.') =>
+    new PlumblineError('USAGE_UPSTREAM', `The upstream "${name}" ${reason}.`, { hint })
+  if (!URL.canParse(url)) throw wrong('has no URL')
   const parsed = new URL(url)
   if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') throw wrong('must be http or https')
-  if (parsed.username !== '' || parsed.password !== '') throw wrong('must not hold a user or password')
-  if (parsed.search !== '' || parsed.hash !== '') throw wrong('must not have a query or fragment')
+  if (parsed.username !== '' || parsed.password !== '') {
+    throw wrong(
+      'must not hold a user or password in its URL',
+      'Its key goes into PLUMBLINE_UPSTREAM_KEY, or the variable that key_env names.',
+    )
+  }
+  if (parsed.search !== '' || parsed.hash !== '') throw wrong('must not have a query or fragment in its URL')
+  const host = parsed.hostname.replace(/^\[|\]$/g, '')
+  if ((host.includes(':') || /^[\d.]+$/.test(host)) && addressKind(host) === 'refused') {
+    throw wrong(
+      `is at ${host}, which is no address of a model`,
+      'Link-local, metadata and reserved addresses are never asked; a server on this machine is at 127.0.0.1.',
+    )
+  }
   return parsed
 }
 
@@ -88,4 +124,14 @@ export function clientHeaders(upstream: IncomingHttpHeaders): Record<string, str
     if (passedToClient.has(name) || name.startsWith('x-ratelimit-')) headers[name] = value
   }
   return headers
+}
+
+/** Headers of ours beside an upstream's. A client with limits of its own is not told the upstream's. */
+export function withOwnHeaders(
+  upstream: Readonly<Record<string, string>>,
+  own: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const isLimit = (name: string) => name.startsWith('x-ratelimit-')
+  const hasLimits = Object.keys(own).some(isLimit)
+  return { ...Object.fromEntries(Object.entries(upstream).filter(([name]) => !hasLimits || !isLimit(name))), ...own }
 }

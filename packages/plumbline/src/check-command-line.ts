@@ -16,8 +16,15 @@ export async function checkCommandLine(line: string): Promise<string | undefined
     if (found.rest.length > 0) throw unknownCommand(found.rest, '', commands)
     return undefined
   }
-  if (!globals.help && rest[0] !== 'help') await resolveConfig(await commands[found.name](), found.rest, process.cwd())
+  if (!globals.help && rest[0] !== 'help')
+    await resolveConfig(await commands[found.name](), withoutFile(found.rest), process.cwd())
   return found.name
+}
+
+/** The file that --config names is the reader's. */
+function withoutFile(words: readonly string[]): string[] {
+  const place = words.indexOf('--config')
+  return place < 0 ? [...words] : words.toSpliced(place, 2)
 }
 
 /** Words of a shell line; quotes as in `--prompt "two words"`. */

@@ -37,7 +37,8 @@ async function dispatch(args: readonly string[], globals: Globals, registry: Reg
   if (name !== undefined) {
     const command = await registry[name]()
     if (!isHelp) {
-      await command.run(await resolveConfig(command, rest, world.cwd), world)
+      const resolve = () => resolveConfig(command, rest, world.cwd)
+      await command.run(await resolve(), world, resolve)
       return command.isService === true
     }
     if (world.json) world.emit(commandFacts(command))

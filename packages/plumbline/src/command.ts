@@ -23,8 +23,11 @@ export interface Command<Schema extends z.ZodObject = z.ZodObject> {
   readonly positionals?: readonly (keyof Schema['shape'] & string)[]
   /** It runs until a signal stops it: that is its normal end, status 0. */
   readonly isService?: true
-  /** Load heavy libraries in here with `await import()`: the overview reads every command's file. */
-  run(config: z.output<Schema>, world: World): Promise<void> | void
+  /**
+   * Load heavy libraries in here with `await import()`: the overview reads every command's file. `reread` resolves the
+   * same command line again, for a service whose file of --config has changed.
+   */
+  run(config: z.output<Schema>, world: World, reread: () => Promise<z.output<Schema>>): Promise<void> | void
 }
 
 /** Gives `run` the type of its own schema and forgets it for the registry. */

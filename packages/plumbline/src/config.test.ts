@@ -240,3 +240,39 @@ test('help is made from the schema', () => {
     "
   `)
 })
+
+test('in a list of objects, the part that is wrong is named', async () => {
+  const places = z.array(
+    z.strictObject({
+      name: z
+        .string()
+        .regex(/^[a-z]+$/, 'must be of small letters')
+        .describe('what it is called'),
+      weight: z.number().min(0).default(1).describe('its share'),
+    }),
+  )
+  const listing = defineCommand({
+    ...sample,
+    config: z.object({ places: places.default([]).describe('where to go') }),
+    positionals: [],
+    run() {},
+  })
+  const told = async (text: string) => {
+    const file = await yaml(text)
+    const { message, hint } = (await resolveConfig(listing, ['--config', file], folder).catch(
+      (error) => error,
+    )) as PlumblineError
+    return `${message.replace(file, 'FILE')} ${hint}`
+  }
+  expect(await told('places:\n  - name: a\n    weight: -1\n')).toBe(
+    'places[0.weight]: must be a number, at least 0, got -1 (from FILE:2). weight: its share.',
+  )
+  expect(await told('places:\n  - name: A\n')).toBe(
+    'places[0.name]: must be of small letters, got "A" (from FILE:2). name: what it is called.',
+  )
+  expect(await told('places:\n  - name: a\n    wieght: 1\n')).toBe(
+    'places[0]: there is no key "wieght" (from FILE:2). Did you mean weight?',
+  )
+  expect(await told('places:\n  - weight: 1\n')).toMatch(/^places\[0.name\]: must be text, got undefined/)
+  expect(await told('places: 5\n')).toMatch(/^places: must be a list of objects, got 5/)
+})

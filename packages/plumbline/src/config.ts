@@ -1,8 +1,8 @@
-import { PlumblineError } from '@plumbline/contracts'
+import { nearest, PlumblineError } from '@plumbline/contracts'
 import type { z } from 'zod'
 import type { Command } from './command.ts'
 import { readConfigFile } from './config-file.ts'
-import { describeAllowed, type Field, fieldsOf, isList } from './fields.ts'
+import { describeAllowed, type Field, fieldsOf, isList, type Shape, shapeAt } from './fields.ts'
 import { flagName, type Given, parseFlags, parseText } from './flags.ts'
 
 /**
@@ -57,10 +57,22 @@ function wrongValue(issue: z.core.$ZodIssue, fields: readonly Field[], given: Re
   const { value, source } = given.get(field.name) ?? { value: undefined, source: 'the default' }
   const where = inner.length === 0 ? field.name : `${field.name}[${inner.join('.')}]`
   const wrong = inner.reduce<unknown>((whole, step) => (whole as Record<PropertyKey, unknown>)?.[step], value)
+  const shape = shapeAt(field.shape, inner)
+  const hint =
+    shape.description === undefined
+      ? undefined
+      : `${String(inner.at(-1) ?? field.name)}: ${endSentence(shape.description)}`
+  if (issue.code === 'unrecognized_keys') return unknownPart(issue.keys[0], where, source, shape)
   // A refinement knows better than the type what it wants.
-  const allowed = issue.code === 'custom' ? issue.message : `must be ${describeAllowed(field.shape)}`
-  return new PlumblineError('USAGE_VALUE', `${where}: ${allowed}, got ${excerpt(wrong)} (from ${source}).`, {
-    hint: field.shape.description === undefined ? undefined : `${field.name}: ${endSentence(field.shape.description)}`,
+  const isOwnMessage = issue.code === 'custom' || (issue.code === 'invalid_format' && inner.length > 0)
+  const allowed = isOwnMessage ? issue.message : `must be ${describeAllowed(shape)}`
+  return new PlumblineError('USAGE_VALUE', `${where}: ${allowed}, got ${excerpt(wrong)} (from ${source}).`, { hint })
+}
+
+function unknownPart(key: string, where: string, source: string, { properties = {} }: Shape): PlumblineError {
+  const meant = nearest(key, Object.keys(properties))
+  return new PlumblineError('USAGE_UNKNOWN_KEY', `${where}: there is no key "${key}" (from ${source}).`, {
+    hint: meant === undefined ? `Known keys: ${Object.keys(properties).join(', ')}.` : `Did you mean ${meant}?`,
   })
 }
 

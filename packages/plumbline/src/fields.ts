@@ -7,6 +7,7 @@ export interface Shape {
   readonly enum?: readonly unknown[]
   readonly anyOf?: readonly Shape[]
   readonly items?: Shape
+  readonly properties?: Readonly<Record<string, Shape>>
   readonly minimum?: number
   readonly maximum?: number
   readonly exclusiveMinimum?: number
@@ -59,6 +60,16 @@ export function isNumeric(shape: Shape): boolean {
 
 function isNumberType(type: string | undefined): boolean {
   return type === 'number' || type === 'integer'
+}
+
+/** The shape of a part of a value: of an item of a list, of a key of an object. */
+export function shapeAt(shape: Shape, path: readonly PropertyKey[]): Shape {
+  return path.reduce<Shape>((whole, step) => {
+    const part = alternatives(whole).find(({ items, properties }) => (items ?? properties) !== undefined)
+    const found = typeof step === 'number' ? part?.items : part?.properties?.[String(step)]
+    // Of a list of plain values the whole list is told.
+    return found === undefined || (typeof step === 'number' && found.properties === undefined) ? whole : found
+  }, shape)
 }
 
 /** What a field accepts, for a sentence: "an integer, at least 1" or "cosine, linear or constant". */

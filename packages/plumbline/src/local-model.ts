@@ -25,7 +25,8 @@ export const localModelFields = {
 }
 
 interface LocalModelConfig {
-  readonly upstream?: string
+  readonly upstream?: string | undefined
+  readonly upstreams: readonly unknown[]
   readonly model?: string
   readonly batch_size: number
   readonly max_waiting: number
@@ -33,10 +34,10 @@ interface LocalModelConfig {
 
 /** Pulls a model if need be and serves it in a process of its own; undefined where there is another upstream. */
 export async function startLocal(config: LocalModelConfig, world: World): Promise<LocalModel | undefined> {
-  const { upstream, model = modelField.parse(undefined), batch_size, max_waiting } = config
-  if (upstream !== undefined) {
+  const { upstream, upstreams, model = modelField.parse(undefined), batch_size, max_waiting } = config
+  if (upstream !== undefined || upstreams.length > 0) {
     if (config.model === undefined) return undefined
-    throw new PlumblineError('USAGE_CONFLICT', '--upstream and --model are both given.', {
+    throw new PlumblineError('USAGE_CONFLICT', 'An upstream and --model are both given.', {
       hint: 'Give --upstream for a server that runs already, or --model for a model on this machine.',
     })
   }

@@ -31,6 +31,7 @@ export function createMemoryWorld(
       userFolder: '/nobody',
       cwd: process.cwd(),
       signal: new AbortController().signal,
+      onHangup: () => {},
       ...around,
     },
   )

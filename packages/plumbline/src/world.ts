@@ -46,6 +46,8 @@ export interface World {
   readonly cwd: string
   /** Aborted by the first SIGINT or SIGTERM, with an `INTERRUPTED` error as its reason. */
   readonly signal: AbortSignal
+  /** From now on SIGHUP does this, and no longer ends the process. */
+  onHangup(listener: () => void): void
   readonly json: boolean
   readonly quiet: boolean
   readonly verbose: boolean
@@ -70,6 +72,7 @@ export interface Surroundings {
   readonly userFolder: string
   readonly cwd: string
   readonly signal: AbortSignal
+  readonly onHangup: World['onHangup']
 }
 
 /** The world of this process: real streams, clock, environment, signals. */
@@ -86,6 +89,7 @@ export function createWorld(globals: Globals): World {
     userFolder: homedir(),
     cwd: process.cwd(),
     signal: signalOf((text) => world.log.info(text)),
+    onHangup: (listener) => void process.on('SIGHUP', listener),
   })
   return world
 }
@@ -133,6 +137,7 @@ export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroun
     home: resolve(around.cwd, env.PLUMBLINE_HOME || join(around.userFolder, '.cache', 'plumbline')),
     cwd: around.cwd,
     signal: around.signal,
+    onHangup: around.onHangup,
     json,
     quiet,
     verbose,

@@ -13,6 +13,11 @@ export interface Queries {
 export type Parameter = string | number | boolean | null | readonly (string | null)[]
 export type Row = Readonly<Record<string, unknown>>
 
+/** The database as a transaction under way sees it: what asks it for a transaction of its own takes part in this one. */
+export function within(queries: Queries): Database {
+  return { ...queries, transaction: (work) => work(queries), close: async () => {} }
+}
+
 /** SQLSTATE of an error that the database itself reported; undefined for a broken connection and anything else. */
 export function sqlState(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | undefined)?.code

@@ -40,32 +40,33 @@ export async function migrate(database: Database, known: readonly Migration[] = 
   })
 }
 
-interface Applied {
+export interface Applied {
   readonly name: string
   readonly sha256: string
 }
 
-async function readApplied(queries: Queries): Promise<Applied[]> {
+export async function readApplied(queries: Queries): Promise<Applied[]> {
   const rows = await queries.query('select name, sha256 from plumbline.migrations order by position')
   return rows.map(({ name, sha256 }) => ({ name: String(name), sha256: String(sha256) }))
 }
 
-function checkApplied(applied: readonly Applied[], known: readonly Migration[]): void {
+/** `what` was made by these migrations: whether they are ours. */
+export function checkApplied(applied: readonly Applied[], known: readonly Migration[], what = 'store'): void {
   for (const [position, { name, sha256 }] of applied.entries()) {
     const expected = known[position]
     if (expected === undefined) {
       throw new PlumblineError(
         'STORE_NEWER',
-        `This store was written by a newer Plumbline: it has migration ${position + 1}, "${name}"; this version knows ${known.length}.`,
+        `This ${what} was written by a newer Plumbline: it has migration ${position + 1}, "${name}"; this version knows ${known.length}.`,
         { hint: 'Run that version or a later one, or start with another, empty store. Nothing was changed.' },
       )
     }
     if (sha256 !== migrationHash(expected)) {
       throw new PlumblineError(
         'STORE_CHANGED',
-        `Migration ${position + 1} of this store, "${name}", is not the "${expected.name}" of this version.`,
+        `Migration ${position + 1} of this ${what}, "${name}", is not the "${expected.name}" of this version.`,
         {
-          hint: 'The store belongs to another build of Plumbline: run that one, or restore a backup. Nothing was changed.',
+          hint: `The ${what} belongs to another build of Plumbline: run that one, or restore a backup. Nothing was changed.`,
         },
       )
     }

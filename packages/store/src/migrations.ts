@@ -53,4 +53,177 @@ export const migrations: readonly Migration[] = [
       )`,
     ],
   },
+  {
+    name: 'limits of keys',
+    statements: [
+      // JSON of our own making; null for a key without limits of its own.
+      'alter table plumbline.api_keys add column limits text',
+    ],
+  },
+  {
+    name: 'secrets',
+    statements: [
+      // What signs tokens that go out. The newest of a purpose signs, older ones are kept to check what they signed.
+      `create table plumbline.secrets (
+        id text primary key,
+        purpose text not null,
+        secret text not null,
+        created_at timestamptz not null
+      )`,
+      'create index secrets_purpose on plumbline.secrets (purpose, created_at)',
+    ],
+  },
+  {
+    name: 'columns to find interactions by',
+    statements: [
+      // Records from before have none of these: filters do not find them.
+      `alter table plumbline.interactions
+        add column key_id text,
+        add column model text,
+        add column termination text,
+        add column subjects text[],
+        add column redacted_at timestamptz`,
+      'create index interactions_created_at on plumbline.interactions (created_at)',
+      'create index interactions_whole on plumbline.interactions (created_at) where redacted_at is null',
+      'create index interactions_subjects on plumbline.interactions using gin (subjects) where subjects is not null',
+    ],
+  },
+  {
+    name: 'erasures',
+    statements: [
+      `create table plumbline.subject_secret (
+        is_only boolean primary key default true check (is_only),
+        secret text not null
+      )`,
+      // target is a subject's hash or a record's id. Rows stay: a record may come out of a spool long afterwards.
+      `create table plumbline.erasures (
+        project text not null,
+        target text not null,
+        mode text not null check (mode in ('delete', 'redact')),
+        at timestamptz not null,
+        primary key (project, target, mode)
+      )`,
+    ],
+  },
+  {
+    name: 'jobs',
+    statements: [
+      `create table plumbline.jobs (
+        id uuid primary key,
+        kind text not null,
+        project text,
+        payload text not null,
+        idempotency_key text,
+        state text not null check (state in ('waiting', 'running', 'done', 'dead')),
+        run_at timestamptz not null,
+        repeat_ms bigint,
+        attempts integer not null default 0,
+        max_attempts integer not null,
+        lease uuid,
+        leased_until timestamptz,
+        created_at timestamptz not null default now(),
+        finished_at timestamptz,
+        result text,
+        error text
+      )`,
+      "create unique index jobs_idempotency on plumbline.jobs (kind, coalesce(project, ''), idempotency_key)",
+      "create index jobs_waiting on plumbline.jobs (run_at) where state = 'waiting'",
+      "create index jobs_running on plumbline.jobs (leased_until) where state = 'running'",
+    ],
+  },
+  {
+    name: 'audit log',
+    statements: [
+      // The entry is text because its hash is over its characters.
+      `create table plumbline.audit (
+        position bigint primary key,
+        project text not null,
+        entry text not null,
+        sha256 text not null
+      )`,
+      'create index audit_project on plumbline.audit (project, position)',
+      `create function plumbline.refuse_change() returns trigger language plpgsql as
+        $$ begin raise exception 'the audit log is append only'; end $$`,
+      `create trigger append_only before update or delete or truncate on plumbline.audit
+        for each statement execute function plumbline.refuse_change()`,
+    ],
+  },
+  {
+    name: 'sessions',
+    statements: [
+      `create table plumbline.sessions (
+        sha256 text primary key,
+        key_id text not null,
+        created_at timestamptz not null,
+        expires_at timestamptz not null
+      )`,
+      'create index sessions_key on plumbline.sessions (key_id, created_at)',
+    ],
+  },
+  {
+    name: 'feedback',
+    statements: [
+      // About an answer that may come later, or never: so no foreign key. record is interaction where that is a UUID.
+      `create table plumbline.feedback (
+        seq bigint generated always as identity primary key,
+        project text not null,
+        id uuid not null,
+        interaction text not null,
+        record uuid,
+        kind text not null,
+        category text,
+        rating double precision,
+        content text,
+        chosen text,
+        rejected text,
+        actor_kind text not null,
+        actor text not null,
+        consent boolean,
+        people integer not null,
+        created_at timestamptz not null,
+        updated_at timestamptz not null,
+        unique (project, id)
+      )`,
+      'create index feedback_interaction on plumbline.feedback (project, interaction)',
+      'create index feedback_actor on plumbline.feedback (project, actor)',
+      'create index feedback_seq on plumbline.feedback (project, seq)',
+    ],
+  },
+  {
+    name: 'review',
+    statements: [
+      `create table plumbline.review_items (
+        id uuid primary key,
+        project text not null,
+        interaction text not null,
+        record uuid,
+        reasons text[] not null,
+        category text,
+        priority integer not null,
+        wanted integer not null,
+        gold text,
+        state text not null check (state in ('open', 'disputed', 'done')),
+        outcome text,
+        created_at timestamptz not null,
+        finished_at timestamptz,
+        unique (project, interaction)
+      )`,
+      "create index review_queue on plumbline.review_items (project, priority desc, created_at, id) where state <> 'done'",
+      `create table plumbline.review_responses (
+        item uuid not null references plumbline.review_items (id) on delete cascade,
+        reviewer text not null,
+        state text not null check (state in ('leased', 'submitted', 'skipped')),
+        lease uuid not null,
+        leased_until timestamptz not null,
+        started_at timestamptz not null,
+        draft text,
+        label text,
+        is_adjudication boolean not null default false,
+        submitted_at timestamptz,
+        lead_ms bigint,
+        primary key (item, reviewer)
+      )`,
+      'create index review_reviewer on plumbline.review_responses (reviewer)',
+    ],
+  },
 ]

@@ -55,7 +55,8 @@ async function libraries(): Promise<{ folder: string; env: NodeJS.ProcessEnv }> 
   return { folder, env: { ...process.env, LD_LIBRARY_PATH: `${join(folder, 'lib')}:${join(native, 'lib')}` } }
 }
 
-export async function startPostgres(): Promise<PostgresServer> {
+/** `isDurable`: with fsync, which tests do without. */
+export async function startPostgres({ isDurable = false } = {}): Promise<PostgresServer> {
   const { folder, env } = await libraries()
   const data = join(folder, 'data')
   await mkdir(data, { mode: 0o700 })
@@ -68,7 +69,8 @@ export async function startPostgres(): Promise<PostgresServer> {
   let server: ChildProcess | undefined
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   const start = async () => {
-    const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', `port=${port}`]
+    const fsync = isDurable ? 'on' : 'off'
+    const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', `fsync=${fsync}`, `port=${port}`]
     const args = ['-D', data, ...settings.flatMap((setting) => ['-c', setting])]
     const child = spawn(join(binaries(), 'bin', 'postgres'), args, { env, cwd: folder, stdio: 'pipe', ...owner })
     server = child

@@ -3,54 +3,26 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import type { Database } from './database.ts'
 import { isDataError } from './database.ts'
 import { migrate, migrationHash } from './migrate.ts'
 import { migrations } from './migrations.ts'
 import { openPglite } from './pglite.ts'
-import { openPostgres } from './postgres.ts'
-import { noPostgres, type PostgresServer, startPostgres } from './postgres-server.test-support.ts'
-import { createStore, openStore, type RecordRow, type Store } from './store.ts'
+import { recordRow } from './record-row.test-support.ts'
+import { createStore, openStore, type Store } from './store.ts'
+import { describeStores } from './stores.test-support.ts'
 
-/** One suite over every kind of database that a store can stand on. */
-const missingPostgres = await noPostgres()
-let server: PostgresServer | undefined
-const kinds: Record<string, { skipped?: string; open: () => Promise<Database> }> = {
-  PGlite: { open: async () => openPglite(undefined) },
-  PostgreSQL: {
-    skipped: missingPostgres,
-    open: async () => {
-      server ??= await startPostgres()
-      return openPostgres(server.url, { connectTimeoutMs: 300_000, queryTimeoutMs: 300_000 })
-    },
-  },
-}
-afterAll(() => server?.remove(), 600_000)
-
-const row = (fields: Partial<RecordRow> = {}): RecordRow => {
-  const record = randomUUID()
-  const id = `chatcmpl-${record}`
-  const json = JSON.stringify({ record, id })
-  return { record, id, project: 'default', createdAt: '2026-01-02T03:04:05.678Z', json, ...fields }
-}
-
-describe.each(Object.entries(kinds))('store on %s', (name, { skipped, open }) => {
-  if (skipped !== undefined) {
-    test.skip(`${name} cannot run here: ${skipped}`, () => {})
-    return
-  }
+describeStores('store', ({ name, open, ...suite }) => {
   let database: Database
   let store: Store
-  beforeAll(async () => {
-    database = await open()
-    await migrate(database)
-    store = createStore(database)
-  }, 600_000)
-  afterAll(() => store?.close(), 600_000)
+  beforeAll(() => {
+    database = suite.database()
+    store = suite.store()
+  })
 
   test('records are written once, however often they are sent', async () => {
-    const rows = [row(), row(), row()]
+    const rows = [recordRow(), recordRow(), recordRow()]
     expect(await store.insertInteractions(rows.slice(0, 2))).toBe(2)
     expect(await store.insertInteractions(rows)).toBe(1)
     expect(await store.insertInteractions([...rows, ...rows])).toBe(0)
@@ -61,13 +33,13 @@ describe.each(Object.entries(kinds))('store on %s', (name, { skipped, open }) =>
   })
 
   test('two answers may say the same id: both are kept', async () => {
-    const rows = [row({ id: 'same', project: 'same-id' }), row({ id: 'same', project: 'same-id' })]
+    const rows = [recordRow({ id: 'same', project: 'same-id' }), recordRow({ id: 'same', project: 'same-id' })]
     expect(await store.insertInteractions(rows)).toBe(2)
   })
 
   test('pages hold every record once, newest first', async () => {
     const project = 'pages'
-    const rows = Array.from({ length: 23 }, () => row({ project }))
+    const rows = Array.from({ length: 23 }, () => recordRow({ project }))
     for (const one of rows) await store.insertInteractions([one])
     for (const limit of [1, 7, 22, 23, 24]) {
       const seen: string[] = []
@@ -83,14 +55,14 @@ describe.each(Object.entries(kinds))('store on %s', (name, { skipped, open }) =>
 
   test('a page is cut where it grows too large', async () => {
     const json = JSON.stringify({ text: 'x'.repeat(7 * 2 ** 20) })
-    for (let i = 0; i < 4; i++) await store.insertInteractions([row({ project: 'large', json })])
+    for (let i = 0; i < 4; i++) await store.insertInteractions([recordRow({ project: 'large', json })])
     const page = await store.listInteractions('large', { limit: 10 })
     expect(page.data).toHaveLength(2)
     expect((await store.listInteractions('large', { limit: 10, after: page.next! })).data).toHaveLength(2)
   })
 
   test('a project sees its own records only', async () => {
-    await store.insertInteractions([row({ project: 'ours' }), row({ project: 'theirs' })])
+    await store.insertInteractions([recordRow({ project: 'ours' }), recordRow({ project: 'theirs' })])
     const { data } = await store.listInteractions('ours', { limit: 10 })
     expect(data).toHaveLength(1)
     expect((await store.listInteractions("ours' or '1'='1", { limit: 10 })).data).toEqual([])
@@ -101,9 +73,9 @@ describe.each(Object.entries(kinds))('store on %s', (name, { skipped, open }) =>
       fc.asyncProperty(fc.string({ unit: 'binary' }), fc.json(), async (text, value) => {
         const project = randomUUID()
         const deep = `${'['.repeat(5_000)}${']'.repeat(5_000)}`
-        await store.insertInteractions([row({ json: deep })])
+        await store.insertInteractions([recordRow({ json: deep })])
         const content = { text, value, awkward: `"'\\\u0000\ud800{},NULL` }
-        await store.insertInteractions([row({ project, id: text, json: JSON.stringify(content) })])
+        await store.insertInteractions([recordRow({ project, id: text, json: JSON.stringify(content) })])
         const { data } = await store.listInteractions(project, { limit: 1 })
         expect(data).toEqual([content])
       }),
@@ -112,7 +84,7 @@ describe.each(Object.entries(kinds))('store on %s', (name, { skipped, open }) =>
   })
 
   test('what can never be written is told apart from a database that is away', async () => {
-    const wrong = await store.insertInteractions([row({ record: 'no uuid' })]).catch((error) => error)
+    const wrong = await store.insertInteractions([recordRow({ record: 'no uuid' })]).catch((error) => error)
     expect(isDataError(wrong)).toBe(true)
     expect((await store.listInteractions('none', { limit: 1 })).data).toEqual([])
   })
@@ -125,6 +97,7 @@ describe.each(Object.entries(kinds))('store on %s', (name, { skipped, open }) =>
       project: 'default',
       isOperator: true,
       name: 'n',
+      limits: { requests_per_minute: 5, concurrent: null },
     } as const
     await store.insertKey(key, '2026-01-01T00:00:00.000Z')
     await store.insertKey({ ...key, id: 'k2' }, '2026-01-02T00:00:00.000Z')
@@ -134,6 +107,19 @@ describe.each(Object.entries(kinds))('store on %s', (name, { skipped, open }) =>
     expect(await store.revokeKey('k1', undefined, '2026-01-03T00:00:00.000Z')).toBe(false)
     await store.insertKey(key, '2026-01-04T00:00:00.000Z')
     expect(await store.listKeys()).toEqual([])
+  })
+
+  test('secrets come back in their order, each purpose apart', async () => {
+    const secret = (id: string, purpose: string, day: number) => ({
+      id,
+      purpose,
+      secret: `${id}-secret`,
+      createdAt: `2026-01-0${day}T03:04:05.678Z`,
+    })
+    const [first, second, other] = [secret('b', 'one', 1), secret('a', 'one', 2), secret('c', 'two', 1)]
+    for (const one of [second, first, other]) await store.insertSecret(one)
+    expect(await store.listSecrets('one')).toEqual([first, second])
+    expect(await store.listSecrets('none')).toEqual([])
   })
 
   test('gaps are counted once', async () => {
@@ -185,13 +171,34 @@ test('released migrations never change', () => {
     ['interactions', '61b699ec6cae7f33'],
     ['gaps', 'e585013adb236026'],
     ['api keys', '8da7ef3e5a9090c2'],
+    ['limits of keys', '44fe49ffe8b59fef'],
+    ['secrets', '45b5fb9a7c559ea9'],
+    ['columns to find interactions by', '333fda6cad42dd39'],
+    ['erasures', 'fea70509efc49860'],
+    ['jobs', 'ee09fd3b66d4975e'],
+    ['audit log', 'ae14bd8ed067b737'],
+    ['sessions', 'cda4539da85ee579'],
+    ['feedback', '3431600067a9d22b'],
+    ['review', '63684c3e1fc7d785'],
   ])
+})
+
+test('a key from before keys had limits has none', async () => {
+  const database = await openPglite(undefined)
+  await migrate(database, migrations.slice(0, 3))
+  await database.query(
+    "insert into plumbline.api_keys values ('k', 'ab', 'client', 'p', false, 'n', '2026-01-01T00:00:00Z', null)",
+  )
+  await migrate(database)
+  const store = createStore(database)
+  expect(await store.listKeys()).toMatchObject([{ id: 'k', limits: {} }])
+  await store.close()
 })
 
 test('an embedded store keeps its records on disk', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'store-'))
   const place = { folder: join(folder, 'a', 'store') }
-  const one = row()
+  const one = recordRow()
   const first = await openStore(place)
   await first.insertInteractions([one])
   await first.close()

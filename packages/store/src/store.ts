@@ -1,22 +1,29 @@
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { type Interaction, type KeyScope, keyScopeSchema, PlumblineError } from '@plumbline/contracts'
+import { type KeyLimits, type KeyScope, keyLimitsSchema, keyScopeSchema, PlumblineError } from '@plumbline/contracts'
+import { type AuditEvent, type AuditLog, audited, createAuditLog } from './audit.ts'
+import { type BackupOptions, type BackupResult, backup } from './backup/backup.ts'
+import { type RestoreOptions, restore } from './backup/restore.ts'
 import { type Database, type Row, sqlState } from './database.ts'
+import { createErasures, type Erasures } from './erasure.ts'
+import { type ExportOptions, exportInteractions } from './export/export.ts'
+import { exportTraining, type TrainingCounts, type TrainingOptions } from './export/training.ts'
+import { createFeedback, type FeedbackStore } from './feedback/feedback.ts'
+import type { Write } from './files.ts'
+import { createInteractions, type Interactions, type Page, type PageOptions } from './interactions.ts'
+import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { migrate } from './migrate.ts'
 import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
+import { createRetention, type Retention } from './retention.ts'
+import { createReview, type Review } from './review/review.ts'
+import { insertSecret, listSecrets, type StoredSecret } from './secrets.ts'
+import { createSessions, type Sessions } from './sessions.ts'
+import { storable } from './storable.ts'
+import { createSubjectHasher, readSubjectSecret, type SubjectHasher } from './subject.ts'
 
 /** Where the records are: a folder, memory, or a PostgreSQL server. */
 export type StorePlace = { readonly folder: string } | { readonly url: string } | 'memory'
-
-/** A record on its way: its fields that the tables need, and the whole as JSON text. */
-export interface RecordRow {
-  readonly record: string
-  readonly id: string
-  readonly project: string
-  readonly createdAt: string
-  readonly json: string
-}
 
 /** Answers that could not be recorded. */
 export interface Gap {
@@ -37,45 +44,81 @@ export interface StoredKey {
   /** May make keys of other projects. */
   readonly isOperator: boolean
   readonly name: string
+  /** Over those of the configuration. */
+  readonly limits: KeyLimits
 }
 
-export interface Page {
-  readonly data: readonly Interaction[]
-  /** For `after` of the next page; null at the end. */
-  readonly next: string | null
+/** What is shown of a key, revoked ones too. */
+export interface KeyFacts {
+  readonly id: string
+  readonly scope: KeyScope
+  readonly project: string
+  readonly name: string
+  readonly createdAt: string
+  readonly revokedAt: string | null
 }
 
-export interface Store {
-  /**
-   * Writes all rows in one transaction. A record that is there already stays as it is, so writing twice is harmless.
-   * Gives how many were new.
-   */
-  insertInteractions(rows: readonly RecordRow[]): Promise<number>
+export interface Store extends Interactions, Erasures, Retention, FeedbackStore {
+  readonly review: Review
+  readonly jobs: Jobs
+  readonly audit: AuditLog
+  readonly sessions: Sessions
+  /** Does `work` and notes it in the audit log: both or neither. */
+  audited<T>(event: AuditEvent, work: (store: Store) => Promise<T>): Promise<T>
+  /** Writes the interactions for other programs to read. Gives how many. */
+  exportInteractions(write: Write, options: ExportOptions): Promise<number>
+  /** Writes what people said of answers as rows for trainers. */
+  exportTraining(write: Write, options: TrainingOptions): Promise<TrainingCounts>
+  /** Writes everything for `restoreStore`. */
+  backup(write: Write, options: BackupOptions): Promise<BackupResult>
+  /** What turns a person's name into what is kept of it. */
+  subjectHasher(): Promise<SubjectHasher>
   insertGaps(gaps: readonly Gap[]): Promise<void>
-  /** Newest first, of one project only. */
-  listInteractions(project: string, options: { limit: number; after?: string }): Promise<Page>
   /** How many answers are known not to be recorded. */
   countGaps(): Promise<number>
   insertKey(key: StoredKey, createdAt: string): Promise<void>
   /** Keys that are not revoked. */
   listKeys(): Promise<StoredKey[]>
+  /** By id; of one project, or of all. */
+  listKeyFacts(project: string | undefined, options: PageOptions): Promise<Page<KeyFacts>>
   /** Of one project, or of any. Gives whether there was such a key. It stays in the table, so it cannot come back. */
   revokeKey(id: string, project: string | undefined, at: string): Promise<boolean>
+  insertSecret(secret: StoredSecret): Promise<void>
+  /** The newest last. */
+  listSecrets(purpose: string): Promise<StoredSecret[]>
   close(): Promise<void>
 }
 
-const maxPageBytes = 16 * 2 ** 20
-
 /** Opens the store and brings its tables up to date. Throws STORE_… errors that say what to do. */
 export async function openStore(place: StorePlace): Promise<Store> {
+  const database = await opened(place, (one) => migrate(one))
+  return createStore(database)
+}
+
+/** Fills an empty store from the lines of a backup. */
+export async function restoreStore(
+  place: StorePlace,
+  lines: AsyncIterable<string>,
+  options?: RestoreOptions,
+): Promise<BackupResult> {
+  let result: BackupResult | undefined
+  const database = await opened(place, async (one) => {
+    result = await restore(one, lines, options)
+  })
+  await database.close()
+  return result!
+}
+
+/** A database in which `begin` has gone well. */
+async function opened(place: StorePlace, begin: (database: Database) => Promise<void>): Promise<Database> {
   const database = await openDatabase(place)
   try {
-    await migrate(database)
+    await begin(database)
+    return database
   } catch (error) {
     await database.close().catch(() => {})
     throw error instanceof PlumblineError ? error : openingFailed(place, error)
   }
-  return createStore(database)
 }
 
 async function openDatabase(place: StorePlace): Promise<Database> {
@@ -111,23 +154,19 @@ function openingFailed(place: StorePlace, cause: unknown): PlumblineError {
 
 export function createStore(database: Database): Store {
   return {
-    insertInteractions: async (rows) => {
-      if (rows.length === 0) return 0
-      const inserted = await database.query(
-        `insert into plumbline.interactions (record, id, project, created_at, body)
-        select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[])
-        on conflict (record) do nothing
-        returning 1 as one`,
-        [
-          rows.map(({ record }) => record),
-          rows.map(({ id }) => storable(id)),
-          rows.map(({ project }) => storable(project)),
-          rows.map(({ createdAt }) => createdAt),
-          rows.map(({ json }) => json),
-        ],
-      )
-      return inserted.length
-    },
+    ...createInteractions(database),
+    ...createErasures(database),
+    ...createRetention(database),
+    ...createFeedback(database),
+    review: createReview(database),
+    jobs: createJobs(database),
+    audit: createAuditLog(database),
+    sessions: createSessions(database),
+    audited: (event, work) => audited(database, event, (inside) => work(createStore(inside))),
+    exportInteractions: (write, options) => exportInteractions(database, write, options),
+    exportTraining: (write, options) => exportTraining(database, write, options),
+    backup: (write, options) => backup(database, write, options),
+    subjectHasher: async () => createSubjectHasher(await readSubjectSecret(database)),
     insertGaps: async (gaps) => {
       if (gaps.length === 0) return
       await database.query(
@@ -143,43 +182,34 @@ export function createStore(database: Database): Store {
         ],
       )
     },
-    listInteractions: async (project, { limit, after }) => {
-      // A page is cut where it would grow too large, after one record at the least: some are megabytes.
-      const rows = await database.query(
-        `select seq, body, found from (
-          select seq::text as seq, body, (count(*) over ())::integer as found,
-            sum(octet_length(body)) over (order by page.seq desc) as bytes, row_number() over (order by page.seq desc) as place
-          from (
-            select seq, body from plumbline.interactions
-            where project = $1 and ($2::text is null or seq < $2::bigint)
-            order by seq desc limit $3::integer + 1
-          ) as page
-        ) as sized where place = 1 or (bytes <= $4::integer and place <= $3::integer) order by place`,
-        [project, after ?? null, limit, maxPageBytes],
-      )
-      const hasMore = rows.length > 0 && Number(rows[0].found) > rows.length
-      return {
-        data: rows.map(({ body }) => JSON.parse(String(body)) as Interaction),
-        next: hasMore ? String(rows.at(-1)?.seq) : null,
-      }
-    },
     countGaps: async () => {
       const [row] = await database.query('select coalesce(sum(count), 0)::text as total from plumbline.gaps')
       return Number(row.total)
     },
-    insertKey: async ({ id, sha256, scope, project, isOperator, name }, createdAt) => {
+    insertKey: async ({ id, sha256, scope, project, isOperator, name, limits }, createdAt) => {
+      const own = Object.keys(limits).length === 0 ? null : JSON.stringify(limits)
       await database.query(
-        `insert into plumbline.api_keys (id, sha256, scope, project, is_operator, name, created_at)
-        values ($1, $2, $3, $4, $5, $6, $7::timestamptz) on conflict (sha256) do nothing`,
-        [id, sha256, scope, project, isOperator, storable(name), createdAt],
+        `insert into plumbline.api_keys (id, sha256, scope, project, is_operator, name, created_at, limits)
+        values ($1, $2, $3, $4, $5, $6, $7::timestamptz, $8) on conflict (sha256) do nothing`,
+        [id, sha256, scope, project, isOperator, storable(name), createdAt, own],
       )
     },
     listKeys: async () => {
       const rows = await database.query(
-        `select id, sha256, scope, project, is_operator, name from plumbline.api_keys
+        `select id, sha256, scope, project, is_operator, name, limits from plumbline.api_keys
         where revoked_at is null order by created_at, id`,
       )
       return rows.map(toKey)
+    },
+    listKeyFacts: async (project, { limit, after }) => {
+      const rows = await database.query(
+        `select id, scope, project, name, created_at::text as created_at, revoked_at::text as revoked_at
+        from plumbline.api_keys where ($1::text is null or project = $1) and ($2::text is null or id > $2)
+        order by id limit $3::integer + 1`,
+        [project ?? null, after ?? null, limit],
+      )
+      const data = rows.slice(0, limit).map(toKeyFacts)
+      return { data, next: rows.length > limit ? data.at(-1)!.id : null }
     },
     revokeKey: async (id, project, at) => {
       const rows = await database.query(
@@ -189,13 +219,10 @@ export function createStore(database: Database): Store {
       )
       return rows.length > 0
     },
+    insertSecret: (secret) => insertSecret(database, secret),
+    listSecrets: (purpose) => listSecrets(database, purpose),
     close: () => database.close(),
   }
-}
-
-/** PostgreSQL's text holds every character but NUL. */
-function storable(text: string): string {
-  return text.replaceAll('\u0000', '\ufffd')
 }
 
 function toKey(row: Row): StoredKey {
@@ -206,5 +233,17 @@ function toKey(row: Row): StoredKey {
     project: String(row.project),
     isOperator: row.is_operator === true,
     name: String(row.name),
+    limits: keyLimitsSchema.parse(row.limits === null ? {} : JSON.parse(String(row.limits))),
+  }
+}
+
+function toKeyFacts(row: Row): KeyFacts {
+  return {
+    id: String(row.id),
+    scope: keyScopeSchema.parse(row.scope),
+    project: String(row.project),
+    name: String(row.name),
+    createdAt: new Date(String(row.created_at)).toISOString(),
+    revokedAt: row.revoked_at === null ? null : new Date(String(row.revoked_at)).toISOString(),
   }
 }

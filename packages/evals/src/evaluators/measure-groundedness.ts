@@ -1,5 +1,5 @@
 /**
- * How often groundedness is right on constructed answers: `npm run measure-groundedness -w @plumbline/evals`. A
+ * How often groundedness is right on constructed answers: `npm run -w @plumbline/evals measure-groundedness`. A
  * context is a real answer of XSTest; an answer drawn from it is three of its sentences with every fifth word left out;
  * an unsupported one has the middle sentence from another model's answer to the same prompt. No person labelled these,
  * so they are no calibration.

@@ -2,8 +2,8 @@ import type { GuardVerdict } from '@plumbline/contracts'
 import { cannedAnswer } from '../canned-answer.ts'
 import type { Reply } from '../delivery.ts'
 import type { EndpointPath } from '../endpoints.ts'
-import type { Outcome } from '../exchange.ts'
 import type { OpenAIError } from '../openai-error.ts'
+import type { Outcome } from '../outcome.ts'
 import type { Refused } from './guarding.ts'
 
 interface RefusedRequest {
@@ -11,21 +11,20 @@ interface RefusedRequest {
   readonly endpoint: EndpointPath
   readonly model: string
   readonly isStream: boolean
+  readonly withUsage: boolean
   readonly createdAt: number
 }
 
 /** What a client is told whose request a guard has stopped: an error, or the guard's own answer. */
 export function refusedReply(refused: Refused, request: RefusedRequest): Reply {
-  const { record, endpoint, model, isStream, createdAt } = request
+  const { record, endpoint, model, isStream, withUsage, createdAt } = request
   const isReplaced = refused.by === 'stop' && refused.stop.guard.mode === 'replace'
   const text = isReplaced ? refused.stop.guard.replacement : ''
   const canned = isReplaced ? cannedAnswer(endpoint, { record, model, text, createdAt, isFiltered: true }) : undefined
-  const headers = { 'x-request-id': record }
-  if (canned === undefined)
-    return { status: 400, headers, body: Buffer.from(JSON.stringify({ error: refusedError(refused) })) }
-  if (!isStream) return { status: 200, headers, body: Buffer.from(JSON.stringify(canned.whole)) }
-  const streamed = { ...headers, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' }
-  return { status: 200, headers: streamed, body: Buffer.from(canned.events(false).join('')) }
+  if (canned === undefined) return { status: 400, body: Buffer.from(JSON.stringify({ error: refusedError(refused) })) }
+  if (!isStream) return { status: 200, body: Buffer.from(JSON.stringify(canned.whole)) }
+  const streamed = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' }
+  return { status: 200, headers: streamed, body: Buffer.from(canned.events(withUsage).join('')) }
 }
 
 function refusedError(refused: Refused): OpenAIError {
@@ -59,6 +58,8 @@ export function refusedOutcome(
     guards,
     response_bytes: 0,
     notes: [],
+    upstream: '',
+    attempts: [],
     upstream_request_id: null,
   }
 }

@@ -6,12 +6,12 @@ import { startLocal } from '../local-model.ts'
 import { createMemoryWorld } from '../memory-world.ts'
 
 test('an upstream and a model of this machine exclude each other', async () => {
-  const config = { upstream: 'http://127.0.0.1:9', model: 'm', batch_size: 1, max_waiting: 1 }
+  const config = { upstream: 'http://127.0.0.1:9', model: 'm', upstreams: [], batch_size: 1, max_waiting: 1 }
   await expect(startLocal(config, createMemoryWorld().world)).rejects.toMatchObject({ code: 'USAGE_CONFLICT' })
 })
 
 test('with an upstream, no model is loaded', async () => {
-  const config = { upstream: 'http://127.0.0.1:9', batch_size: 1, max_waiting: 1 }
+  const config = { upstream: 'http://127.0.0.1:9', upstreams: [], batch_size: 1, max_waiting: 1 }
   expect(await startLocal(config, createMemoryWorld().world)).toBeUndefined()
 })
 

@@ -1,25 +1,20 @@
 import { mkdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import type { GuardSet } from '@plumbline/gateway'
+import type { GuardSet, Serving } from '@plumbline/gateway'
+import { type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
+import { lockData } from '../data-place.ts'
 import { readGuardsFile } from '../guards-file.ts'
 import { localModelFields, startLocal } from '../local-model.ts'
+import { version } from '../version.ts'
 import type { World } from '../world.ts'
 
-const seconds = (fallback: number, text: string) => z.number().positive().max(86_400).default(fallback).describe(text)
+const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
 
 const config = z.object({
   data: z.string().min(1).describe('folder of the records: the spool and the embedded store'),
-  upstream: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'the OpenAI-compatible server to stand in front of, such as http://127.0.0.1:8000/v1; without it, a model on this machine is served',
-    ),
-  ...localModelFields,
   port: z.number().int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes a free one'),
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on; 0.0.0.0 is every one'),
   database: z
@@ -27,18 +22,9 @@ const config = z.object({
     .min(1)
     .optional()
     .describe('postgres://… keeps the records in that PostgreSQL; the password may come from PGPASSWORD'),
-  connect_timeout: seconds(5, 'seconds to connect to the upstream'),
-  first_token_timeout: seconds(120, 'seconds to the first event of a streamed answer'),
-  idle_timeout: seconds(60, 'seconds of silence in a stream, and of a client that does not read'),
-  total_timeout: seconds(900, 'seconds for a whole answer'),
-  max_body_bytes: z
-    .number()
-    .int()
-    .min(1024)
-    .max(32 * 2 ** 20)
-    .default(16 * 2 ** 20)
-    .describe('largest request body'),
-  max_in_flight: z.number().int().min(1).max(10_000).default(512).describe('most answers at a time'),
+  ...policyFields,
+  ...localModelFields,
+  guards: z.string().min(1).optional().describe('YAML file of guards over requests and answers'),
   record_patience_ms: z
     .number()
     .int()
@@ -46,16 +32,40 @@ const config = z.object({
     .max(60_000)
     .default(250)
     .describe('longest wait of an answer’s last bytes for its record to be on disk; 0 does not wait'),
-  guards: z.string().min(1).optional().describe('YAML file of guards over requests and answers'),
-  drain_timeout: seconds(30, 'seconds that answers may take to end after SIGTERM or Ctrl-C'),
+  retain_content_days: days('days that questions and answers are kept; for ever when left out'),
+  retain_metadata_days: days('days that whole records are kept; for ever when left out'),
+  feedback_days: z.number().int().min(1).max(3650).default(30).describe('days for which a feedback token is good'),
+  drain_timeout: z
+    .number()
+    .positive()
+    .max(86_400)
+    .default(30)
+    .describe('seconds that answers may take to end after SIGTERM or Ctrl-C'),
 })
 type Config = z.output<typeof config>
+
+/** Keys that a reload cannot change. */
+const fixed = [
+  'data',
+  'port',
+  'host',
+  'database',
+  'model',
+  'batch_size',
+  'max_waiting',
+  'guards',
+  'record_patience_ms',
+  'retain_content_days',
+  'retain_metadata_days',
+  'feedback_days',
+  'drain_timeout',
+] as const
 
 export const serve = defineCommand({
   name: 'serve',
   summary: 'stand in front of a model and record every answer',
   description:
-    'An OpenAI-compatible gateway before a server of yours, or without --upstream before a model on this machine, which is pulled if it is not in the cache and writes several answers at a time. The first administrator’s key is PLUMBLINE_ADMIN_KEY, or is made and shown once; PLUMBLINE_UPSTREAM_KEY is shown to the upstream. SIGTERM and Ctrl-C let answers end and then stop with status 0.',
+    'An OpenAI-compatible gateway before a server of yours, or without --upstream before a model on this machine, which is pulled if it is not in the cache and writes several answers at a time. The first administrator’s key is PLUMBLINE_ADMIN_KEY, or is made and shown once; PLUMBLINE_UPSTREAM_KEY is shown to the upstream. SIGTERM and Ctrl-C let answers end and then stop with status 0; SIGHUP, or POST /api/reload, reads the configuration anew.',
   examples: [
     {
       line: 'plumb serve --data runs/gateway --port 8080',
@@ -66,33 +76,32 @@ export const serve = defineCommand({
       does: 'in front of a server on this machine, records in the embedded store',
     },
     {
+      line: 'plumb serve --data runs/gateway --upstream https://api.openai.com/v1 --database postgres://plumbline@db/plumbline',
+      does: 'in front of OpenAI, records in PostgreSQL',
+    },
+    {
       line: 'plumb serve --data runs/gateway --upstream http://127.0.0.1:8000/v1 --guards guards.yaml',
       does: 'with guards that watch, redact or stop what is asked and answered',
     },
     {
-      line: 'plumb serve --data runs/gateway --upstream https://api.openai.com/v1 --database postgres://plumbline@db/plumbline',
-      does: 'in front of OpenAI, records in PostgreSQL',
+      line: 'plumb serve --data runs/gateway --config gateway.yaml',
+      does: 'in front of several servers, with weights, fallbacks and limits: see the README of packages/gateway',
     },
   ],
   config,
   isService: true,
-  async run(config, world) {
+  async run(config, world, reread) {
     const adminKey = adminKeyOf(world)
+    // What is wrong with it is told before a folder is made.
     const guards = config.guards === undefined ? undefined : await readGuardsFile(config.guards, world)
+    if (hasUpstream(config)) policiesOf(config, world.env)
     const folder = resolve(world.cwd, config.data)
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    const { acquireLock } = await import('@plumbline/models')
-    const lock = await acquireLock(join(folder, '.lock'), {
-      refuse: ({ pid, host }) =>
-        new PlumblineError('DATA_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
-          hint: 'Stop that one, or give another --data.',
-        }),
-    })
+    const lock = await lockData(folder)
     try {
       const local = await startLocal(config, world)
       try {
-        const upstream = local ?? { url: config.upstream!, apiKey: world.env.PLUMBLINE_UPSTREAM_KEY || undefined }
-        await serveUntilStopped(config, { folder, upstream, adminKey, guards }, world)
+        await serveUntilStopped(config, { folder, local, adminKey, guards, reread }, world)
       } finally {
         await local?.stop()
       }
@@ -104,34 +113,41 @@ export const serve = defineCommand({
 
 interface Prepared {
   readonly folder: string
-  readonly upstream: { readonly url: string; readonly apiKey: string | undefined }
+  readonly local: LocalUpstream | undefined
   readonly adminKey: string | undefined
   readonly guards: GuardSet | undefined
+  readonly reread: () => Promise<Config>
 }
 
-async function serveUntilStopped(config: Config, { folder, upstream, adminKey, guards }: Prepared, world: World) {
+async function serveUntilStopped(config: Config, prepared: Prepared, world: World) {
+  const { folder, local, adminKey, guards, reread } = prepared
   const { serve } = await import('@plumbline/gateway')
+  const { createServerRoutes } = await import('@plumbline/server')
   const ms = (value: number) => Math.round(value * 1000)
   const serving = await serve({
     folder,
     databaseUrl: config.database,
     host: config.host,
     port: config.port,
-    upstream: upstream.url,
-    upstreamKey: upstream.apiKey,
+    policies: policiesOf(config, world.env, local),
+    reread: async () => {
+      const next = await reread()
+      const changed = fixed.filter((key) => next[key] !== config[key])
+      if (changed.length > 0) world.log.warn(`A reload does not change ${changed.join(', ')}: that takes a restart.`)
+      return policiesOf(next, world.env, local)
+    },
     adminKey,
-    connectTimeoutMs: ms(config.connect_timeout),
-    firstTokenMs: ms(config.first_token_timeout),
-    idleMs: ms(config.idle_timeout),
-    totalMs: ms(config.total_timeout),
-    maxBodyBytes: config.max_body_bytes,
-    maxInFlight: config.max_in_flight,
     guards,
+    feedbackDays: config.feedback_days,
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
+    retention: { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days },
+    routes: createServerRoutes(),
+    version,
     now: world.now,
     warn: world.log.warn,
   })
+  world.onHangup(() => void reload(serving, world))
   if (world.json) world.emit({ url: serving.url, admin_key: serving.newAdminKey })
   else {
     world.stdout.write(`listening on ${serving.url}\n`)
@@ -143,6 +159,18 @@ async function serveUntilStopped(config: Config, { folder, upstream, adminKey, g
     await new Promise<void>((done) => world.signal.addEventListener('abort', () => done(), { once: true }))
   }
   await serving.stop()
+}
+
+const hasUpstream = ({ upstream, upstreams }: Config) => upstream !== undefined || upstreams.length > 0
+
+async function reload(serving: Serving, { log }: World): Promise<void> {
+  try {
+    const { config } = await serving.reload()
+    log.info(`Configuration ${config} is in force.`)
+  } catch (error) {
+    const { message, hint } = error as PlumblineError
+    log.warn(`The configuration was not reloaded, the old one stays. ${message}${hint === undefined ? '' : ` ${hint}`}`)
+  }
 }
 
 function adminKeyOf({ env, log }: World): string | undefined {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { noPostgres, startPostgres } from '../postgres-server.test-support.ts'
+import { recordRow } from '../record-row.test-support.ts'
 import { openStore } from '../store.ts'
 import { interactionPayload, startShipper } from './shipper.ts'
 import { openSpool } from './spool.ts'
@@ -27,9 +28,7 @@ test.skipIf(missing !== undefined)(
       for (let i = 0; i < count; i++) {
         const record = randomUUID()
         const json = JSON.stringify({ record, text: 'x'.repeat(200) })
-        await spool.append(
-          interactionPayload({ record, id: record, project: 'default', createdAt: new Date().toISOString(), json }),
-        )
+        await spool.append(interactionPayload(recordRow({ record, createdAt: new Date().toISOString(), json })))
         ids.push(record)
       }
     }

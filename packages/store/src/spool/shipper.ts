@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { actorKindSchema, feedbackKindSchema } from '@plumbline/contracts'
 import { z } from 'zod'
 import { isDataError } from '../database.ts'
-import type { Gap, RecordRow, Store } from '../store.ts'
+import type { FeedbackRow } from '../feedback/latest.ts'
+import type { RecordRow } from '../interactions.ts'
+import type { Gap, Store } from '../store.ts'
 import { keepAside } from './segments.ts'
 import type { Batch, Spool } from './spool.ts'
 
@@ -14,6 +17,11 @@ const headSchema = z.discriminatedUnion('kind', [
     id: z.string(),
     project: z.string(),
     createdAt: z.iso.datetime(),
+    // Spools of before have none of these.
+    keyId: z.string().nullable().default(null),
+    model: z.string().nullable().default(null),
+    termination: z.string().nullable().default(null),
+    subjects: z.array(z.string().regex(/^[\w-]+$/)).default([]),
   }),
   z.object({
     kind: z.literal('gap'),
@@ -27,6 +35,25 @@ const headSchema = z.discriminatedUnion('kind', [
       .max(2 ** 31 - 1),
     reason: z.string(),
   }),
+  z.object({
+    kind: z.literal('feedback'),
+    row: z.object({
+      id: z.uuid(),
+      project: z.string(),
+      interaction: z.string(),
+      kind: feedbackKindSchema,
+      category: z.string().nullable(),
+      rating: z.number().nullable(),
+      text: z.string().nullable(),
+      chosen: z.string().nullable(),
+      rejected: z.string().nullable(),
+      actorKind: actorKindSchema,
+      actor: z.string(),
+      consent: z.boolean().nullable(),
+      people: z.number().int().min(0),
+      at: z.iso.datetime(),
+    }),
+  }),
 ])
 
 export function interactionPayload({ json, ...head }: RecordRow): Buffer {
@@ -35,6 +62,10 @@ export function interactionPayload({ json, ...head }: RecordRow): Buffer {
 
 export function gapPayload(gap: Gap): Buffer {
   return Buffer.from(JSON.stringify({ kind: 'gap', ...gap }))
+}
+
+export function feedbackPayload(row: FeedbackRow): Buffer {
+  return Buffer.from(JSON.stringify({ kind: 'feedback', row }))
 }
 
 export interface ShipperOptions {
@@ -71,16 +102,19 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
   const ship = async (payloads: readonly Uint8Array[]): Promise<void> => {
     const rows: RecordRow[] = []
     const gaps: Gap[] = []
+    const feedback: FeedbackRow[] = []
     for (const payload of payloads) {
       const parsed = parsePayload(payload)
       if (parsed === undefined) await refuse(payload, 'it is none of ours')
       else if ('json' in parsed) rows.push(parsed)
+      else if ('actor' in parsed) feedback.push(parsed)
       else gaps.push(parsed)
     }
     try {
       await store.insertInteractions(rows)
       await store.insertGaps(gaps)
-      state.shipped += rows.length + gaps.length
+      await store.insertFeedback(feedback)
+      state.shipped += rows.length + gaps.length + feedback.length
     } catch (error) {
       if (!isDataError(error)) throw error
       if (payloads.length === 1) return refuse(payloads[0], (error as Error).message)
@@ -136,12 +170,13 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
   }
 }
 
-function parsePayload(payload: Uint8Array): RecordRow | Gap | undefined {
+function parsePayload(payload: Uint8Array): RecordRow | Gap | FeedbackRow | undefined {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
   const lineEnd = bytes.indexOf(10)
   try {
     const head = headSchema.parse(JSON.parse(bytes.toString('utf8', 0, lineEnd < 0 ? bytes.length : lineEnd)))
     const { kind, ...rest } = head
+    if (head.kind === 'feedback') return head.row
     if (head.kind === 'gap') return rest as Gap
     return { ...(rest as Omit<RecordRow, 'json'>), json: bytes.toString('utf8', lineEnd + 1) }
   } catch {

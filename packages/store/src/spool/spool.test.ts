@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { recordRow } from '../record-row.test-support.ts'
 import { openStore, type Store } from '../store.ts'
 import { encodeFrame } from './frame.ts'
 import { gapPayload, interactionPayload, startShipper } from './shipper.ts'
@@ -183,11 +184,6 @@ test.skipIf(!canMount)(
   },
 )
 
-const row = (project = 'default') => {
-  const record = randomUUID()
-  return { record, id: record, project, createdAt: '2026-01-01T00:00:00.000Z', json: JSON.stringify({ record }) }
-}
-
 test('the shipper: a store that is away loses and doubles nothing; what it refuses for good is kept aside', {
   timeout: 120_000,
 }, async () => {
@@ -205,10 +201,10 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
   }
   const spool = await openSpool(folder, { warn })
   const shipper = startShipper(spool, flaky, { warn, folder, retryMs: 5, batchBytes: 2000 })
-  const rows = Array.from({ length: 100 }, () => row())
+  const rows = Array.from({ length: 100 }, () => recordRow())
   for (const one of rows) await spool.append(interactionPayload(one))
   await spool.append(Buffer.from('none of ours'))
-  await spool.append(interactionPayload({ ...row(), createdAt: '0000-01-01T00:00:00.000Z' }))
+  await spool.append(interactionPayload({ ...recordRow(), createdAt: '0000-01-01T00:00:00.000Z' }))
   await spool.append(
     gapPayload({ record: randomUUID(), from: rows[0].createdAt, to: rows[0].createdAt, count: 3, reason: 'disk' }),
   )

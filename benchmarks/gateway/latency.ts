@@ -1,0 +1,47 @@
+import type { Section } from '../bench.ts'
+import type { Figure } from '../figure.ts'
+import { interleave } from '../interleave.ts'
+import { withServing } from './serving.ts'
+import { answerSize, type OpenLoopAnswer, requestBody, type Target } from './traffic.ts'
+import { type GatewayWorld, sharing } from './world.ts'
+
+const p50: Figure = {
+  name: 'added_p50',
+  title: 'added by the gateway at 1,000 requests/s of 2 KB, recording durable, median',
+  unit: 'ms',
+  better: 'lower',
+  goal: { atMost: 0.3 },
+}
+const p99: Figure = { ...p50, name: 'added_p99', title: p50.title.replace('median', 'p99'), goal: { atMost: 3 } }
+
+/** Open loop, the upstream directly and through the gateway in turns; what is added is the difference of a pair. */
+export const latency: Section<GatewayWorld> = {
+  figures: [p50, p99],
+  async run(world, record) {
+    const rate = world.scale(1000, 100)
+    const seconds = world.scale(5, 1)
+    const upstream = await world.upstream()
+    await withServing({ folder: await world.folder(), upstream }, async ({ target }) => {
+      const answers: Record<'direct' | 'ours', OpenLoopAnswer[]> = { direct: [], ours: [] }
+      const side = (name: keyof typeof answers, to: Target) => async () => {
+        const request = { target: to, body: requestBody(answerSize.large), rate, seconds, wantsIds: false }
+        const answer = await world.load<OpenLoopAnswer>('open', request)
+        answers[name].push(answer)
+        return answer.failed
+      }
+      const runs = world.runs ?? world.scale(5, 1)
+      const sides = { direct: side('direct', { origin: upstream, headers: {} }), ours: side('ours', target) }
+      const failed = await interleave(sides, { runs })
+      for (const [figure, key] of [
+        [p50, 'p50'],
+        [p99, 'p99'],
+      ] as const) {
+        // The first of each is the round that does not count.
+        const direct = answers.direct.slice(1).map((answer) => answer[key])
+        const ours = answers.ours.slice(1).map((answer) => answer[key])
+        const details = { rate, seconds, direct, through: ours, failed: failed.ours, note: sharing }
+        record(figure, { ours: ours.map((ms, i) => ms - direct[i]), peer: [], peerName: null, details })
+      }
+    })
+  },
+}

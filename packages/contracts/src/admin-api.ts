@@ -1,0 +1,112 @@
+import { z } from 'zod'
+import { keyLimitsSchema, keyScopeSchema, projectSchema } from './api-key.ts'
+import { interactionSchema, terminationSchema } from './interaction.ts'
+
+/** Bodies and queries of `/api/…`. */
+
+/** A time between 1970 and 9999, as ISO 8601. */
+const timeSchema = z.iso
+  .datetime({ offset: true })
+  .refine((text) => Date.parse(text) >= 0, 'a time after 1970')
+  .transform((text) => new Date(text).toISOString())
+const limitSchema = z.coerce.number().int().min(1).max(1000).default(100)
+const numberedPageSchema = z.strictObject({
+  limit: limitSchema,
+  after: z
+    .string()
+    .regex(/^\d{1,18}$/, 'after is the "next" of the page before')
+    .optional(),
+})
+
+function pageOf<Item extends z.ZodType>(item: Item) {
+  return z.object({ data: z.array(item), next: z.string().nullable() })
+}
+
+export const interactionQuerySchema = numberedPageSchema.extend({
+  since: timeSchema.optional(),
+  until: timeSchema.optional(),
+  model: z.string().min(1).max(512).optional(),
+  termination: terminationSchema.optional(),
+  /** The id of the key that asked. */
+  key: z.string().min(1).max(100).optional(),
+  /** A person, by the name that the caller gave. */
+  subject: z.string().min(1).max(512).optional(),
+  /** Characters in the record. */
+  text: z.string().min(2).max(200).optional(),
+})
+export const interactionPageSchema = pageOf(interactionSchema)
+
+export const keyIdSchema = z.string().regex(/^key_[\w-]{1,64}$/, 'a key’s id begins with key_')
+export const keyQuerySchema = z.strictObject({ limit: limitSchema, after: keyIdSchema.optional() })
+const keyFactsSchema = z.object({
+  id: z.string(),
+  scope: keyScopeSchema,
+  project: projectSchema,
+  name: z.string(),
+  created_at: z.iso.datetime(),
+  revoked_at: z.iso.datetime().nullable(),
+})
+export const keyPageSchema = pageOf(keyFactsSchema)
+/** The only time that the key itself is shown. */
+export const createdKeySchema = z.object({
+  key: z.string(),
+  id: z.string(),
+  scope: keyScopeSchema,
+  project: z.string(),
+  name: z.string(),
+  limits: keyLimitsSchema,
+})
+/** The version of the configuration in force. */
+export const reloadedSchema = z.object({ config: z.string() })
+export const feedbackSecretSchema = z.object({ id: z.string(), created_at: z.string() })
+export const revokedKeySchema = z.object({ id: z.string(), revoked: z.literal(true) })
+
+/** A person: by the name that the caller gave, or by the hash that stands in records. */
+export const subjectSchema = z
+  .strictObject({
+    subject: z.string().min(1).max(512).optional(),
+    subject_hash: z
+      .string()
+      .regex(/^[\w-]{43}$/, 'subject_hash is one of the "subjects" of a record')
+      .optional(),
+  })
+  .refine(({ subject, subject_hash }) => (subject === undefined) !== (subject_hash === undefined), {
+    error: 'either subject or subject_hash',
+    path: ['subject'],
+  })
+export const erasureStartedSchema = z.object({ job: z.uuid(), subject_hash: z.string() })
+
+export const jobSchema = z.object({
+  id: z.uuid(),
+  kind: z.string(),
+  state: z.enum(['waiting', 'running', 'done', 'dead']),
+  attempts: z.number().int().min(0),
+  result: z.json(),
+  error: z.string().nullable(),
+  created_at: z.iso.datetime(),
+  finished_at: z.iso.datetime().nullable(),
+})
+
+export const auditQuerySchema = numberedPageSchema
+export const auditPageSchema = pageOf(
+  z.object({
+    position: z.number().int().min(1),
+    at: z.iso.datetime(),
+    actor: z.string(),
+    action: z.string(),
+    project: z.string(),
+    target: z.string().nullable(),
+    outcome: z.enum(['done', 'refused']),
+    sha256: z.string(),
+  }),
+)
+
+/** Who is asking. The token and the end are those of a session; a key has none. */
+export const sessionSchema = z.object({
+  key_id: z.string(),
+  scope: keyScopeSchema,
+  project: z.string(),
+  csrf_token: z.string().nullable(),
+  expires_at: z.iso.datetime().nullable(),
+})
+export const sessionEndedSchema = z.object({ ended: z.literal(true) })

@@ -1,0 +1,196 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { StoredKey, SubjectHasher } from '@plumbline/store'
+import { asObject } from './answer.ts'
+import type { EndpointPath } from './endpoints.ts'
+import { Exchange, type ExchangeRequest } from './exchange.ts'
+import type { FeedbackTokens } from './feedback-token.ts'
+import { Guarding } from './guards/guarding.ts'
+import type { GuardSet } from './guards/read-guards.ts'
+import { refusedOutcome, refusedReply } from './guards/refused-request.ts'
+import { allow } from './http-edge.ts'
+import { uuidv7 } from './ids.ts'
+import type { Limiter } from './limiter.ts'
+import type { Metrics } from './metrics.ts'
+import { listModels } from './models-list.ts'
+import { RequestError, sendJson, sendReply } from './openai-error.ts'
+import type { Outcome } from './outcome.ts'
+import type { Policies, PolicyBook } from './policies.ts'
+import type { PursuitWorld } from './pursuit.ts'
+import type { Recorder } from './recorder.ts'
+import { parseObject, readBody } from './request-body.ts'
+import { serves } from './route.ts'
+import { concealNames, subjectsOf } from './subjects.ts'
+import { guessTokens, usedTokens } from './tokens.ts'
+import { withOwnHeaders } from './upstream.ts'
+
+export interface ProxyParts {
+  readonly policies: PolicyBook
+  readonly limiter: Limiter
+  readonly feedback: FeedbackTokens
+  readonly recorder: Recorder
+  readonly metrics: Metrics
+  readonly hashSubject: SubjectHasher
+  readonly guards?: GuardSet | undefined
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** In [0, 1). */
+  readonly random: () => number
+}
+
+/** Sends requests on to the upstreams. */
+export interface Proxy {
+  /** A request for an answer of the model: limited, and recorded. */
+  complete(req: IncomingMessage, res: ServerResponse, path: EndpointPath, key: StoredKey): Promise<void>
+  /** The list of models, or one of it: no answer of a model, so not recorded. */
+  models(req: IncomingMessage, res: ServerResponse, path: string): Promise<void>
+  readonly inFlight: ReadonlySet<Exchange>
+}
+
+export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy {
+  const { metrics } = parts
+  const inFlight = new Set<Exchange>()
+  const world: PursuitWorld = {
+    now: parts.now,
+    random: parts.random,
+    onRetry: (upstream, why) => metrics.count('plumbline_retries_total', { upstream, why }),
+    onNoBudget: () => metrics.count('plumbline_retry_budget_exhausted_total', {}),
+  }
+
+  const admit = () => {
+    if (isDraining() || inFlight.size >= parts.policies.current.maxInFlight) {
+      const message = isDraining() ? 'The gateway is shutting down.' : 'Too many answers are in flight.'
+      throw new RequestError(503, 'overloaded', message, { headers: { 'retry-after': '1' } })
+    }
+  }
+
+  const exchange = async (
+    policies: Policies,
+    request: ExchangeRequest,
+    res: ServerResponse,
+    onOutcome: (outcome: Outcome) => Promise<void>,
+  ) => {
+    const leave = policies.enter()
+    try {
+      const begun = new Exchange(policies, request, res, world, onOutcome)
+      inFlight.add(begun)
+      await begun.done
+      inFlight.delete(begun)
+    } finally {
+      leave()
+    }
+  }
+
+  const count = (endpoint: string, { status, termination, timings, guards }: Outcome) => {
+    for (const { name, direction, mode, outcome, error } of guards) {
+      const failed = error === null ? 'no' : 'yes'
+      metrics.count('plumbline_guard_verdicts_total', { guard: name, direction, mode, outcome, failed })
+    }
+    metrics.count('plumbline_answers_total', { endpoint, status: String(status), termination })
+    metrics.observe('plumbline_answer_seconds', timings.total_ms / 1000)
+    if (timings.first_token_ms !== null) metrics.observe('plumbline_first_token_seconds', timings.first_token_ms / 1000)
+  }
+
+  return {
+    inFlight,
+
+    complete: async (req, res, path, key) => {
+      allow(req, 'POST')
+      admit()
+      const permit = parts.limiter.admit(key, parts.policies.current.keyLimits)
+      let used = 0
+      try {
+        const sent = await readBody(req, parts.policies.current.maxBodyBytes)
+        const json = parseObject(sent)
+        admit()
+        permit.reserveTokens(guessTokens(path, json, sent.length))
+        const createdAt = parts.now()
+        const record = uuidv7(createdAt)
+        const policies = parts.policies.current
+        const model = typeof json.model === 'string' ? json.model : undefined
+        checkModel(policies, model)
+        // Before the guards, which may take names out.
+        const subjects = subjectsOf(parts.hashSubject, key.project, json)
+        const guarding = parts.guards === undefined ? undefined : new Guarding(parts.guards, path)
+        const admitted = await guarding?.admit(json)
+        // Nobody waits any more.
+        if (res.destroyed) return
+        const body = admitted?.body ?? sent
+        const request: ExchangeRequest = {
+          method: 'POST',
+          path,
+          endpoint: path,
+          model,
+          headers: req.headers,
+          body,
+          isStream: json.stream === true,
+          withUsage: asObject(json.stream_options).include_usage === true,
+          record,
+          ownHeaders: {
+            'x-request-id': record,
+            'x-plumbline-feedback': parts.feedback.sign(record, key.project),
+            ...permit.headers(),
+          },
+          guarding,
+        }
+        const onOutcome = async (outcome: Outcome) => {
+          count(path, outcome)
+          used = usedTokens(outcome, sent.length)
+          const fields = {
+            record,
+            project: key.project,
+            key_id: key.id,
+            created_at: new Date(createdAt).toISOString(),
+            endpoint: path,
+            config: policies.version,
+            request_model: model?.slice(0, 512) ?? null,
+            stream: request.isStream,
+            request_bytes: sent.length,
+            subjects,
+            redaction: null,
+            ...outcome,
+          }
+          await parts.recorder.record(fields, concealNames(parts.hashSubject, key.project, json, body))
+        }
+        if (guarding !== undefined && admitted?.refused !== undefined) {
+          const { isStream, withUsage, ownHeaders } = request
+          const refused = { record, endpoint: path, model: model?.slice(0, 512) ?? '', isStream, withUsage, createdAt }
+          const reply = refusedReply(admitted.refused, refused)
+          await onOutcome(refusedOutcome(admitted.refused, refused, reply, await guarding.verdicts([])))
+          sendReply(res, { ...reply, headers: withOwnHeaders(reply.headers ?? {}, ownHeaders) })
+          return
+        }
+        admit()
+        await exchange(policies, request, res, onOutcome)
+      } finally {
+        permit.end(used)
+      }
+    },
+
+    models: async (req, res, path) => {
+      allow(req, 'GET')
+      admit()
+      req.resume()
+      const policies = parts.policies.current
+      const record = uuidv7(parts.now())
+      const ownHeaders = { 'x-request-id': record }
+      const isList = path === '/v1/models'
+      const isOnlyOne = policies.routes.length === 1 && policies.routes[0].models === undefined
+      if (isList && !isOnlyOne) {
+        const leave = policies.enter()
+        const data = await listModels(policies, req.headers, record).finally(leave)
+        sendJson(res, 200, { object: 'list', data }, ownHeaders)
+        return
+      }
+      const model = isList ? undefined : decodeURIComponent(path.slice('/v1/models/'.length))
+      checkModel(policies, model)
+      const asked = { method: 'GET', path, endpoint: undefined, model, headers: req.headers, body: undefined } as const
+      const request = { ...asked, isStream: false, withUsage: false, record, ownHeaders }
+      await exchange(policies, request, res, async (outcome) => count('/v1/models', outcome))
+    },
+  }
+}
+
+function checkModel({ routes }: Policies, model: string | undefined): void {
+  if (routes.some((route) => serves(route, model))) return
+  throw new RequestError(404, 'model_not_found', 'No upstream has this model.', { param: 'model' })
+}

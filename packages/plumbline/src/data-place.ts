@@ -1,0 +1,97 @@
+import { stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { PlumblineError } from '@plumbline/contracts'
+import type { Lock } from '@plumbline/models'
+import type { Store, StorePlace } from '@plumbline/store'
+import { z } from 'zod'
+import type { World } from './world.ts'
+
+/** The flags that say where records are. */
+export const placeFields = {
+  data: z.string().min(1).optional().describe('folder of plumb serve; must not be in use'),
+  database: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('postgres://… of plumb serve; may be in use; the password may come from PGPASSWORD'),
+}
+export interface DataPlace {
+  readonly data?: string | undefined
+  readonly database?: string | undefined
+}
+
+const shippingMs = 600_000
+
+/** Makes the folder this process's alone. Throws DATA_IN_USE. */
+export async function lockData(folder: string): Promise<Lock> {
+  const { acquireLock } = await import('@plumbline/models')
+  return acquireLock(join(folder, '.lock'), {
+    refuse: ({ pid, host }) =>
+      new PlumblineError('DATA_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
+        hint: 'Stop that one, or give another --data. A running plumb serve answers over HTTP: GET /openapi.json.',
+      }),
+  })
+}
+
+/** Runs `work` where nobody else uses the folder. Gives it the place of the store. */
+export async function withPlace<T>(
+  { data, database }: DataPlace,
+  world: World,
+  work: (place: StorePlace, folder: string | undefined) => Promise<T>,
+): Promise<T> {
+  const folder = data === undefined ? undefined : resolve(world.cwd, data)
+  if (folder === undefined) {
+    if (database !== undefined) return work({ url: database }, undefined)
+    throw new PlumblineError('USAGE_MISSING', 'Where are the records? Neither --data nor --database is given.', {
+      hint: 'Give the same --data or --database as plumb serve.',
+    })
+  }
+  const lock = await lockData(folder)
+  try {
+    return await work(database === undefined ? { folder: join(folder, 'store') } : { url: database }, folder)
+  } finally {
+    await lock.release()
+  }
+}
+
+/** Runs `work` on the store that is there, with what waited in the spool of the folder in it. */
+export async function withStore<T>(place: DataPlace, world: World, work: (store: Store) => Promise<T>): Promise<T> {
+  const wanted = place.database === undefined ? 'store' : 'spool'
+  if (place.data !== undefined && !(await isFolder(join(resolve(world.cwd, place.data), wanted)))) {
+    throw new PlumblineError('DATA_MISSING', `${place.data} is no folder of plumb serve: it has no ${wanted}.`, {
+      hint: `Paths are read from ${world.cwd}.`,
+    })
+  }
+  return withPlace(place, world, async (storePlace, folder) => {
+    const { openStore } = await import('@plumbline/store')
+    const store = await openStore(storePlace)
+    try {
+      if (folder !== undefined) await shipSpool(join(folder, 'spool'), store, world)
+      return await work(store)
+    } finally {
+      await store.close()
+    }
+  })
+}
+
+/** Records that a gateway left behind when it was killed. */
+async function shipSpool(folder: string, store: Store, { log }: World): Promise<void> {
+  if (!(await isFolder(folder))) return
+  const { openSpool, startShipper } = await import('@plumbline/store')
+  const spool = await openSpool(folder, { warn: log.warn })
+  try {
+    const { bytes } = spool.state()
+    if (bytes > 0) log.info(`${bytes} bytes of records that were not in the store yet go into it first.`)
+    await startShipper(spool, store, { warn: log.warn, folder }).stop(shippingMs)
+    if (spool.state().bytes === 0) return
+    throw new PlumblineError('SPOOL_PENDING', `Records in ${folder} do not get into the store; nothing was done.`, {
+      hint: 'See the warnings above; start plumb serve on this folder, and look at its /readyz.',
+    })
+  } finally {
+    await spool.close(0)
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true
+}

@@ -1,0 +1,44 @@
+import { RequestError } from '@plumbline/gateway'
+import { createRateLimiter, type RateLimit } from './rate-limit.ts'
+
+export interface FeedbackLimits {
+  /** What one answer's token may send. */
+  readonly token: RateLimit
+  /** What one person may send through a client's key. */
+  readonly actor: RateLimit
+  /** What one key may send altogether. */
+  readonly key: RateLimit
+  /** Milliseconds that only grow. */
+  readonly clock: () => number
+}
+
+const defaults: FeedbackLimits = {
+  token: { perSecond: 0.1, burst: 20 },
+  actor: { perSecond: 1, burst: 100 },
+  key: { perSecond: 10_000, burst: 20_000 },
+  clock: () => performance.now(),
+}
+
+export interface FeedbackLimiter {
+  /** Counts one; throws a RequestError (429) when it is too much now. */
+  take(kind: 'token' | 'actor' | 'key', name: string): void
+}
+
+export function createFeedbackLimiter(limits: Partial<FeedbackLimits>): FeedbackLimiter {
+  const { token, actor, key, clock } = { ...defaults, ...limits }
+  const limiters = {
+    token: createRateLimiter(token, clock),
+    actor: createRateLimiter(actor, clock),
+    key: createRateLimiter(key, clock),
+  }
+  return {
+    take: (kind, name) => {
+      const seconds = limiters[kind].take(name)
+      if (seconds === 0) return
+      const message = `This ${kind} sends too much feedback; try again later.`
+      throw new RequestError(429, 'rate_limit_exceeded', message, {
+        headers: { 'retry-after': String(Math.min(3600, Math.ceil(seconds))) },
+      })
+    },
+  }
+}

@@ -1,0 +1,70 @@
+import {
+  feedbackAcceptedSchema,
+  feedbackBodySchema,
+  feedbackPageSchema,
+  feedbackQuerySchema,
+  type NewFeedback,
+} from '@plumbline/contracts'
+import { type ApiParts, defineOpenRoute, defineRoute, type OpenRequest } from '@plumbline/gateway'
+import { type FeedbackRow, feedbackPayload } from '@plumbline/store'
+import { keepDurably } from './keep.ts'
+import type { FeedbackLimiter } from './limits.ts'
+import { feedbackRow } from './row.ts'
+import { findSender } from './sender.ts'
+
+export const feedbackScopes = ['client', 'reviewer', 'admin'] as const
+export const feedbackRefusals = {
+  401: 'the token is forged or has expired, or no good key was sent',
+  403: 'the token belongs to another answer, or the key does not speak for this actor',
+  429: 'too much from one token, person or key; "retry-after" says how long to wait',
+  503: 'nothing was kept: send it again',
+}
+
+export const feedbackRoutes = (limiter: FeedbackLimiter) => [
+  defineOpenRoute({
+    method: 'POST',
+    path: '/v1/feedback',
+    summary: 'What somebody says of an answer, one or a list: with the token of the answer, or with a key',
+    scopes: feedbackScopes,
+    body: feedbackBodySchema,
+    maxBodyBytes: 2 ** 20,
+    response: feedbackAcceptedSchema,
+    refusals: feedbackRefusals,
+    async run({ body, ...request }, parts) {
+      const isList = Array.isArray(body)
+      const rows = await acceptFeedback(isList ? body : [body], request, limiter, parts)
+      const accepted = rows.map(({ id, interaction }) => ({ id, interaction, status: 'accepted' }))
+      return isList ? { data: accepted } : accepted[0]
+    },
+  }),
+  defineRoute({
+    method: 'GET',
+    path: '/api/feedback',
+    summary: 'Feedback of the key’s project, newest first; of one answer by the id that it was sent with',
+    scopes: ['reviewer', 'admin'],
+    query: feedbackQuerySchema,
+    response: feedbackPageSchema,
+    run: ({ key, query }, { store }) => store.listFeedback(key.project, query),
+  }),
+]
+
+/** All of it or, with a RequestError, none. */
+export async function acceptFeedback(
+  sent: readonly NewFeedback[],
+  { identify, headers }: Pick<OpenRequest<unknown, unknown, unknown>, 'identify' | 'headers'>,
+  limiter: FeedbackLimiter,
+  parts: ApiParts,
+): Promise<FeedbackRow[]> {
+  let caller: ReturnType<typeof identify> | undefined
+  const identifyOnce = () => {
+    caller ??= identify()
+    return caller
+  }
+  const rows: FeedbackRow[] = []
+  for (const one of sent) {
+    const sender = await findSender(one, { identify: identifyOnce, headers }, limiter, parts)
+    rows.push(feedbackRow(one, sender, parts.now()))
+  }
+  await keepDurably(parts.spool, rows.map(feedbackPayload))
+  return rows
+}

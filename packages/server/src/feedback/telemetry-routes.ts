@@ -1,0 +1,48 @@
+import { defineRoute } from '@plumbline/gateway'
+import { feedbackPayload, interactionPayload } from '@plumbline/store'
+import { z } from 'zod'
+import { keepDurably } from './keep.ts'
+import type { FeedbackLimiter } from './limits.ts'
+import { feedbackRefusals } from './routes.ts'
+import { feedbackRow } from './row.ts'
+import { findSender } from './sender.ts'
+import { type ReadSpan, readSpan, tracesSchema } from './telemetry.ts'
+
+export const telemetryRoutes = (limiter: FeedbackLimiter) => [
+  defineRoute({
+    method: 'POST',
+    path: '/v1/traces',
+    summary: 'OTLP as JSON: spans of GenAI operations are interactions, results of evaluations in them feedback',
+    scopes: ['client', 'admin'],
+    body: tracesSchema,
+    maxBodyBytes: 4 * 2 ** 20,
+    response: z.object({
+      partialSuccess: z.object({ rejectedSpans: z.string(), errorMessage: z.string() }).optional(),
+    }),
+    refusals: feedbackRefusals,
+    async run({ body, headers, key, session }, parts) {
+      const { id: keyId, project } = key
+      const source = { project, keyId, hash: (name: string) => parts.hashSubject(project, name) }
+      const identify = async () => ({ key, session })
+      const spans = body.resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans))
+      const read = spans.map((span) => readSpan(span, source))
+      const good = read.filter((one): one is ReadSpan => one !== undefined)
+      const payloads = good.flatMap(({ interaction }) => {
+        if (interaction === undefined) return []
+        limiter.take('key', keyId)
+        const { record, id, created_at: createdAt, model, termination, subjects } = interaction
+        const head = { record, id, project, createdAt, keyId, model, termination, subjects }
+        return [interactionPayload({ ...head, json: JSON.stringify(interaction) })]
+      })
+      for (const feedback of good.flatMap((one) => one.feedback)) {
+        const sender = await findSender(feedback, { identify, headers }, limiter, parts)
+        payloads.push(feedbackPayload(feedbackRow(feedback, sender, parts.now())))
+      }
+      await keepDurably(parts.spool, payloads)
+      const rejected = read.length - good.length
+      if (rejected === 0) return {}
+      const errorMessage = 'Spans without good ids and times were left out.'
+      return { partialSuccess: { rejectedSpans: String(rejected), errorMessage } }
+    },
+  }),
+]

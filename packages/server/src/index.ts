@@ -1,0 +1,1 @@
+export { createServerRoutes } from './routes.ts'

@@ -1,0 +1,139 @@
+import type { Database, Queries } from './database.ts'
+import { erasureLock } from './interactions.ts'
+import { type RedactionReason, redactBody } from './redact.ts'
+
+/** What is to go: everything about a person (the hash), or one record; up to a time. */
+export interface Erasure {
+  readonly project: string
+  readonly target: string
+  readonly kind: 'subject' | 'record'
+  readonly mode: 'delete' | 'redact'
+  readonly at: string
+}
+
+export interface Erasures {
+  /**
+   * From now on no such record gets in, not out of a spool either, nor from a second process. What is in the store
+   * already goes with `erase`.
+   */
+  noteErasure(erasure: Erasure): Promise<void>
+  /** Takes out of the store what a noted erasure is about, in batches. Gives how many records that were. */
+  erase(erasure: Erasure, options?: BatchOptions): Promise<number>
+}
+
+export interface BatchOptions {
+  /** Stops between two batches. */
+  readonly signal?: AbortSignal | undefined
+  readonly batchRows?: number | undefined
+}
+
+export function createErasures(database: Database): Erasures {
+  return {
+    noteErasure: async ({ project, target, mode, at }) => {
+      await database.transaction(async (queries) => {
+        await queries.query('select pg_advisory_xact_lock($1::bigint)', [erasureLock])
+        await queries.query(
+          `insert into plumbline.erasures as old (project, target, mode, at) values ($1, $2, $3, $4::timestamptz)
+          on conflict (project, target, mode) do update set at = greatest(old.at, excluded.at)`,
+          [project, target, mode, at],
+        )
+      })
+    },
+    erase: async ({ project, target, kind, mode, at }, options = {}) => {
+      const about = kind === 'subject' ? 'subjects @> array[$2]' : 'record = $2::uuid'
+      const where = `project = $1 and ${about} and created_at <= $3::timestamptz`
+      const parameters = [project, target, at]
+      if (kind === 'subject') await deleteFeedbackOf(database, parameters)
+      if (mode === 'delete') return deleteInBatches(database, where, parameters, options)
+      // A person's records lose their link to the person too, so that none is met twice.
+      const isLeft = kind === 'subject' ? where : `${where} and redacted_at is null`
+      return redactInBatches(database, isLeft, parameters, { ...options, at, reason: kind })
+    },
+  }
+}
+
+/** What somebody said goes whole in both modes: it is nothing but their words. */
+async function deleteFeedbackOf(queries: Queries, parameters: readonly string[]): Promise<void> {
+  await queries.query(
+    'delete from plumbline.feedback where project = $1 and actor = $2 and created_at <= $3::timestamptz',
+    parameters,
+  )
+}
+
+/** `where` is text of ours, never a caller's. */
+export async function deleteInBatches(
+  database: Database,
+  where: string,
+  parameters: readonly (string | null)[],
+  { signal, batchRows = 500 }: BatchOptions,
+): Promise<number> {
+  for (let total = 0; ; ) {
+    signal?.throwIfAborted()
+    const deleted = await database.query(
+      `with gone as (
+        delete from plumbline.interactions where seq in
+          (select seq from plumbline.interactions where ${where} limit ${batchRows})
+        returning project, record, id
+      ), feedback as (
+        delete from plumbline.feedback as said using gone where ${isAboutGone('said')}
+      ), review as (
+        delete from plumbline.review_items as item using gone where ${isAboutGone('item')}
+      ) select 1 as one from gone`,
+      parameters,
+    )
+    total += deleted.length
+    if (deleted.length === 0) return total
+  }
+}
+
+/** What people said of a record, and thought of it, goes with it. */
+const isAboutGone = (one: string) =>
+  `${one}.project = gone.project and ${one}.interaction in (gone.id, gone.record::text)`
+
+/** Records that lost their words lose those that were said of them too. */
+async function forgetWords(queries: Queries, seqs: readonly string[]): Promise<void> {
+  const gone = `(select project, record, id from plumbline.interactions
+    where seq in (select seq::bigint from unnest($1::text[]) as seq)) as gone`
+  await queries.query(
+    `update plumbline.feedback as said set content = null, chosen = null, rejected = null
+    from ${gone} where ${isAboutGone('said')}`,
+    [seqs],
+  )
+  await queries.query(
+    `update plumbline.review_responses as response set draft = null
+    from ${gone}, plumbline.review_items as item where item.id = response.item and ${isAboutGone('item')}`,
+    [seqs],
+  )
+}
+
+/** As `deleteInBatches`; the rows stay without their content. `where` must not hold of them afterwards. */
+export async function redactInBatches(
+  database: Database,
+  where: string,
+  parameters: readonly (string | null)[],
+  { signal, batchRows = 100, at, reason }: BatchOptions & { at: string; reason: RedactionReason },
+): Promise<number> {
+  for (let total = 0; ; ) {
+    signal?.throwIfAborted()
+    const done = await database.transaction(async (queries) => {
+      const rows = await queries.query(
+        `select seq::text as seq, body from plumbline.interactions where ${where}
+        order by created_at limit ${batchRows} for update`,
+        parameters,
+      )
+      const seqs = rows.map(({ seq }) => String(seq))
+      const bodies = rows.map(({ body }) => redactBody(String(body), at, reason))
+      await queries.query(
+        `update plumbline.interactions as stored
+        set body = redacted.body, subjects = string_to_array(redacted.subjects, ' '), redacted_at = $4::timestamptz
+        from unnest($1::text[], $2::text[], $3::text[]) as redacted (seq, body, subjects)
+        where stored.seq = redacted.seq::bigint`,
+        [seqs, bodies.map(({ json }) => json), bodies.map(({ subjects }) => subjects?.join(' ') ?? null), at],
+      )
+      await forgetWords(queries, seqs)
+      return rows.length
+    })
+    total += done
+    if (done === 0) return total
+  }
+}

@@ -1,0 +1,208 @@
+import type { Interaction } from '@plumbline/contracts'
+import type { Database, Queries } from './database.ts'
+import { redactBody } from './redact.ts'
+import { storable } from './storable.ts'
+
+/** A record on its way: the fields that the tables need, and the whole as JSON text. */
+export interface RecordRow {
+  readonly record: string
+  readonly id: string
+  readonly project: string
+  readonly createdAt: string
+  readonly keyId: string | null
+  readonly model: string | null
+  readonly termination: string | null
+  /** Hashes of the people it is about. */
+  readonly subjects: readonly string[]
+  readonly json: string
+}
+
+export interface InteractionFilter {
+  /** Not before. */
+  readonly since?: string | undefined
+  /** Before, and not at. */
+  readonly until?: string | undefined
+  readonly model?: string | undefined
+  readonly termination?: string | undefined
+  /** The id of the key that asked. */
+  readonly key?: string | undefined
+  /** The hash of a person. */
+  readonly subject?: string | undefined
+  /** Characters that stand in the record, in capitals or not. */
+  readonly text?: string | undefined
+}
+
+export interface Page<Item> {
+  readonly data: readonly Item[]
+  /** For `after` of the next page; null at the end. */
+  readonly next: string | null
+}
+
+export interface PageOptions {
+  readonly limit: number
+  readonly after?: string | undefined
+}
+
+export interface Interactions {
+  /**
+   * Writes all rows in one transaction. A record that is there already stays as it is, so writing twice is harmless; one
+   * that was erased stays erased. Gives how many were new.
+   */
+  insertInteractions(rows: readonly RecordRow[]): Promise<number>
+  /**
+   * Newest first, of one project only. With a filter one call looks at a bounded number of records: a page may be
+   * short, or empty, and `next` still leads on.
+   */
+  listInteractions(project: string, options: PageOptions & InteractionFilter): Promise<Page<Interaction>>
+  /** By our own id of it, else the newest with that id of an answer. */
+  findInteraction(project: string, id: string): Promise<Interaction | undefined>
+}
+
+const maxPageBytes = 16 * 2 ** 20
+/** Records that one call looks at: to search their text, and to compare their columns. */
+const maxSearched = 5_000
+const maxCompared = 50_000
+
+/** Held shared by those who write records, alone by one who notes an erasure: none slips through between the two. */
+export const erasureLock = 7_586_214
+
+export function createInteractions(database: Database): Interactions {
+  return {
+    insertInteractions: async (rows) => {
+      if (rows.length === 0) return 0
+      return database.transaction(async (queries) => {
+        await queries.query('select pg_advisory_xact_lock_shared($1::bigint)', [erasureLock])
+        return insert(queries, await withoutErased(queries, rows))
+      })
+    },
+    listInteractions: (project, options) => list(database, project, options),
+    findInteraction: async (project, id) => {
+      const [row] = await database.query(
+        `select body from plumbline.interactions where project = $1 and (id = $2 or record = $3::uuid)
+        order by (record = $3::uuid) is true desc, seq desc limit 1`,
+        [project, storable(id), isUuid(id) ? id : null],
+      )
+      return row === undefined ? undefined : (JSON.parse(String(row.body)) as Interaction)
+    },
+  }
+}
+
+export function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
+}
+
+/** Leaves out records that were deleted before they came, and the content of those that were redacted. */
+async function withoutErased(queries: Queries, rows: readonly RecordRow[]): Promise<StoredRow[]> {
+  const targets = rows.flatMap((row, index) => [row.record, ...row.subjects].map((target) => ({ row, target, index })))
+  const erased = await queries.query(
+    `select sent.index::integer as index, erasure.mode, erasure.at::text as at, erasure.target = sent.record as is_record
+    from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+      as sent (index, project, target, record, created_at)
+    join plumbline.erasures as erasure
+      on erasure.project = sent.project and erasure.target = sent.target and erasure.at >= sent.created_at`,
+    [
+      targets.map(({ index }) => String(index)),
+      targets.map(({ row }) => storable(row.project)),
+      targets.map(({ target }) => target),
+      targets.map(({ row }) => row.record),
+      targets.map(({ row }) => row.createdAt),
+    ],
+  )
+  if (erased.length === 0) return rows.map((row) => ({ ...row, redactedAt: null }))
+  const deleted = new Set(erased.filter(({ mode }) => mode === 'delete').map(({ index }) => Number(index)))
+  const redacted = new Map(erased.map((erasure) => [Number(erasure.index), erasure]))
+  return rows.flatMap((row, index): StoredRow[] => {
+    if (deleted.has(index)) return []
+    const erasure = redacted.get(index)
+    if (erasure === undefined) return [{ ...row, redactedAt: null }]
+    const redactedAt = new Date(String(erasure.at)).toISOString()
+    const { json, subjects } = redactBody(row.json, redactedAt, erasure.is_record === true ? 'record' : 'subject')
+    return [{ ...row, json, subjects: subjects ?? [], redactedAt }]
+  })
+}
+
+interface StoredRow extends RecordRow {
+  readonly redactedAt: string | null
+}
+
+async function insert(queries: Queries, rows: readonly StoredRow[]): Promise<number> {
+  const inserted = await queries.query(
+    `insert into plumbline.interactions
+      (record, id, project, created_at, key_id, model, termination, subjects, redacted_at, body)
+    select record, id, project, created_at, key_id, model, termination, string_to_array(subjects, ' '), redacted_at, body
+    from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],
+      $9::timestamptz[], $10::text[])
+      as sent (record, id, project, created_at, key_id, model, termination, subjects, redacted_at, body)
+    on conflict (record) do nothing
+    returning 1 as one`,
+    [
+      rows.map(({ record }) => record),
+      rows.map(({ id }) => storable(id)),
+      rows.map(({ project }) => storable(project)),
+      rows.map(({ createdAt }) => createdAt),
+      rows.map(({ keyId }) => keyId),
+      rows.map(({ model }) => model && storable(model)),
+      rows.map(({ termination }) => termination),
+      rows.map(({ subjects }) => (subjects.length === 0 ? null : subjects.join(' '))),
+      rows.map(({ redactedAt }) => redactedAt),
+      rows.map(({ json }) => json),
+    ],
+  )
+  return inserted.length
+}
+
+async function list(
+  database: Database,
+  project: string,
+  { limit, after, since, until, model, termination, key, subject, text }: PageOptions & InteractionFilter,
+): Promise<Page<Interaction>> {
+  const isFiltered = [model, termination, key, subject].some((value) => value !== undefined)
+  const looked = text !== undefined ? maxSearched : isFiltered ? maxCompared : limit + 1
+  // A page is cut where it would grow too large, after one record at the least: some are megabytes. The sizes come from
+  // the heads of the rows; only the bodies of the page itself are read.
+  const rows = await database.query(
+    `with looked_at as materialized (
+      select seq, octet_length(body) as bytes,
+        ($5::text is null or model = $5) and ($6::text is null or termination = $6) and ($7::text is null or key_id = $7)
+        and ($8::text is null or subjects @> array[$8]) and ($9::text is null or position($9 in lower(body)) > 0) as fits
+      from plumbline.interactions
+      where project = $1 and ($2::text is null or seq < $2::bigint)
+        and ($3::timestamptz is null or created_at >= $3::timestamptz)
+        and ($4::timestamptz is null or created_at < $4::timestamptz)
+      order by seq desc limit $10::integer
+    ), fitting as (
+      select seq, row_number() over (order by seq desc) as place, sum(bytes) over (order by seq desc) as bytes
+      from looked_at where fits is true
+    ), page as (
+      select seq, place from fitting where place = 1 or (place <= $11::integer and bytes <= $12::integer)
+    )
+    select page.seq::text as seq, stored.body,
+      (select count(*) from fitting)::integer as fitting, (select count(*) from looked_at)::integer as looked_at,
+      (select min(seq) from looked_at)::text as last
+    from (select 1) as once left join page on true left join plumbline.interactions as stored on stored.seq = page.seq
+    order by page.place`,
+    [
+      project,
+      after ?? null,
+      since ?? null,
+      until ?? null,
+      model === undefined ? null : storable(model),
+      termination === undefined ? null : storable(termination),
+      key === undefined ? null : storable(key),
+      subject === undefined ? null : storable(subject),
+      // In the record it stands as JSON writes it.
+      text === undefined ? null : storable(JSON.stringify(text).slice(1, -1).toLowerCase()),
+      looked,
+      limit,
+      maxPageBytes,
+    ],
+  )
+  const found = rows.filter(({ body }) => body !== null)
+  const [{ fitting, looked_at: lookedAt, last }] = rows
+  const hasMore = Number(fitting) > found.length
+  const isCut = Number(lookedAt) === looked
+  return {
+    data: found.map(({ body }) => JSON.parse(String(body)) as Interaction),
+    next: hasMore ? String(found.at(-1)?.seq) : isCut ? String(last) : null,
+  }
+}

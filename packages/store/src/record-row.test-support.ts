@@ -1,0 +1,11 @@
+import { randomUUID } from 'node:crypto'
+import type { RecordRow } from './interactions.ts'
+
+/** A record as the gateway sends it, with what a test cares about. */
+export function recordRow(fields: Partial<RecordRow> = {}): RecordRow {
+  const record = fields.record ?? randomUUID()
+  const id = `chatcmpl-${record}`
+  const json = JSON.stringify({ record, id })
+  const facts = { keyId: null, model: null, termination: 'completed', subjects: [] }
+  return { record, id, project: 'default', createdAt: '2026-01-02T03:04:05.678Z', ...facts, json, ...fields }
+}

@@ -1,0 +1,117 @@
+import { randomUUID } from 'node:crypto'
+import fc from 'fast-check'
+import { beforeAll, expect, test } from 'vitest'
+import type { Erasure } from './erasure.ts'
+import { recordRow } from './record-row.test-support.ts'
+import type { Store } from './store.ts'
+import { describeStores } from './stores.test-support.ts'
+
+/** Calls that try to reach another project. CI makes 2,000 on each database; PLUMBLINE_TENANT_CALLS asks for more. */
+const calls = Number(process.env.PLUMBLINE_TENANT_CALLS ?? 2_000)
+const projects = ['alpha', 'beta', 'gamma', "alpha' or 'a' = 'a", 'alpha%', '']
+const recordsEach = 20
+const at = '2026-01-01T00:00:00.000Z'
+
+interface Tenant {
+  readonly records: string[]
+  readonly ids: string[]
+  readonly subject: string
+  readonly key: string
+  readonly job: string
+}
+
+/** What is asked of `project` about something of another one. */
+interface Attempt {
+  readonly project: string
+  readonly other: Tenant
+  readonly index: number
+  readonly limit: number
+  readonly after: string | undefined
+  readonly mode: Erasure['mode']
+}
+
+const attempts: Record<string, (store: Store, attempt: Attempt) => Promise<unknown>> = {
+  list: (store, { project, limit, after }) => store.listInteractions(project, { limit, after }),
+  listBySubject: (store, { project, other, limit }) =>
+    store.listInteractions(project, { limit, subject: other.subject }),
+  listByKey: (store, { project, other, limit }) => store.listInteractions(project, { limit, key: other.key }),
+  listByText: (store, { project, other, limit, index }) =>
+    store.listInteractions(project, { limit, text: other.records[index] }),
+  findByRecord: (store, { project, other, index }) => store.findInteraction(project, other.records[index]),
+  findById: (store, { project, other, index }) => store.findInteraction(project, other.ids[index]),
+  findJob: (store, { project, other }) => store.jobs.find(project, other.job),
+  audit: (store, { project, limit, after }) => store.audit.list(project, { limit, after }),
+  keys: (store, { project, limit }) => store.listKeyFacts(project, { limit }),
+  revoke: (store, { project, other }) => store.revokeKey(other.key, project, at),
+  eraseSubject: (store, { project, other, mode }) =>
+    store.erase({ project, target: other.subject, kind: 'subject', mode, at: '2027-01-01T00:00:00.000Z' }),
+  eraseRecord: (store, { project, other, mode, index }) =>
+    store.erase({ project, target: other.records[index], kind: 'record', mode, at: '2027-01-01T00:00:00.000Z' }),
+}
+
+describeStores('tenants', (suite) => {
+  let store: Store
+  const tenants = new Map<string, Tenant>()
+  beforeAll(async () => {
+    store = suite.store()
+    for (const [number, project] of projects.entries()) {
+      const [subject, key] = [`subject-of-${number}`, `key_of_${number}`]
+      const mark = `mark-${number}-`
+      const rows = Array.from({ length: recordsEach }, () => {
+        const [record, id] = [randomUUID(), `${mark}${randomUUID()}`]
+        const json = JSON.stringify({ record, id, text: mark })
+        return recordRow({ record, id, project, keyId: key, subjects: [subject], json })
+      })
+      await store.insertInteractions(rows)
+      const stored = {
+        id: key,
+        sha256: `hash ${number}`,
+        scope: 'admin',
+        project,
+        isOperator: false,
+        name: mark,
+        limits: {},
+      } as const
+      await store.audited({ actor: key, action: 'key.create', project, target: mark, outcome: 'done', at }, (inside) =>
+        inside.insertKey(stored, at),
+      )
+      const { id: job } = await store.jobs.enqueue({ kind: 'none', project, payload: mark })
+      tenants.set(project, {
+        records: rows.map(({ record }) => record),
+        ids: rows.map(({ id }) => id),
+        subject,
+        key,
+        job,
+      })
+    }
+  })
+
+  test(`${calls} calls across projects find and change nothing`, { timeout: 60_000 + calls * 50 }, async () => {
+    const attempt = fc.record({
+      name: fc.constantFrom(...Object.keys(attempts)),
+      project: fc.constantFrom(...projects, 'unknown', 'ALPHA'),
+      other: fc.constantFrom(...projects),
+      index: fc.nat(recordsEach - 1),
+      limit: fc.integer({ min: 1, max: 50 }),
+      after: fc.option(fc.integer({ min: 1, max: 500 }).map(String), { nil: undefined }),
+      mode: fc.constantFrom('delete' as const, 'redact' as const),
+    })
+    const across = attempt.filter(({ project, other }) => project !== other)
+    await fc.assert(
+      fc.asyncProperty(across, async ({ name, other, ...rest }) => {
+        const result = await attempts[name](store, { ...rest, other: tenants.get(other)! })
+        const own = projects.indexOf(rest.project)
+        const marks = JSON.stringify(result ?? null).match(/mark-\d+-/g) ?? []
+        expect(marks.filter((mark) => mark !== `mark-${own}-`)).toEqual([])
+        if (typeof result === 'number') expect(result).toBe(0)
+        if (typeof result === 'boolean') expect(result).toBe(false)
+      }),
+      { numRuns: calls },
+    )
+    for (const project of projects) {
+      const { data } = await store.listInteractions(project, { limit: 100 })
+      expect(data.map(({ text }) => text)).toEqual(Array(recordsEach).fill(`mark-${projects.indexOf(project)}-`))
+      expect((await store.listKeyFacts(project, { limit: 9 })).data).toMatchObject([{ revokedAt: null }])
+    }
+  })
+})
