@@ -86,7 +86,8 @@ function asRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error
   const { code, message } =
     error instanceof PlumblineError ? error : new PlumblineError('INTERNAL_ERROR', 'A fault of the local model.')
-  if (code === 'QUEUE_FULL') return new RequestError(503, 'overloaded', message, { headers: { 'retry-after': '1' } })
+  // Not 503: a model that is busy is well, and the gateway must not take it for one that fails.
+  if (code === 'QUEUE_FULL') return new RequestError(429, 'overloaded', message, { headers: { 'retry-after': '1' } })
   if (code === 'QUEUE_CLOSED') return new RequestError(503, 'shutdown', message)
   return new RequestError(500, code.toLowerCase(), message)
 }
