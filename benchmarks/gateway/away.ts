@@ -48,7 +48,14 @@ export const away: Section<GatewayWorld> = {
         const answer = await load
         await untilShipped(serving, 600_000)
         const { lost, doubled } = compareRecords(answer.ids, await listRecords(serving))
-        const details = { away_seconds: seconds, rate, sent: answer.sent, p99_ms: answer.p99, note: sharing }
+        const details = {
+          away_seconds: seconds,
+          rate,
+          sent: answer.sent,
+          p50_ms: answer.p50,
+          p99_ms: answer.p99,
+          note: sharing,
+        }
         record(failed, { ours: [answer.failed], peer: [], peerName: null, details })
         record(missing, { ours: [lost + doubled], peer: [], peerName: null, details: { ...details, lost, doubled } })
       })

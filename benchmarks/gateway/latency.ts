@@ -39,7 +39,8 @@ export const latency: Section<GatewayWorld> = {
         // The first of each is the round that does not count.
         const direct = answers.direct.slice(1).map((answer) => answer[key])
         const ours = answers.ours.slice(1).map((answer) => answer[key])
-        const details = { rate, seconds, direct, through: ours, failed: failed.ours, note: sharing }
+        const achieved_rate = answers.ours.slice(1).map(({ achievedRate }) => Math.round(achievedRate))
+        const details = { rate, achieved_rate, seconds, direct, through: ours, failed: failed.ours, note: sharing }
         record(figure, { ours: ours.map((ms, i) => ms - direct[i]), peer: [], peerName: null, details })
       }
     })

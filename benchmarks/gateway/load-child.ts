@@ -75,9 +75,10 @@ async function openLoop(request: {
     await sleep(1)
   }
   await Promise.all(asked)
+  const achievedRate = total / ((performance.now() - begun) / 1000)
   await pool.close()
   const sorted = times.toSorted((a, b) => a - b)
-  return { p50: median(sorted), p99: sorted[Math.ceil(total * 0.99) - 1], sent: total, failed, ids }
+  return { p50: median(sorted), p99: sorted[Math.ceil(total * 0.99) - 1], sent: total, achievedRate, failed, ids }
 }
 
 /** As many requests as so many connections bear, one after the other on each. */

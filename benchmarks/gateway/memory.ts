@@ -39,6 +39,7 @@ export const memory: Section<GatewayWorld> = {
         rate,
         begin_mb: Math.round(begin / 1e6),
         end_mb: Math.round(end / 1e6),
+        achieved_rate: Math.round(answer.achievedRate),
         failed: answer.failed,
         note: sharing,
       }

@@ -32,6 +32,8 @@ export interface OpenLoopAnswer {
   readonly p50: number
   readonly p99: number
   readonly sent: number
+  /** Answers a second; well below the rate asked for, the machine could not keep up. */
+  readonly achievedRate: number
   readonly failed: number
   /** x-request-id of the whole answers, where asked for. */
   readonly ids: readonly string[]

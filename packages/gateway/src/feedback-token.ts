@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 import { projectSchema } from '@plumbline/contracts'
 import type { Store, StoredSecret } from '@plumbline/store'
 
@@ -52,8 +52,13 @@ const tokenPattern = new RegExp(
   `^(${version}\\.(fs_[\\w-]{12})\\.([0-9a-f-]{36})\\.([a-z0-9_-]{1,63})\\.(\\d{1,12}))\\.([\\w-]{42}[AEIMQUYcgkosw048])$`,
 )
 
-function hmac(claim: string, { secret }: StoredSecret): Buffer {
-  return createHmac('sha256', Buffer.from(secret, 'base64url')).update(claim).digest()
+/** Making a key ready costs several times as much as signing with it, and each answer is signed. */
+const readyKeys = new WeakMap<StoredSecret, KeyObject>()
+
+function hmac(claim: string, secret: StoredSecret): Buffer {
+  const key = readyKeys.get(secret) ?? createSecretKey(secret.secret, 'base64url')
+  readyKeys.set(secret, key)
+  return createHmac('sha256', key).update(claim).digest()
 }
 
 /** Reads the secrets, and makes the first one. */

@@ -25,7 +25,11 @@ export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer
       } else chunks.push(chunk)
     })
     req.on('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)))
-    const gone = () => reject(new RequestError(400, 'incomplete_request', 'The request ended before its body did.'))
+    const gone = () => {
+      // Every request closes in the end: an error with its stack for each would be a cost for nothing.
+      if (req.readableEnded) return
+      reject(new RequestError(400, 'incomplete_request', 'The request ended before its body did.'))
+    }
     req.on('error', gone)
     req.on('close', gone)
   })

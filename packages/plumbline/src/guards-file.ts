@@ -7,10 +7,10 @@ import type { World } from './world.ts'
 const hint = 'It is YAML: "guards:" and below it a list of guards, each with "kind" and "mode".'
 
 /** The guards that a YAML file lists. Its keys and their order are told in the gateway's README. */
-export async function readGuardsFile(path: string, { cwd, env }: World): Promise<GuardSet & { readonly text: string }> {
+export async function readGuardsFile(path: string, { cwd, env }: World): Promise<GuardSet> {
   const text = await readTextFile(path, { code: 'USAGE_GUARDS', cwd, maxBytes: 1 << 20, hint })
   const { openGuardWorld, readGuards } = await import('@plumbline/gateway')
-  return { ...located(path, () => readGuards(parseYaml(text), openGuardWorld(env))), text }
+  return located(path, () => readGuards(parseYaml(text), openGuardWorld(env)))
 }
 
 function parseYaml(text: string): unknown {

@@ -114,7 +114,7 @@ interface Prepared {
   readonly folder: string
   readonly local: LocalUpstream | undefined
   readonly adminKey: string | undefined
-  readonly guards: (GuardSet & { readonly text: string }) | undefined
+  readonly guards: GuardSet | undefined
   readonly reread: () => Promise<Config>
 }
 
@@ -131,7 +131,6 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
     policies: { ...policiesOf(config, world.env, local), guards },
     reread: async () => {
       const next = await reread()
-      await checkSameGuards(next, guards?.text, world)
       const changed = fixed.filter((key) => next[key] !== config[key])
       if (changed.length > 0) world.log.warn(`A reload does not change ${changed.join(', ')}: that takes a restart.`)
       return { ...policiesOf(next, world.env, local), guards: await guardsOf(next, world) }
@@ -165,15 +164,6 @@ async function guardsOf({ guards }: Config, world: World): Promise<GuardSet | un
 }
 
 const hasUpstream = ({ upstream, upstreams }: Config) => upstream !== undefined || upstreams.length > 0
-
-/** Guards take a restart: an operator who adds one must not believe that it is in force. */
-async function checkSameGuards({ guards }: Config, text: string | undefined, world: World): Promise<void> {
-  const found = guards === undefined ? undefined : await readGuardsFile(guards, world)
-  if (found?.text === text) return
-  throw new PlumblineError('RELOAD_GUARDS', 'The guards are not those that the gateway started with.', {
-    hint: 'Guards take a restart; everything else was left as it is, too.',
-  })
-}
 
 async function reload(serving: Serving, { log }: World): Promise<void> {
   try {
