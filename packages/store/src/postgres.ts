@@ -17,6 +17,8 @@ export function openPostgres(
   })
   // An idle connection that the server closes: the next query finds out and reports.
   pool.on('error', () => {})
+  // One in the middle of a transaction: its next statement fails. Without a listener the process would end.
+  pool.on('connect', (client) => client.on('error', () => {}))
   return {
     query: (sql, parameters) => queriesOf(pool).query(sql, parameters),
     transaction: async (work) => {
