@@ -46,8 +46,6 @@ export const away: Section<GatewayWorld> = {
         await sleep(seconds * 1000)
         await server.start()
         const answer = await load
-        await untilShipped(serving, 600_000)
-        const { lost, doubled } = compareRecords(answer.ids, await listRecords(serving))
         const details = {
           away_seconds: seconds,
           rate,
@@ -57,6 +55,8 @@ export const away: Section<GatewayWorld> = {
           note: sharing,
         }
         record(failed, { ours: [answer.failed], peer: [], peerName: null, details })
+        await untilShipped(serving, 600_000)
+        const { lost, doubled } = compareRecords(answer.ids, await listRecords(serving))
         record(missing, { ours: [lost + doubled], peer: [], peerName: null, details: { ...details, lost, doubled } })
       })
     } finally {

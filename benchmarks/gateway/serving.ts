@@ -24,10 +24,13 @@ export async function startServing(options: {
   readonly folder: string
   readonly upstream: string
   readonly database?: string
+  /** Its own default when left out. */
+  readonly recordPatienceMs?: number
 }): Promise<Serving> {
-  const { folder, upstream, database } = options
+  const { folder, upstream, database, recordPatienceMs } = options
   const place = database === undefined ? [] : ['--database', database]
-  const args = [bin, 'serve', '--json', '--data', folder, '--port', '0', '--upstream', upstream, ...place]
+  const patience = recordPatienceMs === undefined ? [] : ['--record-patience-ms', String(recordPatienceMs)]
+  const args = [bin, 'serve', '--json', '--data', folder, '--port', '0', '--upstream', upstream, ...place, ...patience]
   const env = { ...process.env, PLUMBLINE_ADMIN_KEY: adminKey }
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = new Promise<void>((resolve) => child.on('exit', () => resolve()))
@@ -66,7 +69,13 @@ export async function withServing<T>(
 export async function untilShipped({ target }: Serving, patienceMs: number): Promise<void> {
   const until = performance.now() + patienceMs
   for (;;) {
-    const text = await (await fetch(`${target.origin}/metrics`)).text()
+    const text = await fetch(`${target.origin}/metrics`).then(
+      (response) => response.text(),
+      (cause) => {
+        const hint = 'Its own words are above.'
+        throw new PlumblineError('BENCH_SERVE', 'plumb serve has ended in the middle of a figure.', { hint, cause })
+      },
+    )
     if (/^plumbline_spool_bytes 0$/m.test(text) && /^plumbline_spool_pending_records 0$/m.test(text)) return
     if (performance.now() > until) {
       throw new PlumblineError('BENCH_SHIPPING', `records still wait in the spool after ${patienceMs / 1000} s.`)

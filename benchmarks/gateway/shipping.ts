@@ -22,6 +22,8 @@ const postgres: Figure = {
   goal: { atLeast: 10_000 },
 }
 
+const together = 1_000
+
 /** The shipper of `plumb serve` alone, from a spool that is full before the clock starts. */
 export const shipping: Section<GatewayWorld> = {
   figures: [pglite, postgres],
@@ -51,7 +53,10 @@ async function ship(world: GatewayWorld, place: StorePlace, count: number): Prom
   const folder = await world.folder()
   const warn = world.log
   const spool = await openSpool(folder, { warn })
-  await Promise.all(Array.from({ length: count }, () => spool.append(payload())))
+  // As many at a time as share a sync, and far fewer than the spool takes in memory.
+  for (let written = 0; written < count; written += together) {
+    await Promise.all(Array.from({ length: Math.min(together, count - written) }, () => spool.append(payload())))
+  }
   const store = await openStore(place)
   const begun = performance.now()
   const shipper = startShipper(spool, store, { warn, folder })
