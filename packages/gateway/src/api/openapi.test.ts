@@ -28,7 +28,8 @@ let document: Document
 const agent = new Agent({ keepAlive: true, maxSockets: 4 })
 beforeAll(async () => {
   harness = await startHarness()
-  gateway = await harness.open()
+  // Patient, so that a busy machine is not taken for a fault.
+  gateway = await harness.open({ firstTokenMs: 300_000, idleMs: 300_000, totalMs: 300_000 })
   document = (await (await fetch(`${gateway.url}/openapi.json`)).json()) as Document
 }, 600_000)
 afterAll(async () => {
@@ -127,7 +128,8 @@ test(`${runs} requests of any kind to each operation: no 5xx, no hang, no answer
         expect(response.status, called).toBeLessThan(500)
         checkAnswer(path, method, operation, response, called)
       }),
-      { numRuns: runs },
+      // Not made smaller: where the fault is a wait, each try would be one.
+      { numRuns: runs, endOnFailure: true },
     )
   }
   expect(harness.warnings.filter((warning) => warning.includes('fault of ours'))).toEqual([])

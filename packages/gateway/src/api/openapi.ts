@@ -117,6 +117,7 @@ function refusalsOf({ body, refusals }: Route): Json {
     400: 'a parameter or the body is not right',
     401: 'no good key or session',
     403: 'the scope does not open this, or the CSRF token is missing',
+    408: 'the request did not come in time',
     431: 'too many or too large headers',
     503: 'the store does not answer',
   }
