@@ -123,7 +123,7 @@ export async function trainReward(
   })
   const optimizer = createOptimizer(parameters, pool, config, plan.length)
   const frozen = await freezeLayers(model, trainable.firstLayer, sequences)
-  const above = { firstLayer: frozen ? trainable.firstLayer : 0 }
+  const above = { firstLayer: frozen?.firstLayer }
   const { loss, metrics } = rewardGraph(kind, model, { ...trainable.build, ...above }, config)
   const parts = (batch: readonly number[]) =>
     microBatches(

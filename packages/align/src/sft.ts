@@ -103,8 +103,7 @@ export async function trainSft(
   )
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
   const frozen = await freezeLayers(model, trainable.firstLayer, sequences)
-  const firstLayer = frozen ? trainable.firstLayer : 0
-  const { loss, metrics } = sftGraph(model, { ...trainable.build, firstLayer })
+  const { loss, metrics } = sftGraph(model, { ...trainable.build, firstLayer: frozen?.firstLayer })
   const parts = (batch: readonly EncodedRow[]) =>
     microBatches(batch, ({ ids }) => ids.length, config.micro_batch_tokens)
   const accumulates = plan.some((batch) => parts(batch).length > 1)

@@ -60,7 +60,7 @@ export interface CachedForward extends Forward {
 
 export interface RaggedOptions extends BuildOptions {
   /** Leaves out the layers below this one: the input `residual` [N, hiddenSize] stands for what they give. */
-  readonly firstLayer?: number
+  readonly firstLayer?: number | undefined
 }
 
 /**

@@ -9,6 +9,8 @@ type Rows = readonly (readonly number[])[]
  * read in every epoch, by every network on the same trunk.
  */
 export interface FrozenLayers {
+  /** The first layer above them: where `buildRaggedForward` begins. */
+  readonly firstLayer: number
   /** Forgets all rows but these, which `feeds` is asked for from now on. */
   hold(rows: Rows): void
   /** Input `residual` of `buildRaggedForward` for a batch of these rows, or of beginnings of them. */
@@ -58,9 +60,9 @@ export async function freezeLayers(model: Model, firstLayer: number, rows: Rows)
   return frozen
 }
 
-/** Compiles the lowest `layers` of a model. Nothing is held yet. */
-export async function createFrozenLayers({ config, parameters }: Model, layers: number): Promise<FrozenLayers> {
-  const { graph, residual } = buildLowerLayers(config, layers)
+/** Compiles the layers of a model below `firstLayer`. Nothing is held yet. */
+export async function createFrozenLayers({ config, parameters }: Model, firstLayer: number): Promise<FrozenLayers> {
+  const { graph, residual } = buildLowerLayers(config, firstLayer)
   const program = await compile(graph, { residual })
   const weights: Record<string, Value> = Object.fromEntries(parameters)
   const { hiddenSize } = config
@@ -76,6 +78,7 @@ export async function createFrozenLayers({ config, parameters }: Model, layers: 
   }
 
   return {
+    firstLayer,
     hold(rows) {
       held = holdRows(rows, hiddenSize)
     },

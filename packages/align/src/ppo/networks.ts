@@ -78,11 +78,12 @@ async function network(
   head: ParameterMap,
   prefix: string,
 ): Promise<Network> {
+  const frozen = firstLayer === 0 ? undefined : await createFrozenLayers(model, firstLayer)
   return {
     config: model.config,
     heads,
-    build: { ...evaluationBuild, firstLayer },
-    frozen: firstLayer === 0 ? undefined : await createFrozenLayers(model, firstLayer),
+    build: { ...evaluationBuild, firstLayer: frozen?.firstLayer },
+    frozen,
     trained: new Map([...parameters, ...head]),
     prefix,
     feeds: (step) => ({ ...feeds(step), ...Object.fromEntries(head) }),

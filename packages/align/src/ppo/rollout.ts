@@ -47,12 +47,12 @@ export async function createRollout(config: PpoConfig, models: RolloutModels, st
   const { networks, reference, rewardModel } = models
   const scorer = await createRewardScorer(rewardModel.config, rewardModel.parameters)
   const readers = await Promise.all(networks.map((network) => createReader(config, network)))
-  const [{ frozen, build }] = networks
-  const below = reference.isPolicyTrunk && frozen ? { frozen, build: { firstLayer: build.firstLayer } } : NOTHING_BELOW
+  const frozen = reference.isPolicyTrunk ? networks[0].frozen : undefined
   const referenceReader = await createReader(config, {
     config: reference.config,
     heads: ['policy'],
-    ...below,
+    frozen,
+    build: { firstLayer: frozen?.firstLayer },
     feeds: () => Object.fromEntries(reference.parameters),
   })
 
@@ -115,8 +115,6 @@ async function sampleAnswers(
     }
   return answers
 }
-
-const NOTHING_BELOW = { frozen: undefined, build: {} }
 
 type Reading = 'logprobs' | 'values'
 
