@@ -24,6 +24,7 @@ interface Demonstration {
   readonly kind: string
   readonly category: string
   readonly source: string
+  readonly weight?: number
 }
 
 interface Preference {
@@ -92,7 +93,9 @@ test('every row has the stated fields and nothing else', () => {
     expect(row.prompt.map(({ role }) => role)).toEqual(['user'])
   }
   for (const row of demonstrations) {
-    expect(Object.keys(row), row.id).toEqual(['id', 'messages', 'kind', 'category', 'source'])
+    const keys = ['id', 'messages', 'kind', 'category', 'source']
+    expect(Object.keys(row), row.id).toEqual(row.kind === 'harmful' ? [...keys, 'weight'] : keys)
+    expect(row.weight, row.id).toBe(row.kind === 'harmful' ? 1.5 : undefined)
     expect(['written', 'model'], row.id).toContain(row.source)
     expect(row.messages.map(({ role }) => role)).toEqual(['user', 'assistant'])
   }
