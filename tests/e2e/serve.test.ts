@@ -123,6 +123,33 @@ test(`kill -9 under load, ${rounds} rounds: every answer that a client has is re
   expect(await serving.exited, serving.stderr()).toBe(0)
 })
 
+test('kill -9 while the disk is slow: an answer that a client has whole is recorded', {
+  timeout: 240_000,
+}, async () => {
+  const data = join(folder, 'slow-disk')
+  // At the signal the one thread for files computes for a second or more: whatever the disk is asked waits for real.
+  const preload = `import { pbkdf2 } from 'node:crypto'
+    process.on('SIGUSR2', () => {
+      pbkdf2('a', 'b', 3_000_000, 32, 'sha256', () => {})
+      process.stderr.write('the disk is slow')
+    })`
+  const options = `--import data:text/javascript,${encodeURIComponent(preload)}`
+  const slow = await start({ PLUMBLINE_ADMIN_KEY: adminKey, UV_THREADPOOL_SIZE: '1', NODE_OPTIONS: options }, data)
+  const client = new OpenAI({ baseURL: `${slow.url}/v1`, apiKey: adminKey, maxRetries: 0 })
+  const ask = () => client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })
+  await ask()
+  slow.process.kill('SIGUSR2')
+  while (!slow.stderr().includes('the disk is slow')) await sleep(10)
+  const { id } = await ask()
+  slow.process.kill('SIGKILL')
+  await slow.exited
+  const again = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, data)
+  for (let tries = 0; tries < 600 && !(await allIds(again.url)).includes(id); tries++) await sleep(100)
+  expect(await allIds(again.url)).toContain(id)
+  again.process.kill('SIGTERM')
+  expect(await again.exited, again.stderr()).toBe(0)
+})
+
 test('without PLUMBLINE_ADMIN_KEY a key is made and shown once', { timeout: 240_000 }, async () => {
   const data = join(folder, 'own-key')
   const first = await start({ PLUMBLINE_ADMIN_KEY: '' }, data)

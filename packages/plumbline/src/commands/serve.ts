@@ -30,8 +30,10 @@ const config = z.object({
     .int()
     .min(0)
     .max(60_000)
-    .default(250)
-    .describe('longest wait of an answer’s last bytes for its record to be on disk; 0 does not wait'),
+    .default(10_000)
+    .describe(
+      'longest wait of an answer’s last bytes for its record to be on disk, so that a crash loses no answer that somebody has; 0 does not wait',
+    ),
   retain_content_days: days('days that questions and answers are kept; for ever when left out'),
   retain_metadata_days: days('days that whole records are kept; for ever when left out'),
   feedback_days: z.number().int().min(1).max(3650).default(30).describe('days for which a feedback token is good'),
