@@ -1,16 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startPlumb } from './plumb-process.ts'
 
 /** The real process, killed and started again on the same folder. CI takes 3 rounds; PLUMBLINE_SERVE_ROUNDS asks for more. */
 const rounds = Number(process.env.PLUMBLINE_SERVE_ROUNDS ?? 3)
-const bin = resolve(import.meta.dirname, '../../packages/plumbline/bin/plumb.js')
 const adminKey = 'an-administrator-key-of-this-test'
 
 let folder: string
@@ -48,24 +48,11 @@ async function start(
   data = join(folder, 'data'),
   more: readonly string[] = ['--upstream', upstreamUrl],
 ) {
-  const args = [bin, 'serve', '--json', '--data', data, '--port', '0', ...more]
-  const started = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-  child = started
-  let out = ''
-  let err = ''
-  started.stderr.on('data', (chunk) => {
-    err += chunk
-  })
-  const exited = new Promise<number | null>((done) => started.on('exit', (code) => done(code)))
-  const ready = new Promise<void>((done) => {
-    started.stdout.on('data', (chunk) => {
-      out += chunk
-      if (out.includes('\n')) done()
-    })
-  })
-  await Promise.race([ready, exited])
+  const started = await startPlumb(['serve', '--json', '--data', data, '--port', '0', ...more], env)
+  child = started.process
+  const out = started.stdout()
   const facts = out === '' ? { url: '' } : (JSON.parse(out) as { url: string; admin_key?: string })
-  return { ...facts, process: started, exited, stderr: () => err }
+  return { ...facts, ...started }
 }
 
 async function allIds(url: string): Promise<string[]> {

@@ -29,8 +29,8 @@ export interface ServeOptions {
   /** The longest that the end of an answer waits for its record; 0 does not wait. */
   readonly recordPatienceMs: number
   readonly drainMs: number
-  /** How long records are kept. */
-  readonly retention: RetentionPolicy
+  /** How long records are kept; undefined leaves that and every other job to worker processes. */
+  readonly retention: RetentionPolicy | undefined
   /** What is served beside the gateway's own. */
   readonly routes: readonly Route[]
   /** Of Plumbline. */
@@ -81,14 +81,15 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const recorder = createRecorder(spool, { now, warn, patienceMs: options.recordPatienceMs })
   const close = async () => {
     clearInterval(refresh)
-    await worker.stop()
+    await worker?.stop()
     await recorder.close()
     await shipper.stop(lastShippingMs)
     await spool.close(lastShippingMs)
     await policies.close()
     await store.close()
   }
-  const worker = await startGatewayWorker(store, { policy: options.retention, now, warn })
+  const policy = options.retention
+  const worker = policy === undefined ? undefined : await startGatewayWorker(store, { policy, now, warn })
   const metrics = createMetrics()
   const limiter = createLimiter(clock, (limit) => metrics.count('plumbline_limited_total', { limit }))
   const reload = createReload(policies, metrics, options.reread)
@@ -104,7 +105,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     metrics,
     reload,
     hashSubject,
-    wakeWorker: worker.wake,
+    // A worker elsewhere looks by itself, every two seconds.
+    wakeWorker: worker?.wake ?? (() => {}),
     version: options.version,
     now,
     random,

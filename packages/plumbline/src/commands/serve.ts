@@ -11,9 +11,9 @@ import { localModelFields, startLocal } from '../local-model.ts'
 import { version } from '../version.ts'
 import type { World } from '../world.ts'
 
-const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
+export const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
 
-const config = z.object({
+export const config = z.object({
   data: z.string().min(1).describe('folder of the records: the spool and the embedded store'),
   port: z.number().int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes a free one'),
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on; 0.0.0.0 is every one'),
@@ -44,7 +44,7 @@ const config = z.object({
     .default(30)
     .describe('seconds that answers may take to end after SIGTERM or Ctrl-C'),
 })
-type Config = z.output<typeof config>
+export type Config = z.output<typeof config>
 
 /** Keys that a reload cannot change. */
 const fixed = [
@@ -91,26 +91,34 @@ export const serve = defineCommand({
   ],
   config,
   isService: true,
-  async run(config, world, reread) {
-    const adminKey = adminKeyOf(world)
-    // What is wrong with it is told before a folder is made.
-    const guards = await guardsOf(config, world)
-    if (hasUpstream(config)) policiesOf(config, world.env)
-    const folder = resolve(world.cwd, config.data)
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    const lock = await lockData(folder)
-    try {
-      const local = await startLocal(config, world)
-      try {
-        await serveUntilStopped(config, { folder, local, adminKey, guards, reread }, world)
-      } finally {
-        await local?.stop()
-      }
-    } finally {
-      await lock.release()
-    }
-  },
+  run: (config, world, reread) => runServing(config, world, reread, { isAlone: true }),
 })
+
+/** `isAlone`: this process does its own jobs; otherwise workers do. */
+export async function runServing(
+  config: Config,
+  world: World,
+  reread: () => Promise<Config>,
+  { isAlone }: { isAlone: boolean },
+): Promise<void> {
+  const adminKey = adminKeyOf(world)
+  // What is wrong with it is told before a folder is made.
+  const guards = await guardsOf(config, world)
+  if (hasUpstream(config) || !isAlone) policiesOf(config, world.env)
+  const folder = resolve(world.cwd, config.data)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const lock = await lockData(folder)
+  try {
+    const local = await startLocal(config, world)
+    try {
+      await serveUntilStopped(config, { folder, local, adminKey, guards, reread, isAlone }, world)
+    } finally {
+      await local?.stop()
+    }
+  } finally {
+    await lock.release()
+  }
+}
 
 interface Prepared {
   readonly folder: string
@@ -118,10 +126,11 @@ interface Prepared {
   readonly adminKey: string | undefined
   readonly guards: GuardSet | undefined
   readonly reread: () => Promise<Config>
+  readonly isAlone: boolean
 }
 
 async function serveUntilStopped(config: Config, prepared: Prepared, world: World) {
-  const { folder, local, adminKey, guards, reread } = prepared
+  const { folder, local, adminKey, guards, reread, isAlone } = prepared
   const { serve } = await import('@plumbline/gateway')
   const { createServerRoutes } = await import('@plumbline/server')
   const ms = (value: number) => Math.round(value * 1000)
@@ -141,7 +150,7 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
     feedbackDays: config.feedback_days,
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
-    retention: { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days },
+    retention: isAlone ? retentionOf(config) : undefined,
     routes: createServerRoutes(),
     version,
     now: world.now,
@@ -155,14 +164,21 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
       world.stdout.write(`admin key ${serving.newAdminKey}\nIt is shown this once: keep it.\n`)
     }
   }
-  if (!world.signal.aborted) {
-    await new Promise<void>((done) => world.signal.addEventListener('abort', () => done(), { once: true }))
-  }
+  await untilStopped(world)
   await serving.stop()
+}
+
+export function retentionOf(config: Pick<Config, 'retain_content_days' | 'retain_metadata_days'>) {
+  return { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days }
 }
 
 async function guardsOf({ guards }: Config, world: World): Promise<GuardSet | undefined> {
   return guards === undefined ? undefined : readGuardsFile(guards, world)
+}
+
+export async function untilStopped({ signal }: World): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }))
 }
 
 const hasUpstream = ({ upstream, upstreams }: Config) => upstream !== undefined || upstreams.length > 0

@@ -1,0 +1,33 @@
+import { z } from 'zod'
+import { defineCommand } from '../command.ts'
+import { retentionOf, config as serving, untilStopped } from './serve.ts'
+
+const { database, retain_content_days, retain_metadata_days } = serving.shape
+
+export const worker = defineCommand({
+  name: 'worker',
+  summary: 'do the jobs of plumb gateway processes: deletion, redaction, retention',
+  description:
+    'Any number may run on one database: each job is done by one of them, and goes to another when that one dies. The retention of the worker that was started last counts. SIGTERM and Ctrl-C put back what is under way and end with status 0.',
+  examples: [
+    {
+      line: 'plumb worker --database postgres://plumbline@db/plumbline --retain-content-days 30',
+      does: 'beside any number of plumb gateway',
+    },
+  ],
+  config: z.object({
+    database: database.unwrap().describe(database.description ?? ''),
+    retain_content_days,
+    retain_metadata_days,
+  }),
+  isService: true,
+  async run(config, world) {
+    const { work } = await import('@plumbline/gateway')
+    const { database: databaseUrl } = config
+    const working = await work({ databaseUrl, retention: retentionOf(config), now: world.now, warn: world.log.warn })
+    if (world.json) world.emit({ working: true })
+    else world.stdout.write('working\n')
+    await untilStopped(world)
+    await working.stop()
+  },
+})
