@@ -55,11 +55,8 @@ test.skipIf(missing !== undefined)(
       const { url } = JSON.parse(started.stdout()) as { url: string }
       const call = async (method: string, path: string, body?: unknown, key = adminKey) => {
         const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-        const response = await fetch(`${url}${path}`, {
-          method,
-          headers,
-          body: body && JSON.stringify(body),
-        } as RequestInit)
+        const sent = body === undefined ? null : JSON.stringify(body)
+        const response = await fetch(`${url}${path}`, { method, headers, body: sent })
         return { status: response.status, body: (await response.json()) as never }
       }
       return { ...started, call }

@@ -7,7 +7,13 @@ import type { Parameter, Row } from './database.ts'
 
 // On a full machine records wait in the spool rather than answers for them. Linux alone has priorities of threads: elsewhere
 // this would be the whole process's.
-if (process.platform === 'linux') setPriority(Math.min(19, getPriority() + 5))
+if (process.platform === 'linux') {
+  try {
+    setPriority(Math.min(19, getPriority() + 5))
+  } catch {
+    // A sandbox that forbids it: then it has the priority of all.
+  }
+}
 
 export type WorkerRequest =
   | { readonly id: number; readonly sql: string; readonly parameters: readonly Parameter[] }

@@ -10,9 +10,12 @@ const config = whole
     retain_content_days: true,
     retain_metadata_days: true,
   })
-  .required({ database: true })
   .extend({
     data: z.string().min(1).describe('folder of the spool, for this process alone'),
+    database: z
+      .string()
+      .min(1)
+      .describe('postgres://… in which all of them keep the records; the password may come from PGPASSWORD'),
     upstream: whole.shape.upstream.describe(
       'the OpenAI-compatible server to stand in front of, such as http://127.0.0.1:8000/v1',
     ),

@@ -11,7 +11,7 @@ import { localModelFields, startLocal } from '../local-model.ts'
 import { version } from '../version.ts'
 import type { World } from '../world.ts'
 
-export const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
+const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
 
 export const config = z.object({
   data: z.string().min(1).describe('folder of the records: the spool and the embedded store'),
@@ -44,7 +44,7 @@ export const config = z.object({
     .default(30)
     .describe('seconds that answers may take to end after SIGTERM or Ctrl-C'),
 })
-export type Config = z.output<typeof config>
+type Config = z.output<typeof config>
 
 /** Keys that a reload cannot change. */
 const fixed = [

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { retentionOf, config as serving, untilStopped } from './serve.ts'
 
-const { database, retain_content_days, retain_metadata_days } = serving.shape
+const { retain_content_days, retain_metadata_days } = serving.shape
 
 export const worker = defineCommand({
   name: 'worker',
@@ -16,7 +16,7 @@ export const worker = defineCommand({
     },
   ],
   config: z.object({
-    database: database.unwrap().describe(database.description ?? ''),
+    database: z.string().min(1).describe('postgres://… of the gateways; the password may come from PGPASSWORD'),
     retain_content_days,
     retain_metadata_days,
   }),
