@@ -130,8 +130,8 @@ interface StoredRow extends RecordRow {
 
 /**
  * Between the bodies on their way: JSON holds no such character. An array would have every quote of every body escaped on
- * this side and parsed on the other, which cost more than all else. One that stands in a body all the same makes one row
- * too many, which `not null` refuses.
+ * this side and parsed on the other. One that stands in a body all the same makes one row too many, which `not null`
+ * refuses.
  */
 const separator = '\u001e'
 

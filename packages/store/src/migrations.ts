@@ -229,8 +229,8 @@ export const migrations: readonly Migration[] = [
   {
     name: 'bodies without compression',
     statements: [
-      // Compressing a body of more than 2 KB cost a third of all that writing a record costs. Up to 8 KB they now stay in
-      // their row as they are; longer ones are compressed as before.
+      // Compressing a body costs much of the time in which a record is written. Up to 8 KB they now stay in their row as they
+      // are; longer ones are compressed as before.
       'alter table plumbline.interactions set (toast_tuple_target = 8160)',
     ],
   },
