@@ -30,7 +30,7 @@ describeStores('finding interactions', (suite) => {
     expect(await store.insertInteractions(rows)).toBe(texts.length)
     expect(await store.insertInteractions([...rows, recordRow({ project })])).toBe(1)
     const { data } = await store.listInteractions(project, { limit: 10 })
-    expect(data.toReversed().map(({ text }) => text)).toEqual([...texts, expect.anything()])
+    expect(data.toReversed().map(({ text }) => text)).toEqual([...texts, undefined])
   })
 
   test('a body that is no JSON and would be taken for two is refused, and no other gets its place', async () => {

@@ -1,19 +1,8 @@
-import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
 import type { Parameter, Row } from './database.ts'
 
 /** PGlite computes on the thread that calls it: here it holds up nobody. */
-
-// On a full machine records wait in the spool rather than answers for them. Linux alone has priorities of threads: elsewhere
-// this would be the whole process's.
-if (process.platform === 'linux') {
-  try {
-    setPriority(Math.min(19, getPriority() + 5))
-  } catch {
-    // A sandbox that forbids it: then it has the priority of all.
-  }
-}
 
 export type WorkerRequest =
   | { readonly id: number; readonly sql: string; readonly parameters: readonly Parameter[] }
