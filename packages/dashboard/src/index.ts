@@ -1,0 +1,1 @@
+export { loadPages } from './pages.ts'
