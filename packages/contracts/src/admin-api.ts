@@ -10,7 +10,7 @@ const timeSchema = z.iso
   .refine((text) => Date.parse(text) >= 0, 'a time after 1970')
   .transform((text) => new Date(text).toISOString())
 const limitSchema = z.coerce.number().int().min(1).max(1000).default(100)
-const numberedPageSchema = z.strictObject({
+export const numberedPageSchema = z.strictObject({
   limit: limitSchema,
   after: z
     .string()
@@ -18,7 +18,7 @@ const numberedPageSchema = z.strictObject({
     .optional(),
 })
 
-function pageOf<Item extends z.ZodType>(item: Item) {
+export function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({ data: z.array(item), next: z.string().nullable() })
 }
 

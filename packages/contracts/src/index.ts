@@ -71,6 +71,23 @@ export {
   toolCallSchema,
 } from './interaction.ts'
 export { findJsonFault, type JsonFault } from './json-position.ts'
+export {
+  type Alarm,
+  type AlarmDetail,
+  alarmClosedSchema,
+  alarmDetailSchema,
+  alarmIdSchema,
+  alarmPageSchema,
+  alarmQuerySchema,
+  alarmSchema,
+  type EvaluatorList,
+  evaluatorListSchema,
+  type MonitoringOverview,
+  monitoringOverviewSchema,
+  monitoringQuerySchema,
+  type ReadingState,
+  readingStateSchema,
+} from './monitoring.ts'
 export { nearest } from './nearest.ts'
 export {
   type NewReviewItem,

@@ -3,7 +3,18 @@ import { categorySchema, feedbackSchema } from './feedback.ts'
 import { interactionSchema } from './interaction.ts'
 
 /** Why a person is to look at an answer. */
-export const reviewReasonSchema = z.enum(['flag', 'guard', 'disagreement', 'uncertainty', 'random', 'high_stakes'])
+export const reviewReasonSchema = z.enum([
+  'flag',
+  'guard',
+  /** An evaluator flags it. */
+  'evaluator',
+  /** Two evaluators, or two people, say the opposite. */
+  'disagreement',
+  /** An evaluator's score lies close to where it begins to flag. */
+  'uncertainty',
+  'random',
+  'high_stakes',
+])
 export type ReviewReason = z.infer<typeof reviewReasonSchema>
 
 /** What a reviewer calls an answer; `discard`: not worth judging. */
