@@ -1,1 +1,1 @@
-export { loadPages } from './pages.ts'
+export { loadPages, pagePaths } from './pages.ts'

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { rolldown } from 'rolldown'
+import { fileURLToPath } from 'node:url'
 
 /** A file as a browser gets it. */
 export interface Page {
@@ -16,6 +16,8 @@ const kitStyles = [
   ...['Alert', 'ActionIcon', 'Anchor', 'Badge', 'Button', 'Burger', 'CloseButton', 'Code', 'Flex', 'Group', 'Kbd'],
   ...['NavLink', 'PasswordInput', 'SegmentedControl', 'FloatingIndicator', 'Skeleton', 'Stack', 'Table', 'Text', 'Title'],
 ]
+
+export const pagePaths = ['/', '/icon.svg', '/app.js', '/app.css'] as const
 
 /**
  * Everything below `/`, by path. Bundled from the sources when it is first asked for (about half a second): nothing
@@ -37,8 +39,10 @@ export async function loadPages(): Promise<ReadonlyMap<string, Page>> {
 }
 
 async function bundle(): Promise<string> {
+  // Read when the first page is asked for: a gateway that nobody looks at does without it.
+  const { rolldown } = await import('rolldown')
   const build = await rolldown({
-    input: new URL('main.tsx', folder).pathname,
+    input: fileURLToPath(new URL('main.tsx', folder)),
     platform: 'browser',
     transform: { define: { 'process.env.NODE_ENV': '"production"' } },
     logLevel: 'silent',

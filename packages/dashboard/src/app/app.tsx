@@ -11,7 +11,7 @@ import { theme } from './theme.ts'
 export function App() {
   return (
     // Its variables come from a style sheet, not from a style element: the server's policy allows none.
-    <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withStaticClasses>
+    <MantineProvider theme={theme} defaultColorScheme="auto" withCssVariables={false} withGlobalClasses={false}>
       <Door />
     </MantineProvider>
   )

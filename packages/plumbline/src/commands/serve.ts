@@ -6,6 +6,7 @@ import { type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { lockData } from '../data-place.ts'
+import { createDemoData } from '../demo.ts'
 import { readGuardsFile } from '../guards-file.ts'
 import { localModelFields, startLocal } from '../local-model.ts'
 import { version } from '../version.ts'
@@ -14,7 +15,11 @@ import type { World } from '../world.ts'
 const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
 
 const config = z.object({
-  data: z.string().min(1).describe('folder of the records: the spool and the embedded store'),
+  data: z.string().min(1).optional().describe('folder of the records: the spool and the embedded store; needed but with --demo'),
+  demo: z
+    .boolean()
+    .default(false)
+    .describe('show the pages on an invented month, without a model; it is made anew and kept nowhere'),
   port: z.number().int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes a free one'),
   host: z.string().min(1).default('127.0.0.1').describe('address to listen on; 0.0.0.0 is every one'),
   database: z
@@ -47,6 +52,7 @@ type Config = z.output<typeof config>
 /** Keys that a reload cannot change. */
 const fixed = [
   'data',
+  'demo',
   'port',
   'host',
   'database',
@@ -66,6 +72,7 @@ export const serve = defineCommand({
   description:
     'An OpenAI-compatible gateway before a server of yours, or without --upstream before a model on this machine, which is pulled if it is not in the cache and writes several answers at a time. The first administrator’s key is PLUMBLINE_ADMIN_KEY, or is made and shown once; PLUMBLINE_UPSTREAM_KEY is shown to the upstream. SIGTERM and Ctrl-C let answers end and then stop with status 0; SIGHUP, or POST /api/reload, reads the configuration anew.',
   examples: [
+    { line: 'plumb serve --demo', does: 'look at the pages on an invented month, with an incident in it' },
     {
       line: 'plumb serve --data runs/gateway --port 8080',
       does: 'serve SmolLM2-135M-Instruct on this machine, records in the embedded store',
@@ -90,6 +97,12 @@ export const serve = defineCommand({
   config,
   isService: true,
   async run(config, world, reread) {
+    if (config.demo) return serveDemo(config, world)
+    if (config.data === undefined) {
+      throw new PlumblineError('USAGE_MISSING', 'plumb serve needs --data.', {
+        hint: 'A folder for the records, which is made if need be; plumb serve --demo shows the pages without one.',
+      })
+    }
     const adminKey = adminKeyOf(world)
     // What is wrong with it is told before a folder is made.
     const guards = await guardsOf(config, world)
@@ -110,6 +123,26 @@ export const serve = defineCommand({
   },
 })
 
+/** Nothing is asked for but where to listen: no model, no records of anybody. */
+async function serveDemo(config: Config, world: World): Promise<void> {
+  const given = (['data', 'database', 'upstream', 'guards'] as const).filter((key) => config[key] !== undefined)
+  if (given.length > 0) {
+    throw new PlumblineError('USAGE_DEMO', `--demo does not go with --${given[0]}: its month is made anew each time.`, {
+      hint: `Leave out one of the two.`,
+    })
+  }
+  const adminKey = adminKeyOf(world)
+  const { folder, remove } = await createDemoData(world)
+  try {
+    // Nobody listens there: a question to a model gets an error that says so.
+    const alone = { ...config, upstream: 'http://127.0.0.1:9/v1' }
+    const reread = async () => alone
+    await serveUntilStopped(alone, { folder, local: undefined, adminKey, guards: undefined, reread }, world)
+  } finally {
+    await remove()
+  }
+}
+
 interface Prepared {
   readonly folder: string
   readonly local: LocalUpstream | undefined
@@ -122,6 +155,7 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
   const { folder, local, adminKey, guards, reread } = prepared
   const { serve } = await import('@plumbline/gateway')
   const { createServerRoutes } = await import('@plumbline/server')
+  const { loadPages, pagePaths } = await import('@plumbline/dashboard')
   const ms = (value: number) => Math.round(value * 1000)
   const serving = await serve({
     folder,
@@ -141,6 +175,7 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
     drainMs: ms(config.drain_timeout),
     retention: { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days },
     routes: createServerRoutes(),
+    pages: { paths: pagePaths, load: loadPages },
     version,
     now: world.now,
     warn: world.log.warn,

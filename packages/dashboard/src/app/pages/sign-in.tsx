@@ -40,6 +40,8 @@ export function SignIn({ trouble, onSignedIn }: SignInProps) {
                 {explain(error)}
               </Alert>
             )}
+            {/* So that password managers keep the key under a name. */}
+            <input type="text" name="username" autoComplete="username" defaultValue="plumbline" hidden />
             <PasswordInput
               label="Key"
               description="An administrator’s or a reviewer’s; plumb serve shows the first one when it starts."
@@ -47,7 +49,7 @@ export function SignIn({ trouble, onSignedIn }: SignInProps) {
               onChange={(event) => setKey(event.currentTarget.value)}
               autoComplete="current-password"
               required
-              data-autofocus
+              withAsterisk={false}
               visibilityToggleButtonProps={{ 'aria-label': 'Show the key' }}
             />
             <Button type="submit" loading={isBusy}>
