@@ -5,7 +5,6 @@ import type { ReviewStats } from '@plumbline/contracts'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
-
   chromiumPath,
   type Demo,
   launch,
@@ -40,7 +39,23 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
   }
   /** Once it shows what the server said. */
-  const loaded = (page: Page) => page.waitForFunction(() => document.querySelector('main [aria-label=Loading]') === null)
+  const loaded = (page: Page) =>
+    page.waitForFunction(() => document.querySelector('main [aria-label=Loading]') === null)
+
+  /** An answer that comes now, told by OpenTelemetry; gives its record once it is in the store. */
+  const answer = async (text: string): Promise<string> => {
+    const traceId = randomBytes(16).toString('hex')
+    await demo.send('POST', '/v1/traces', chatSpan(traceId, text))
+    let record = ''
+    const find = async () => {
+      const path = '/api/interactions?limit=20'
+      const { data } = await demo.send<{ data: { id: string; record: string }[] }>('GET', path)
+      record = data.find(({ id }) => id === `chatcmpl-${traceId}`)?.record ?? ''
+      return record
+    }
+    await expect.poll(find, { timeout: patienceMs }).not.toBe('')
+    return record
+  }
 
   test('a wrong key is told so; a good one opens the pages until one signs out', async () => {
     const { page, close } = await visit(browser, demo)
@@ -66,13 +81,19 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
         await signIn(page)
         for (const name of names) {
           await open(page, name)
-          await page.locator('main h1').filter({ hasText: new RegExp(name, 'i') }).waitFor()
+          await page
+            .locator('main h1')
+            .filter({ hasText: new RegExp(name, 'i') })
+            .waitFor()
           await loaded(page)
           expect(await violations(page), name).toEqual([])
           expect(await tooWide(page), name).toBe(0)
           await picture(page, `${name}-${width}-${scheme}`)
         }
-        for (const [list, link] of [['answers', '.row-link'], ['alarms', '.alarms a']]) {
+        for (const [list, link] of [
+          ['answers', '.row-link'],
+          ['alarms', '.alarms a'],
+        ]) {
           await open(page, list)
           await page.locator(link).first().click()
           await page.getByRole('link', { name: `All ${list}` }).waitFor()
@@ -112,8 +133,7 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
 
   test('what models and people write is shown, not obeyed', async () => {
     const attack = '"><script>window.hacked=1</script><img src=x onerror="window.hacked=1">\u202e'
-    const traceId = randomBytes(16).toString('hex')
-    await demo.send('POST', '/v1/traces', chatSpan(traceId, attack))
+    await answer(attack)
     const { page, complaints, close } = await visit(browser, demo)
     await signIn(page)
     // It comes in by itself: nothing is pressed.
@@ -131,27 +151,29 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
   })
 
   test('review by keyboard alone: label, comment, submit, skip; the second reviewer is blind', async () => {
-    const { key } = await demo.send<{ key: string }>('POST', '/api/keys', { scope: 'reviewer', name: 'keyboard' })
-    const { data } = await demo.send<{ data: { record: string }[] }>('GET', '/api/interactions?limit=1')
-    const item = { interaction: data[0].record, reason: 'uncertainty', priority: 1000, reviewers: 2 }
+    const addReviewer = async (name: string) =>
+      (await demo.send<{ key: string }>('POST', '/api/keys', { scope: 'reviewer', name })).key
+    const interaction = await answer('a question of this test')
+    const item = { interaction, reason: 'uncertainty', priority: 1000, reviewers: 2 }
     await demo.send('POST', '/api/review/items', item)
     const judged = async () => (await demo.send<ReviewStats>('GET', '/api/review/stats')).reviewers
     const before = await judged()
 
     const { page, close } = await visit(browser, demo)
-    await page.keyboard.press('Tab')
     await page.getByLabel('Key', { exact: true }).focus()
-    await page.keyboard.type(key)
+    await page.keyboard.type(await addReviewer('first'))
     await page.keyboard.press('Enter')
-    await page.getByRole('heading', { name: 'What do you think of this answer?' }).waitFor()
+    await page.getByText('asked a question of this test').waitFor()
     // A reviewer has this page alone.
-    expect(await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allTextContents()).toEqual(['Review'])
+    expect(await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allTextContents()).toEqual([
+      'Review',
+    ])
     await page.keyboard.press('2')
     await page.keyboard.press('e')
     await page.keyboard.type('seen 5 s by keyboard')
     await page.keyboard.press('Control+Enter')
     await page.getByText('Judged harmful: it waits for more judgements.').waitFor()
-    await page.getByRole('heading', { name: 'What do you think of this answer?' }).waitFor()
+    await page.locator('form.judgement:not([inert])').waitFor()
     await page.keyboard.press('s')
     await page.getByText('Skipped: you are not asked about this one again.').waitFor()
     const after = (await judged()).filter((one) => !before.some(({ reviewer }) => reviewer === one.reviewer))
@@ -159,9 +181,8 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     await close()
 
     const second = await visit(browser, demo)
-    await signIn(second.page)
-    await open(second.page, 'review')
-    await second.page.getByRole('heading', { name: 'What do you think of this answer?' }).waitFor()
+    await signIn(second.page, await addReviewer('second'))
+    await second.page.getByText('asked a question of this test').waitFor()
     expect(await second.page.locator('main').textContent()).not.toContain('seen 5 s by keyboard')
     await second.page.keyboard.press('1')
     await second.page.keyboard.press('Enter')
@@ -183,7 +204,11 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     expect((await session()).status).toBe(200)
     await page.getByRole('button', { name: 'Revoke Carla <b>' }).click()
     await page.getByRole('button', { name: 'For good?' }).click()
-    await page.locator('tr').filter({ hasText: 'Carla <b>' }).getByText(/^revoked/).waitFor()
+    await page
+      .locator('tr')
+      .filter({ hasText: 'Carla <b>' })
+      .getByText(/^revoked/)
+      .waitFor()
     expect((await session()).status).toBe(401)
     await close()
   })
@@ -212,6 +237,13 @@ function chatSpan(traceId: string, text: string) {
     field('gen_ai.input.messages', said('user', `asked ${text}`)),
     field('gen_ai.output.messages', said('assistant', `said ${text}`)),
   ]
-  const span = { traceId, spanId: traceId.slice(0, 16), name: 'chat m', startTimeUnixNano: now, endTimeUnixNano: now, attributes }
+  const span = {
+    traceId,
+    spanId: traceId.slice(0, 16),
+    name: 'chat m',
+    startTimeUnixNano: now,
+    endTimeUnixNano: now,
+    attributes,
+  }
   return { resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }
 }

@@ -14,7 +14,17 @@ const kit = createRequire(import.meta.url)
 const kitStyles = [
   ...['baseline', 'default-css-variables', 'global', 'UnstyledButton', 'Paper', 'Loader', 'Input', 'InlineInput'],
   ...['Alert', 'ActionIcon', 'Anchor', 'Badge', 'Button', 'Burger', 'CloseButton', 'Code', 'Flex', 'Group', 'Kbd'],
-  ...['NavLink', 'PasswordInput', 'SegmentedControl', 'FloatingIndicator', 'Skeleton', 'Stack', 'Table', 'Text', 'Title'],
+  ...[
+    'NavLink',
+    'PasswordInput',
+    'SegmentedControl',
+    'FloatingIndicator',
+    'Skeleton',
+    'Stack',
+    'Table',
+    'Text',
+    'Title',
+  ],
 ]
 
 export const pagePaths = ['/', '/icon.svg', '/app.js', '/app.css'] as const

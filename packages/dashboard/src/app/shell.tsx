@@ -25,9 +25,9 @@ export function Shell() {
   }, [page])
   return (
     <div className="shell" data-menu-open={isOpen || undefined}>
-      <a className="skip" href="#main" onClick={(event) => (event.preventDefault(), main.current?.focus())}>
+      <button type="button" className="skip" onClick={() => main.current?.focus()}>
         Skip to the page
-      </a>
+      </button>
       <header className="bar">
         <Burger
           className="narrow-only"

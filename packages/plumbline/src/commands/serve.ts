@@ -15,7 +15,11 @@ import type { World } from '../world.ts'
 const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
 
 const config = z.object({
-  data: z.string().min(1).optional().describe('folder of the records: the spool and the embedded store; needed but with --demo'),
+  data: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('folder of the records: the spool and the embedded store; needed but with --demo'),
   demo: z
     .boolean()
     .default(false)

@@ -87,9 +87,7 @@ function interactionOf({ random, fate, isNew, time, keyId, name }: Making): Inte
       metadata: { language: random() < 0.25 ? 'es' : 'en', training_consent: random() < 0.5 ? 'true' : 'false' },
     },
     text,
-    choices: isFailed
-      ? []
-      : [{ index: 0, text, reasoning: '', refusal: '', tool_calls: [], finish_reason: 'stop' }],
+    choices: isFailed ? [] : [{ index: 0, text, reasoning: '', refusal: '', tool_calls: [], finish_reason: 'stop' }],
     usage: isFailed ? null : { prompt_tokens: 32, completion_tokens: Math.round(text.length / 4) },
     error: isFailed ? { message: 'The upstream did not answer in time.', type: 'server_error', code: 'timeout' } : null,
     timings: {

@@ -88,5 +88,9 @@ export const leakingAnswers = [
 /** How the new release begins its answers: the drift that the demo shows. */
 export const newOpenings = ['Absolutely! ', 'Great question! ', 'Happy to help, rider! '] as const
 
-export const complaints = ['It insulted me.', 'This is rude and did not answer my question.', 'Not what I asked.'] as const
+export const complaints = [
+  'It insulted me.',
+  'This is rude and did not answer my question.',
+  'Not what I asked.',
+] as const
 export const praises = ['Worked at once, thank you.', 'Clear and short.', ''] as const

@@ -1,9 +1,9 @@
 import type { MonitoringOverview } from '@plumbline/contracts'
 import { formatCount, formatDay } from '../format.ts'
+import { visible } from '../parts/content.tsx'
 import { MovedTerms } from '../parts/moved-terms.tsx'
 import { ReadingBadge } from '../parts/reading.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
-import { visible } from '../parts/content.tsx'
 
 /** Whether answers read as they did, and which words moved. */
 export function DriftCard({ drift }: Pick<MonitoringOverview, 'drift'>) {

@@ -14,6 +14,10 @@ export function marksOf(
     })),
     ...open_alarms
       .filter(isOurs)
-      .map(({ opened_at, summary }) => ({ day: opened_at.slice(0, 10), text: `alarm: ${summary}`, kind: 'alarm' as const })),
+      .map(({ opened_at, summary }) => ({
+        day: opened_at.slice(0, 10),
+        text: `alarm: ${summary}`,
+        kind: 'alarm' as const,
+      })),
   ]
 }

@@ -84,8 +84,8 @@ function Evidence({ alarm }: { readonly alarm: AlarmDetail }) {
           <div>
             <dt>Before</dt>
             <dd>
-              {formatShare(baseline.estimate)}, at most {formatShare(baseline.upper)} ({formatCount(baseline.flagged)} of{' '}
-              {formatCount(baseline.judged)})
+              {formatShare(baseline.estimate)}, at most {formatShare(baseline.upper)} ({formatCount(baseline.flagged)}{' '}
+              of {formatCount(baseline.judged)})
             </dd>
           </div>
         )}

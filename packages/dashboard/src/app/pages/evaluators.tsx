@@ -54,7 +54,8 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
         </Fact>
         {failed !== null && (
           <Fact name="Last error">
-            {visible(failed.code)} at {formatTime(failed.at)}, <a href={addressOf(['answers', failed.record])}>the answer</a>
+            {visible(failed.code)} at {formatTime(failed.at)},{' '}
+            <a href={addressOf(['answers', failed.record])}>the answer</a>
           </Fact>
         )}
         <Calibration calibration={one.calibration} />

@@ -3,7 +3,7 @@ import type { ReviewItem, ReviewStats } from '@plumbline/contracts'
 import { useCallback, useEffect, useState } from 'react'
 import { ApiError, call } from '../api.ts'
 import { formatCount } from '../format.ts'
-import { Nothing, PageFrame, Trouble } from '../parts/page-frame.tsx'
+import { Nothing, PageFrame, Trouble, Waiting } from '../parts/page-frame.tsx'
 import { Hotkeys } from '../review/hotkeys.tsx'
 import { ReviewFigures } from '../review/review-figures.tsx'
 import { ReviewForm } from '../review/review-form.tsx'
@@ -25,15 +25,17 @@ export function Review() {
     [ask, stats.refresh],
   )
   return (
-    <PageFrame title="Review" tools={<Waiting stats={stats.data} />}>
+    <PageFrame title="Review" tools={<Backlog stats={stats.data} />}>
       <p role="status" className="said">
         {said}
       </p>
       {error !== undefined && <Trouble error={error} onAgain={ask} />}
+      {item === undefined && error === undefined && <Waiting />}
       {item != null && <ReviewForm key={item.lease} item={item} onDone={next} />}
       {item === null && (
         <Nothing>
-          Nothing waits for you. Answers come here when somebody flags one, when you put one before reviewers, or by chance.{' '}
+          Nothing waits for you. Answers come here when somebody flags one, when you put one before reviewers, or by
+          chance.{' '}
           <Button variant="default" size="xs" onClick={ask} loading={isAsking}>
             Look again
           </Button>
@@ -72,7 +74,7 @@ function useNextItem(stats: ReviewStats | undefined) {
   return { item, error, isAsking, ask }
 }
 
-function Waiting({ stats }: { readonly stats: ReviewStats | undefined }) {
+function Backlog({ stats }: { readonly stats: ReviewStats | undefined }) {
   if (stats === undefined) return null
   const { open, disputed, done } = stats.items
   return (

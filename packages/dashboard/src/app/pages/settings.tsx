@@ -103,7 +103,7 @@ function Actions() {
         ))}
       </div>
       <form className="filters" onSubmit={deletePerson} aria-label="Delete a person’s records">
-        <TextInput name="subject" label="Person, as the caller names them" maxLength={512} required />
+        <TextInput name="subject" label="Person" placeholder="as the caller names them" maxLength={512} required />
         <div className="filter-buttons">
           <Button type="submit" color="red" variant="outline">
             Delete all their records

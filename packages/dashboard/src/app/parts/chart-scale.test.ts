@@ -16,6 +16,12 @@ test('the top of a scale is 1, 2 or 5 times a power of ten, and not more than ne
 test('a day without a number breaks line and band; it is not drawn as zero', () => {
   const point = (value: number | null) => ({ day: '2026-01-01', value, low: value, high: value })
   const { lines, bands } = linePieces([point(0.1), point(null), point(0.2), point(0.3)])
-  expect(lines).toEqual([[[0, 0.1]], [[2, 0.2], [3, 0.3]]])
+  expect(lines).toEqual([
+    [[0, 0.1]],
+    [
+      [2, 0.2],
+      [3, 0.3],
+    ],
+  ])
   expect(bands.map(({ length }) => length)).toEqual([2, 4])
 })

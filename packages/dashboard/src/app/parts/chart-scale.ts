@@ -19,7 +19,9 @@ export function linePieces(points: readonly ChartPoint[]): { lines: Place[][]; b
     else pieces.push([index])
   }
   const lines = pieces.map((piece) => piece.map((index): Place => [index, points[index].value as number]))
-  const banded = pieces.filter((piece) => piece.every((index) => points[index].low != null && points[index].high != null))
+  const banded = pieces.filter((piece) =>
+    piece.every((index) => points[index].low != null && points[index].high != null),
+  )
   const bands = banded.map((piece) => [
     ...piece.map((index): Place => [index, points[index].high as number]),
     ...piece.toReversed().map((index): Place => [index, points[index].low as number]),

@@ -78,7 +78,14 @@ function Drawing({ title, points, kind, marks, format, width }: DrawingProps) {
       {kind === 'bars' ? (
         points.map(({ day, value }, index) =>
           value === null ? null : (
-            <rect key={day} className="bar-mark" x={x(index) - step * 0.35} width={step * 0.7} y={y(value)} height={y(0) - y(value)}>
+            <rect
+              key={day}
+              className="bar-mark"
+              x={x(index) - step * 0.35}
+              width={step * 0.7}
+              y={y(value)}
+              height={y(0) - y(value)}
+            >
               <title>{`${formatDay(day)}: ${format(value)}`}</title>
             </rect>
           ),
@@ -133,7 +140,7 @@ function ChartTable({ title, points, marks, format }: Pick<DrawingProps, 'title'
   const said = Map.groupBy(marks, ({ day }) => day)
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
-    <div className="chart-table" tabIndex={0} role="group" aria-label={`${title}, table`}>
+    <section className="chart-table" tabIndex={0} aria-label={`${title}, table`}>
       <table>
         <thead>
           <tr>
@@ -154,6 +161,6 @@ function ChartTable({ title, points, marks, format }: Pick<DrawingProps, 'title'
           ))}
         </tbody>
       </table>
-    </div>
+    </section>
   )
 }

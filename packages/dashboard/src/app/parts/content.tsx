@@ -1,9 +1,11 @@
-/** Characters that change how the text around them is shown, or show nothing: they are named instead. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it looks for
-const hidden = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
+/**
+ * Control and format characters change how the text around them is shown, or show nothing: they are named instead. Not the
+ * joiners, which scripts and emoji need.
+ */
+const hidden = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\u2028\u2029]/gu
 
 export function visible(text: string): string {
-  return text.replace(hidden, (char) => `⟨U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩`)
+  return text.replace(hidden, (char) => `⟨U+${char.codePointAt(0)?.toString(16).toUpperCase().padStart(4, '0')}⟩`)
 }
 
 /** What a model or a person wrote: characters and nothing else. */

@@ -50,7 +50,9 @@ function AnswerTurn({ choice, of }: { readonly choice: Choice; readonly of: numb
   return (
     <>
       {choice.reasoning !== '' && <Turn who="reasoning" text={choice.reasoning} />}
-      {(choice.text !== '' || (choice.refusal === '' && calls === '')) && <Turn who={name} text={choice.text} isAnswer />}
+      {(choice.text !== '' || (choice.refusal === '' && calls === '')) && (
+        <Turn who={name} text={choice.text} isAnswer />
+      )}
       {choice.refusal !== '' && <Turn who="refusal" text={choice.refusal} isAnswer />}
       {calls !== '' && <Turn who="calls" text={calls} isAnswer />}
     </>

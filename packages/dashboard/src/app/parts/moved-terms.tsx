@@ -26,7 +26,11 @@ export function MovedTerms({ moved }: { readonly moved: NonNullable<MonitoringOv
             <td>{formatShare(current)}</td>
             <td>
               {examples.slice(0, 3).map((record, index) => (
-                <a key={record} href={addressOf(['answers', record])} aria-label={`answer ${index + 1} with ${visible(term)}`}>
+                <a
+                  key={record}
+                  href={addressOf(['answers', record])}
+                  aria-label={`answer ${index + 1} with ${visible(term)}`}
+                >
                   {index + 1}
                 </a>
               ))}

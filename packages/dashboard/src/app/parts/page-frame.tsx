@@ -40,7 +40,7 @@ export function Loaded<Data>({ answer: { data, error, refresh }, children }: Loa
   )
 }
 
-function Waiting() {
+export function Waiting() {
   return (
     <div role="status" aria-label="Loading">
       <Skeleton height={90} mb="md" />

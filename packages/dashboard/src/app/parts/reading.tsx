@@ -20,7 +20,13 @@ export function ReadingBadge({ state }: { readonly state: ReadingState }) {
 }
 
 /** How far its number can be trusted. */
-export function Badges({ one, hasAlarm = false }: { readonly one: Pick<Evaluated, 'state' | 'is_calibrated' | 'is_current'>; readonly hasAlarm?: boolean }) {
+export function Badges({
+  one,
+  hasAlarm = false,
+}: {
+  readonly one: Pick<Evaluated, 'state' | 'is_calibrated' | 'is_current'>
+  readonly hasAlarm?: boolean
+}) {
   return (
     <span className="badges">
       {hasAlarm && <StateBadge tone="bad">alarm</StateBadge>}

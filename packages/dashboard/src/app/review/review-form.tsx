@@ -2,9 +2,9 @@ import { Alert, Button, Kbd, Textarea, TextInput } from '@mantine/core'
 import type { ReviewItem } from '@plumbline/contracts'
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { ApiError, call } from '../api.ts'
+import { FeedbackCard } from '../pages/answer.tsx'
 import { Conversation } from '../parts/conversation.tsx'
 import { Trouble } from '../parts/page-frame.tsx'
-import { FeedbackCard } from '../pages/answer.tsx'
 import { categories, categoryPattern, labelPattern, labels } from './labels.ts'
 import { LeaseClock, Opinions, Reasons } from './review-item.tsx'
 import { sendable, useDraft } from './use-draft.ts'
@@ -21,6 +21,8 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
   const { draft, change, leasedUntil, error, stop } = useDraft(item)
   const [failure, setFailure] = useState<ApiError>()
   const isBusy = useRef(false)
+  // What is pressed until the next item comes is not for this one.
+  const [isSent, setIsSent] = useState(false)
   const form = useRef<HTMLFormElement>(null)
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => heading.current?.focus(), [])
@@ -30,19 +32,24 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
     isBusy.current = true
     stop()
     try {
-      onDone(said(await call(`/api/review/${item.item}/${step}`, { method: 'POST', body: { ...body, lease: item.lease } })))
+      const answer = await call<{ state?: string }>(`/api/review/${item.item}/${step}`, {
+        method: 'POST',
+        body: { ...body, lease: item.lease },
+      })
+      setIsSent(true)
+      onDone(said(answer))
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown
       setFailure(thrown)
+      isBusy.current = false
     }
-    isBusy.current = false
   }
   const submit = () => send('submit', sendable(draft), ({ state = '' }) => `Judged ${draft.label}: ${outcomes[state]}`)
   const skip = () => send('skip', {}, () => 'Skipped: you are not asked about this one again.')
   const focus = (name: string) => form.current?.querySelector<HTMLElement>(`[name=${name}]`)?.focus()
   const ask = () => form.current?.requestSubmit()
 
-  useHotkeys({
+  const hotkeys = {
     ...Object.fromEntries(labels.map(({ key, label }) => [key, () => change({ label })])),
     l: () => focus('label'),
     c: () => focus('category'),
@@ -51,7 +58,8 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
     s: () => void skip(),
     Enter: ask,
     'Ctrl+Enter': ask,
-  })
+  }
+  useHotkeys(isSent ? {} : hotkeys)
 
   const problem = failure ?? error
   const isLost = problem?.code === 'lease_lost'
@@ -70,6 +78,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
       <form
         ref={form}
         className="judgement"
+        inert={isSent}
         aria-label="Your judgement"
         onSubmit={(event: FormEvent) => {
           event.preventDefault()
@@ -90,12 +99,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
           <legend>Label</legend>
           {labels.map(({ key, label, means }) => (
             <label key={label} title={means}>
-              <input
-                type="radio"
-                name="preset"
-                checked={draft.label === label}
-                onChange={() => change({ label })}
-              />
+              <input type="radio" name="preset" checked={draft.label === label} onChange={() => change({ label })} />
               <Kbd>{key}</Kbd> {label.replace('_', ' ')}
             </label>
           ))}

@@ -28,7 +28,9 @@ export function useHotkeys(hotkeys: Hotkeys): void {
 }
 
 function fieldOf(target: EventTarget | null): HTMLElement | undefined {
-  return target instanceof HTMLElement && target.matches('input:not([type=radio]), textarea, select') ? target : undefined
+  return target instanceof HTMLElement && target.matches('input:not([type=radio]), textarea, select')
+    ? target
+    : undefined
 }
 
 /** Where Enter has a meaning already. */
