@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { MonitoringPlan } from '@plumbline/server'
 import type { World } from './world.ts'
 
 /** A folder with a month of invented answers in its embedded store; it goes with the process. */
@@ -9,11 +10,11 @@ export interface DemoData {
   remove(): Promise<void>
 }
 
-export async function createDemoData(world: World): Promise<DemoData> {
+export async function createDemoData(plan: MonitoringPlan, world: World): Promise<DemoData> {
   const folder = await mkdtemp(join(tmpdir(), 'plumbline-demo-'))
   const remove = () => rm(folder, { recursive: true, force: true })
   try {
-    await fill(join(folder, 'store'), world)
+    await fill(join(folder, 'store'), plan, world)
     return { folder, remove }
   } catch (error) {
     await remove()
@@ -21,13 +22,13 @@ export async function createDemoData(world: World): Promise<DemoData> {
   }
 }
 
-async function fill(folder: string, world: World): Promise<void> {
+async function fill(folder: string, plan: MonitoringPlan, world: World): Promise<void> {
   const { openStore } = await import('@plumbline/store')
   const { demoDays, seedDemo } = await import('@plumbline/server')
   const store = await openStore({ folder })
   const progress = world.progress('a month of the demo', demoDays)
   try {
-    await seedDemo(store, { now: world.now(), onDay: (day) => progress.set(day) })
+    await seedDemo(store, { now: world.now(), plan, warn: world.log.warn, onDay: (day) => progress.set(day) })
   } finally {
     progress.end()
     await store.close()

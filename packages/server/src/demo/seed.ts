@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import type { KeyScope, NewFeedback } from '@plumbline/contracts'
 import type { Store } from '@plumbline/store'
 import { feedbackRow } from '../feedback/row.ts'
+import type { MonitoringPlan } from '../monitoring/plan.ts'
+import { openDemoLook } from './look.ts'
 import { type DemoAnswer, demoDay, demoDays, demoProject } from './month.ts'
 import { pick, seededRandom } from './random.ts'
 import { complaints, praises } from './texts.ts'
@@ -9,26 +11,34 @@ import { complaints, praises } from './texts.ts'
 export interface DemoOptions {
   readonly now: number
   readonly seed?: number
-  /** Looks at the records that have come, as if it were that time. */
-  readonly look?: (time: number) => Promise<void>
-  readonly onDay?: (day: number, of: number) => void
+  /** What judges its answers. */
+  readonly plan: MonitoringPlan
+  readonly warn: (text: string) => void
+  readonly onDay?: (day: number) => void
 }
 
 const dayMs = 86_400_000
 const leaseMs = 600_000
+/** So many of the last days are held against the first ones. */
+const comparedDays = 10
 const reviewers = ['key_demo_anna', 'key_demo_ben'] as const
 const appKey = 'key_demo_app'
 
 /** Fills an empty store with a month of a bicycle shop’s assistant: after a new model came, some answers insult people. */
-export async function seedDemo(store: Store, { now, seed = 7, look, onDay }: DemoOptions): Promise<void> {
+export async function seedDemo(store: Store, { now, seed = 7, plan, warn, onDay }: DemoOptions): Promise<void> {
   await insertKeys(store, new Date(now - demoDays * dayMs).toISOString())
   const random = seededRandom(seed)
-  for (let day = 0; day < demoDays; day++) {
-    const answers = demoDay(day, { seed, now, keyId: appKey })
-    await store.insertInteractions(answers.map(({ row }) => row))
-    await store.insertFeedback(answers.flatMap((one) => feedbackOn(one, random, now)))
-    await look?.(now - (demoDays - 1 - day) * dayMs)
-    onDay?.(day + 1, demoDays)
+  const looker = openDemoLook(store, plan, warn)
+  try {
+    for (let day = 0; day < demoDays; day++) {
+      const answers = demoDay(day, { seed, now, keyId: appKey })
+      await store.insertInteractions(answers.map(({ row }) => row))
+      await store.insertFeedback(answers.flatMap((one) => feedbackOn(one, random, now)))
+      await looker.look(now - (demoDays - 1 - day) * dayMs, demoDays - day <= comparedDays)
+      onDay?.(day + 1)
+    }
+  } finally {
+    await looker.close()
   }
   await review(store, new Date(now).toISOString(), random)
 }
