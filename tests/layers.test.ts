@@ -13,7 +13,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   store: ['contracts'],
   gateway: ['contracts', 'evals', 'store'],
   inference: ['contracts', 'models', 'gateway'],
-  server: ['contracts', 'evals', 'store', 'gateway'],
+  server: ['contracts', 'engine', 'evals', 'store', 'monitor', 'gateway'],
   monitor: ['contracts', 'engine', 'models', 'evals', 'store'],
   dashboard: ['contracts'],
   plumbline: [

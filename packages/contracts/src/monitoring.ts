@@ -233,7 +233,7 @@ export const evaluatorListSchema = z.object({
       flagged: count,
       set_aside: count,
       errors: count,
-      last_evaluated_at: z.iso.datetime().nullable(),
+      last_evaluated_day: daySchema.nullable(),
       last_error: z.object({ code: z.string(), record: z.uuid(), at: z.iso.datetime() }).nullable(),
     }),
   ),

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipper } from '@plumbline/store'
+import { openSpool, openStore, type RetentionPolicy, type Store, type StorePlace, startShipper } from '@plumbline/store'
 import type { Route } from './api/route.ts'
 import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway } from './gateway.ts'
@@ -36,10 +36,22 @@ export interface ServeOptions {
   readonly routes: readonly Route[]
   /** For browsers; none when left out. */
   readonly pages?: Pages | undefined
+  /** What works on the store beside it, begun before the first request and stopped after the last. */
+  readonly services: readonly ((parts: ServiceParts) => Promise<Service>)[]
   /** Of Plumbline. */
   readonly version: string
   readonly now: () => number
   readonly warn: (text: string) => void
+}
+
+export interface ServiceParts {
+  readonly store: Store
+  readonly now: () => number
+  readonly warn: (text: string) => void
+}
+
+export interface Service {
+  stop(): Promise<void>
 }
 
 export interface Serving {
@@ -82,8 +94,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const spool = await openSpool(spoolFolder, { warn })
   const shipper = startShipper(spool, store, { warn, folder: spoolFolder })
   const recorder = createRecorder(spool, { now, warn, patienceMs: options.recordPatienceMs })
+  const services: Service[] = []
   const close = async () => {
     clearInterval(refresh)
+    await Promise.all(services.map((service) => service.stop()))
     await worker.stop()
     await recorder.close()
     await shipper.stop(lastShippingMs)
@@ -115,6 +129,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     warn,
   })
   try {
+    for (const start of options.services) services.push(await start({ store, now, warn }))
     const { address, port, family } = await gateway.listen(options.port, options.host)
     const host = family === 'IPv6' ? `[${address}]` : address
     return {

@@ -3,12 +3,14 @@ import { resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import type { GuardSet, Serving } from '@plumbline/gateway'
 import { type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
+import type { MonitoringPlan } from '@plumbline/server'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { lockData } from '../data-place.ts'
 import { createDemoData } from '../demo.ts'
 import { readGuardsFile } from '../guards-file.ts'
 import { localModelFields, startLocal } from '../local-model.ts'
+import { readMonitoringFile } from '../monitoring-file.ts'
 import { version } from '../version.ts'
 import type { World } from '../world.ts'
 
@@ -34,6 +36,11 @@ const config = z.object({
   ...policyFields,
   ...localModelFields,
   guards: z.string().min(1).optional().describe('YAML file of guards over requests and answers'),
+  monitoring: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('YAML file of evaluators, sampling and where alarms go; without one, four classifiers and the log'),
   record_patience_ms: z
     .number()
     .int()
@@ -63,6 +70,7 @@ const fixed = [
   'model',
   'batch_size',
   'max_waiting',
+  'monitoring',
   'record_patience_ms',
   'retain_content_days',
   'retain_metadata_days',
@@ -94,6 +102,10 @@ export const serve = defineCommand({
       does: 'with guards that watch, redact or stop what is asked and answered',
     },
     {
+      line: 'plumb serve --data runs/gateway --upstream http://127.0.0.1:8000/v1 --monitoring monitoring.yaml',
+      does: 'with evaluators of your choice and alarms by webhook and e-mail: see the README of packages/server',
+    },
+    {
       line: 'plumb serve --data runs/gateway --config gateway.yaml',
       does: 'in front of several servers, with weights, fallbacks and limits: see the README of packages/gateway',
     },
@@ -110,6 +122,7 @@ export const serve = defineCommand({
     const adminKey = adminKeyOf(world)
     // What is wrong with it is told before a folder is made.
     const guards = await guardsOf(config, world)
+    const monitoring = await readMonitoringFile(config.monitoring, world)
     if (hasUpstream(config)) policiesOf(config, world.env)
     const folder = resolve(world.cwd, config.data)
     await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -117,7 +130,7 @@ export const serve = defineCommand({
     try {
       const local = await startLocal(config, world)
       try {
-        await serveUntilStopped(config, { folder, local, adminKey, guards, reread }, world)
+        await serveUntilStopped(config, { folder, local, adminKey, guards, monitoring, reread }, world)
       } finally {
         await local?.stop()
       }
@@ -129,19 +142,21 @@ export const serve = defineCommand({
 
 /** Nothing is asked for but where to listen: no model, no records of anybody. */
 async function serveDemo(config: Config, world: World): Promise<void> {
-  const given = (['data', 'database', 'upstream', 'guards'] as const).filter((key) => config[key] !== undefined)
+  const given = (['data', 'database', 'upstream', 'guards', 'monitoring'] as const).filter((key) => config[key] !== undefined)
   if (given.length > 0) {
     throw new PlumblineError('USAGE_DEMO', `--demo does not go with --${given[0]}: its month is made anew each time.`, {
       hint: `Leave out one of the two.`,
     })
   }
   const adminKey = adminKeyOf(world)
-  const { folder, remove } = await createDemoData(world)
+  const { demoPlan } = await import('@plumbline/server')
+  const monitoring = demoPlan()
+  const { folder, remove } = await createDemoData(monitoring, world)
   try {
     // Nobody listens there: a question to a model gets an error that says so.
     const alone = { ...config, upstream: 'http://127.0.0.1:9/v1' }
     const reread = async () => alone
-    await serveUntilStopped(alone, { folder, local: undefined, adminKey, guards: undefined, reread }, world)
+    await serveUntilStopped(alone, { folder, local: undefined, adminKey, guards: undefined, monitoring, reread }, world)
   } finally {
     await remove()
   }
@@ -152,13 +167,14 @@ interface Prepared {
   readonly local: LocalUpstream | undefined
   readonly adminKey: string | undefined
   readonly guards: GuardSet | undefined
+  readonly monitoring: MonitoringPlan
   readonly reread: () => Promise<Config>
 }
 
 async function serveUntilStopped(config: Config, prepared: Prepared, world: World) {
-  const { folder, local, adminKey, guards, reread } = prepared
+  const { folder, local, adminKey, guards, monitoring, reread } = prepared
   const { serve } = await import('@plumbline/gateway')
-  const { createServerRoutes } = await import('@plumbline/server')
+  const { createServerRoutes, startMonitoring } = await import('@plumbline/server')
   const { loadPages, pagePaths } = await import('@plumbline/dashboard')
   const ms = (value: number) => Math.round(value * 1000)
   const serving = await serve({
@@ -178,8 +194,9 @@ async function serveUntilStopped(config: Config, prepared: Prepared, world: Worl
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
     retention: { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days },
-    routes: createServerRoutes(),
+    routes: createServerRoutes(monitoring),
     pages: { paths: pagePaths, load: loadPages },
+    services: [(parts) => startMonitoring(monitoring, parts)],
     version,
     now: world.now,
     warn: world.log.warn,
