@@ -46,5 +46,7 @@ test('calls of tools are shown with the message', () => {
 })
 
 test('characters that turn or hide text are named; line ends and other scripts stay', () => {
-  expect(visible('a\u202eb\u0000c\u200b\n\tд 漢\u{e0041}👩\u200d🔧')).toBe('a⟨U+202E⟩b⟨U+0000⟩c⟨U+200B⟩\n\tд 漢⟨U+E0041⟩👩\u200d🔧')
+  expect(visible('a\u202eb\u0000c\u200b\n\tд 漢\u{e0041}👩\u200d🔧')).toBe(
+    'a⟨U+202E⟩b⟨U+0000⟩c⟨U+200B⟩\n\tд 漢⟨U+E0041⟩👩\u200d🔧',
+  )
 })

@@ -5,6 +5,7 @@ import type { GuardSet, Serving } from '@plumbline/gateway'
 import { type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
 import type { MonitoringPlan } from '@plumbline/server'
 import { z } from 'zod'
+import { adminKeyOf } from '../admin-key.ts'
 import { defineCommand } from '../command.ts'
 import { lockData } from '../data-place.ts'
 import { createDemoData } from '../demo.ts'
@@ -229,17 +230,4 @@ async function reload(serving: Serving, { log }: World): Promise<void> {
     const { message, hint } = error as PlumblineError
     log.warn(`The configuration was not reloaded, the old one stays. ${message}${hint === undefined ? '' : ` ${hint}`}`)
   }
-}
-
-function adminKeyOf({ env, log }: World): string | undefined {
-  const key = env.PLUMBLINE_ADMIN_KEY
-  if (key === undefined || key === '') return undefined
-  const advice = 'It should be random: openssl rand -hex 32 makes one.'
-  if (!/^[\x21-\x7e]{8,512}$/.test(key)) {
-    throw new PlumblineError('USAGE_ADMIN_KEY', 'PLUMBLINE_ADMIN_KEY has 8 to 512 printable characters, no spaces.', {
-      hint: advice,
-    })
-  }
-  if (key.length < 24) log.warn(`PLUMBLINE_ADMIN_KEY is short enough to be guessed. ${advice}`)
-  return key
 }

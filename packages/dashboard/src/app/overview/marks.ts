@@ -12,12 +12,10 @@ export function marksOf(
       text: kind === 'model' ? `release: model ${name}` : `configuration ${name}`,
       kind: 'release' as const,
     })),
-    ...open_alarms
-      .filter(isOurs)
-      .map(({ opened_at, summary }) => ({
-        day: opened_at.slice(0, 10),
-        text: `alarm: ${summary}`,
-        kind: 'alarm' as const,
-      })),
+    ...open_alarms.filter(isOurs).map(({ opened_at, summary }) => ({
+      day: opened_at.slice(0, 10),
+      text: `alarm: ${summary}`,
+      kind: 'alarm' as const,
+    })),
   ]
 }

@@ -28,6 +28,7 @@ export function MovedTerms({ moved }: { readonly moved: NonNullable<MonitoringOv
               {examples.slice(0, 3).map((record, index) => (
                 <a
                   key={record}
+                  className="example"
                   href={addressOf(['answers', record])}
                   aria-label={`answer ${index + 1} with ${visible(term)}`}
                 >
