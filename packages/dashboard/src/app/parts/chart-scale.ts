@@ -7,6 +7,13 @@ export function niceTop(largest: number): number {
   return power * ([1, 2, 5, 10].find((step) => step * power >= largest) ?? 10)
 }
 
+/** The bands of a few answers a day reach far: past four times the largest value they leave the drawing, not the table. */
+export function topOf(points: readonly ChartPoint[]): number {
+  const largest = Math.max(0, ...points.map(({ value }) => value ?? 0))
+  const highest = Math.max(largest, ...points.map(({ high }) => high ?? 0))
+  return niceTop(largest > 0 ? Math.min(highest, 4 * largest) : highest)
+}
+
 type Place = readonly [index: number, value: number]
 
 /** Lines and bands break where there is no number: a gap is not drawn over. */

@@ -1,7 +1,7 @@
 import { useElementSize } from '@mantine/hooks'
 import { useId } from 'react'
 import { formatDay } from '../format.ts'
-import { linePieces, niceTop } from './chart-scale.ts'
+import { linePieces, topOf } from './chart-scale.ts'
 import { visible } from './content.tsx'
 
 /** One day; `value` is null where there is no number, and then nothing is drawn there. */
@@ -51,7 +51,7 @@ export function Chart({ title, points, kind, marks = [], format }: ChartProps) {
 type DrawingProps = Required<ChartProps> & { readonly width: number }
 
 function Drawing({ title, points, kind, marks, format, width }: DrawingProps) {
-  const top = niceTop(Math.max(...points.map(({ value, high }) => Math.max(value ?? 0, high ?? 0)), 0))
+  const top = topOf(points)
   const inner = width - margin.left - margin.right
   const step = inner / Math.max(points.length, 1)
   const x = (index: number) => margin.left + (index + 0.5) * step
