@@ -49,6 +49,7 @@ export { type ErrorDetails, located, PlumblineError } from './errors.ts'
 export {
   type ActorKind,
   actorKindSchema,
+  categorySchema,
   type Feedback,
   type FeedbackKind,
   type FeedbackPage,

@@ -27,8 +27,12 @@ async function fill(folder: string, plan: MonitoringPlan, world: World): Promise
   const { demoDays, seedDemo } = await import('@plumbline/server')
   const store = await openStore({ folder })
   const progress = world.progress('a month of the demo', demoDays)
+  const onDay = (day: number) => {
+    world.signal.throwIfAborted()
+    progress.set(day)
+  }
   try {
-    await seedDemo(store, { now: world.now(), plan, warn: world.log.warn, onDay: (day) => progress.set(day) })
+    await seedDemo(store, { now: world.now(), plan, warn: world.log.warn, onDay })
   } finally {
     progress.end()
     await store.close()

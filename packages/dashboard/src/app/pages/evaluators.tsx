@@ -1,7 +1,7 @@
 import type { EvaluatorList } from '@plumbline/contracts'
 import type { ReactNode } from 'react'
 import { addressOf } from '../address.ts'
-import { formatCount, formatShare, formatTime } from '../format.ts'
+import { formatCount, formatDay, formatShare, formatTime } from '../format.ts'
 import { visible } from '../parts/content.tsx'
 import { Loaded, Nothing, PageFrame } from '../parts/page-frame.tsx'
 import { Badges } from '../parts/reading.tsx'
@@ -50,7 +50,7 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
           {formatCount(one.errors)} errors
         </Fact>
         <Fact name="Last judgement">
-          {one.last_evaluated_at === null ? 'none yet' : formatTime(one.last_evaluated_at)}
+          {one.last_evaluated_day === null ? 'none yet' : formatDay(one.last_evaluated_day)}
         </Fact>
         {failed !== null && (
           <Fact name="Last error">
