@@ -34,6 +34,7 @@ test('the budget of false alarms is divided among the monitors', () => {
 test('a draw is the same each time, keeps its share, and is halved under load', () => {
   const heads = Array.from({ length: 4000 }, (_, i) => ({
     ...{ record: `r${i}`, project: 'p', at: '2026-01-01T00:00:00.000Z', model: null, config: null, bytes: 1 },
+    isRedacted: false,
     hasAnswer: true,
     isGuarded: i % 100 === 0,
   }))

@@ -10,6 +10,8 @@ export interface RecordHead {
   /** The configuration of the gateway that it came through. */
   readonly config: string | null
   readonly bytes: number
+  /** Its words were taken out: nothing can be said of it any more. */
+  readonly isRedacted: boolean
   /** Whether a model said something that is still there. */
   readonly hasAnswer: boolean
   /** A guard found something. */
@@ -45,6 +47,7 @@ export async function take(database: Database, lane: string, most: number): Prom
       ) as summed where place = 1 or total <= ${maxBytes}
     )
     select page.seq::text as seq, record::text as record, project, created_at::text as at, model, page.bytes::integer as bytes,
+      redacted_at is not null as is_redacted,
       redacted_at is null and position('"choices":[{' in body) > 0 as has_answer,
       redacted_at is null and position('"guards":[{' in body) > 0
         and body ~ '"outcome":"(flagged|redacted|blocked)"' as is_guarded,
@@ -64,6 +67,7 @@ export async function take(database: Database, lane: string, most: number): Prom
       model: row.model === null ? null : String(row.model),
       config: row.config === null ? null : String(row.config),
       bytes: Number(row.bytes),
+      isRedacted: row.is_redacted === true,
       hasAnswer: row.has_answer === true,
       isGuarded: row.is_guarded === true,
     })),

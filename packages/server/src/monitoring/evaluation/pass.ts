@@ -8,8 +8,10 @@ import type { EvaluationRunner } from './runner.ts'
 import { type Evaluated, tally } from './tally.ts'
 import type { Judgement } from './thread.ts'
 
-/** Records that are looked at together; of most of them only the head. */
-const batchRecords = 1_000
+/** Records that are looked at together at most; of most of them only the head. */
+const mostRecords = 1_000
+/** When more wait, batches are as large as they can be, and fewer of each are judged. */
+const longBacklog = 2_000
 const chunkRecords = 25
 const chunkBytes = 4 * 2 ** 20
 
@@ -23,7 +25,11 @@ export interface PassParts {
 /** Looks at the next records of a lane. Gives whether there are more. What was begun and not ended leaves no trace. */
 export async function pass(lane: Lane, { store, plan, runner, now }: PassParts, signal: AbortSignal): Promise<boolean> {
   const { monitoring } = store
-  const taken = await monitoring.take(lane.name, batchRecords)
+  const { sample, most } = lane.sampling
+  const isLate = (await monitoring.pending(lane.name)) > longBacklog
+  // So many that all who are drawn can be judged.
+  const size = isLate ? mostRecords : Math.min(mostRecords, Math.ceil(most / sample))
+  const taken = await monitoring.take(lane.name, size)
   if (taken === undefined) return false
   const drawn = draw(taken.heads, lane.name, lane.sampling)
   const wanted = drawn.filter(({ isDrawn }) => isDrawn)

@@ -5,20 +5,21 @@ import { createRunner, type EvaluationRunner } from './runner.ts'
 const at = '2026-01-02T03:04:05.000Z'
 const body = (text: string) => answerRow({ at, text }).json
 const warnings: string[] = []
-let runner: EvaluationRunner | undefined
+const runners: EvaluationRunner[] = []
 afterEach(async () => {
   warnings.length = 0
-  await runner?.close()
+  for (const runner of runners.splice(0)) await runner.close()
 })
 
 function open(names: readonly string[], patienceMs = 600_000): EvaluationRunner {
   const module = new URL('./broken-evaluators.test-support.ts', import.meta.url).href
-  runner = createRunner({
+  const runner = createRunner({
     setup: { names, module, facts: [], canaries: [], cohorts: [] },
     concurrency: 1,
     patienceMs,
     warn: (text) => void warnings.push(text),
   })
+  runners.push(runner)
   return runner
 }
 const signal = new AbortController().signal

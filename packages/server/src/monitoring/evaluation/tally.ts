@@ -44,7 +44,8 @@ export function tally(
   const verdicts = new Set(evaluations.filter(hasVerdict).map(({ record }) => record))
   const traffic = new Sums<Pick<TrafficRow, 'project' | 'lane' | 'day' | 'probability'>, TrafficCounts>()
   for (const { head, probability, isDrawn } of drawn) {
-    const { project, hasAnswer, record } = head
+    const { project, hasAnswer, record, isRedacted } = head
+    if (isRedacted) continue
     traffic.add(
       { project, lane, day: dayOf(head.at), probability },
       {
