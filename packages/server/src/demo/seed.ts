@@ -20,7 +20,7 @@ export interface DemoOptions {
 const dayMs = 86_400_000
 const leaseMs = 600_000
 /** So many of the last days are held against the first ones. */
-const comparedDays = 10
+const comparedDays = 2
 const reviewers = ['key_demo_anna', 'key_demo_ben'] as const
 const appKey = 'key_demo_app'
 
