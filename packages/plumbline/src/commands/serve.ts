@@ -143,10 +143,12 @@ export const serve = defineCommand({
 
 /** Nothing is asked for but where to listen: no model, no records of anybody. */
 async function serveDemo(config: Config, world: World): Promise<void> {
-  const given = (['data', 'database', 'upstream', 'guards', 'monitoring'] as const).filter((key) => config[key] !== undefined)
+  const given = (['data', 'database', 'upstream', 'guards', 'monitoring'] as const).filter(
+    (key) => config[key] !== undefined,
+  )
   if (given.length > 0) {
     throw new PlumblineError('USAGE_DEMO', `--demo does not go with --${given[0]}: its month is made anew each time.`, {
-      hint: `Leave out one of the two.`,
+      hint: 'Leave out one of the two.',
     })
   }
   const adminKey = adminKeyOf(world)
