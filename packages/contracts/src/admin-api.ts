@@ -35,6 +35,7 @@ export const interactionQuerySchema = numberedPageSchema.extend({
   text: z.string().min(2).max(200).optional(),
 })
 export const interactionPageSchema = pageOf(interactionSchema)
+export type InteractionPage = z.infer<typeof interactionPageSchema>
 
 export const keyIdSchema = z.string().regex(/^key_[\w-]{1,64}$/, 'a key’s id begins with key_')
 export const keyQuerySchema = z.strictObject({ limit: limitSchema, after: keyIdSchema.optional() })
@@ -47,6 +48,7 @@ const keyFactsSchema = z.object({
   revoked_at: z.iso.datetime().nullable(),
 })
 export const keyPageSchema = pageOf(keyFactsSchema)
+export type KeyPage = z.infer<typeof keyPageSchema>
 /** The only time that the key itself is shown. */
 export const createdKeySchema = z.object({
   key: z.string(),
@@ -56,6 +58,7 @@ export const createdKeySchema = z.object({
   name: z.string(),
   limits: keyLimitsSchema,
 })
+export type CreatedKey = z.infer<typeof createdKeySchema>
 /** The version of the configuration in force. */
 export const reloadedSchema = z.object({ config: z.string() })
 export const feedbackSecretSchema = z.object({ id: z.string(), created_at: z.string() })
@@ -100,6 +103,7 @@ export const auditPageSchema = pageOf(
     sha256: z.string(),
   }),
 )
+export type AuditPage = z.infer<typeof auditPageSchema>
 
 /** Who is asking. The token and the end are those of a session; a key has none. */
 export const sessionSchema = z.object({
@@ -109,4 +113,5 @@ export const sessionSchema = z.object({
   csrf_token: z.string().nullable(),
   expires_at: z.iso.datetime().nullable(),
 })
+export type Session = z.infer<typeof sessionSchema>
 export const sessionEndedSchema = z.object({ ended: z.literal(true) })

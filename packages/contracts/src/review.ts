@@ -70,6 +70,7 @@ const reviewLeaseSchema = z.object({
   feedback: z.array(feedbackSchema),
   interaction: interactionSchema,
 })
+export type ReviewItem = z.infer<typeof reviewLeaseSchema>
 export const reviewNextSchema = z.object({ item: reviewLeaseSchema.nullable() })
 export const reviewKeptSchema = z.object({ leased_until: z.iso.datetime() })
 export const reviewSubmittedSchema = z.object({ state: z.enum(['open', 'disputed', 'done']) })
@@ -91,3 +92,4 @@ export const reviewStatsSchema = z.object({
     }),
   ),
 })
+export type ReviewStats = z.infer<typeof reviewStatsSchema>

@@ -11,11 +11,14 @@ import { type EndpointPath, endpoints } from './endpoints.ts'
 import { type GaugeParts, readGauges } from './gauges.ts'
 import { answerBrokenRequest, listen, parseTarget } from './http-edge.ts'
 import { RequestError, sendError, sendJson } from './openai-error.ts'
+import { createPageServer, type Pages } from './pages.ts'
 import { createProxy, type ProxyParts } from './proxy.ts'
 
 export interface GatewayParts extends Omit<ApiParts, 'authorize' | 'routes'>, GaugeParts, ProxyParts {
   /** Beside the gateway's own. */
   readonly routes: readonly Route[]
+  /** For browsers; none when left out. */
+  readonly pages?: Pages | undefined
   /** Of Plumbline, for the OpenAPI document. */
   readonly version: string
   readonly warn: (text: string) => void
@@ -34,6 +37,7 @@ export function createGateway(parts: GatewayParts): Gateway {
   const { metrics } = parts
   const routes = [...ownRoutes, ...parts.routes]
   const document = openApiDocument(parts.version, routes)
+  const pages = parts.pages && createPageServer(parts.pages)
   let isDraining = false
   const proxy = createProxy(parts, () => isDraining)
 
@@ -72,6 +76,7 @@ export function createGateway(parts: GatewayParts): Gateway {
       if (Object.hasOwn(endpoints, pathname)) return proxy.complete(req, res, pathname as EndpointPath, key)
       if (modelPath.test(pathname)) return proxy.models(req, res, pathname)
     }
+    if (pages?.has(pathname)) return pages.serve(req, res, pathname)
     throw new RequestError(404, 'unknown_url', 'There is no such path here.')
   }
 

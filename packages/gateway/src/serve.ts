@@ -7,6 +7,7 @@ import { createGateway } from './gateway.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
 import { createLimiter } from './limiter.ts'
 import { createMetrics } from './metrics.ts'
+import type { Pages } from './pages.ts'
 import { createPolicyBook, type PolicyOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
 import { createReload } from './reload.ts'
@@ -33,6 +34,8 @@ export interface ServeOptions {
   readonly retention: RetentionPolicy | undefined
   /** What is served beside the gateway's own. */
   readonly routes: readonly Route[]
+  /** For browsers; none when left out. */
+  readonly pages?: Pages | undefined
   /** What works on the store beside it, begun before the first request and stopped after the last. */
   readonly services: readonly ((parts: ServiceParts) => Promise<Service>)[]
   /** Of Plumbline. */
@@ -115,6 +118,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     limiter,
     feedback,
     routes: options.routes,
+    pages: options.pages,
     keys,
     metrics,
     reload,

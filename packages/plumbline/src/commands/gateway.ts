@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
-import { runServing, config as whole } from './serve.ts'
+import { runServing, servingConfig } from '../serving.ts'
 
-const config = whole
+const config = servingConfig
   .omit({
     model: true,
     batch_size: true,
@@ -16,7 +16,7 @@ const config = whole
       .string()
       .min(1)
       .describe('postgres://… in which all of them keep the records; the password may come from PGPASSWORD'),
-    upstream: whole.shape.upstream.describe(
+    upstream: servingConfig.shape.upstream.describe(
       'the OpenAI-compatible server to stand in front of, such as http://127.0.0.1:8000/v1',
     ),
   })
@@ -35,5 +35,5 @@ export const gateway = defineCommand({
   config,
   isService: true,
   run: (config, world, reread) =>
-    runServing(whole.parse(config), world, async () => whole.parse(await reread()), { isAlone: false }),
+    runServing(servingConfig.parse(config), world, async () => servingConfig.parse(await reread()), { isAlone: false }),
 })

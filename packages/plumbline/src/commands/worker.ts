@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { readMonitoringFile } from '../monitoring-file.ts'
-import { retentionOf, config as serving, untilStopped } from './serve.ts'
+import { retentionOf, servingConfig, untilStopped } from '../serving.ts'
 
-const { monitoring, retain_content_days, retain_metadata_days } = serving.shape
+const { monitoring, retain_content_days, retain_metadata_days } = servingConfig.shape
 
 export const worker = defineCommand({
   name: 'worker',
