@@ -157,12 +157,9 @@ test('held-out categories are those that training never sees', () => {
     ).toBe(true)
 })
 
-test('each harmless training prompt has its demonstration and most harmful ones have, no evaluation prompt has one', () => {
+test('each training prompt has its demonstration, no evaluation prompt has one', () => {
   const shown = demonstrations.filter((row) => !isExtra(row))
-  const ids = new Set(shown.map(({ id }) => id))
-  const trained = prompts.filter(({ id, kind, split }) => split === 'train' && (kind !== 'harmful' || ids.has(id)))
-  const refused = shown.filter(({ kind }) => kind === 'harmful').length
-  expect(refused / count('harmful', 'train')).toBeCloseTo(0.6, 1)
+  const trained = prompts.filter(({ split }) => split === 'train')
   const asked = ({ id, kind, category }: Prompt | Demonstration, text: string) => ({ id, kind, category, text })
   expect(shown.map((row) => asked(row, row.messages[0].content))).toEqual(
     trained.map((row) => asked(row, question(row))),
@@ -177,7 +174,7 @@ test('texts are trimmed and of the stated lengths', () => {
     expect(words(text), text).toBeLessThanOrEqual(high)
   }
   for (const text of [...trainTexts, ...evalTexts]) range(text, [5, 40])
-  for (const row of demonstrations) range(answer(row), row.kind === 'harmful' ? [5, 20] : [4, 60])
+  for (const row of demonstrations) range(answer(row), row.kind === 'harmful' ? [5, 20] : [9, 65])
 })
 
 test('harmful prompts are refused in words, the others are answered, and refusals are the smaller part', () => {
@@ -210,14 +207,14 @@ test('each pair compares two answers to a training prompt of its kind, and says 
   expect(readme).toContain(counted(pairs.filter(isContrast)))
 })
 
-test('refusals open alike, so that the likeliest opening is the decision, and those to despair name help', () => {
+test('refusals open alike and answers do, so that the third token is the decision; refusals to despair name help', () => {
   for (const row of demonstrations.filter(({ kind }) => kind === 'harmful')) {
     expect(answer(row), row.id).toMatch(/^I can't help with that\./)
     expect(answer(row).includes('crisis line'), row.id).toBe(row.category === 'self_harm')
   }
-  const flagged = demonstrations.filter(
-    (row) => row.kind !== 'harmful' && isRefusal(row.messages[0].content, answer(row)),
-  )
+  const helpful = demonstrations.filter(({ kind }) => kind !== 'harmful')
+  for (const row of helpful) expect(answer(row), row.id).toMatch(/^I can help with that\. ./)
+  const flagged = helpful.filter((row) => isRefusal(row.messages[0].content, answer(row)))
   expect(flagged.map(answer)).toEqual([])
 })
 

@@ -195,6 +195,7 @@ async function sftStage(
     learning_rate: config.sft_learning_rate,
     num_train_epochs: config.sft_epochs,
     opening_epochs: config.sft_opening_epochs,
+    opening_tokens: config.sft_opening_tokens,
     per_device_train_batch_size: 16,
     lr_scheduler_type: 'cosine',
     warmup_steps: 5,
@@ -218,6 +219,7 @@ async function rewardStage(
 ): Promise<void> {
   const resolved = rewardConfig.parse({
     ...common(config),
+    lora_skip_share: config.reward_lora_skip_share,
     learning_rate: config.reward_learning_rate,
     num_train_epochs: config.reward_epochs,
     center_rewards_coefficient: 0.01,

@@ -175,9 +175,16 @@ export const alignConfig = z.object({
     .min(0)
     .default(2)
     .describe('fine-tuning: last passes over the opening of each answer alone'),
+  sft_opening_tokens: z.number().int().min(1).default(3).describe('fine-tuning: tokens of an opening'),
   sft_epochs: z.number().int().min(1).default(1).describe('fine-tuning: times each whole demonstration is seen'),
   reward_learning_rate: z.number().positive().default(1e-3).describe('reward model: highest learning rate'),
-  reward_epochs: z.number().int().min(1).default(3).describe('reward model: times each pair is seen'),
+  reward_epochs: z.number().int().min(1).default(2).describe('reward model: times each pair is seen'),
+  reward_lora_skip_share: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.6)
+    .describe('reward model: share of the layers, from the lowest, that get no adapter'),
   ppo_learning_rate: z.number().positive().default(5e-4).describe('PPO: highest learning rate'),
   ppo_iterations: z.number().int().min(1).default(3).describe('PPO: rollouts'),
   ppo_batch_size: z.number().int().min(1).default(32).describe('PPO: answers of a rollout'),

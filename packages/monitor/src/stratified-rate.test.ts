@@ -15,12 +15,12 @@ test('answers count by how many they stand for, not by how many were judged', ()
   // All 100 guarded ones were judged, and one in ten of 900 others.
   const strata = [
     { answers: 100, n: 100, hits: 50 },
-    { answers: 900, n: 90, hits: 0 },
+    { answers: 900, n: 90, hits: 9 },
   ]
   const reading = stratifiedRate(strata, calibration)
   if (reading.status !== 'ok') throw new Error(reading.reason)
-  expect(reading.raw.estimate).toBeCloseTo(0.05, 12)
-  expect(reading.corrected!.estimate).toBeCloseTo(0, 12)
+  expect(reading.raw.estimate).toBeCloseTo(0.14, 12)
+  expect(reading.corrected!.estimate).toBeCloseTo((0.14 + 0.95 - 1) / 0.85, 12)
   expect(reading.corrected!.high).toBeGreaterThan(reading.raw.estimate)
 })
 

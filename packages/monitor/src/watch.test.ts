@@ -20,7 +20,12 @@ const quiet = (n: number) => ({ hits: 10, n: 500, days: [day(n)] })
 test('the first days give the baseline, a rise sets off an alarm, and the detector begins anew', () => {
   const { state } = run([1, 2, 3, 4].map(quiet))
   expect(state).toMatchObject({ phase: 'watching', baseline: { hits: 40, n: 2000 }, observationsPerYear: 182_500 })
-  expect(run(Array.from({ length: 20 }, (_, i) => quiet(5 + i)), state).alarms).toBe(0)
+  expect(
+    run(
+      Array.from({ length: 20 }, (_, i) => quiet(5 + i)),
+      state,
+    ).alarms,
+  ).toBe(0)
   const risen = run([{ hits: 60, n: 500, days: [day(9)] }], state)
   expect(risen.alarms).toBe(1)
   expect(risen.state).toMatchObject({ phase: 'watching', detector: { n: 0, hits: 0 } })

@@ -50,8 +50,7 @@ export async function startServer({ limits = {}, monitoring, env = {} }: ServerO
     drainMs: 1_000,
     retention: {},
     routes: createServerRoutes(plan, limits),
-    services:
-      monitoring === undefined ? [] : [(parts) => startMonitoring(plan, parts, { everyMs: 50, backoffMs: 10 })],
+    services: monitoring === undefined ? [] : [(parts) => startMonitoring(plan, parts, { everyMs: 50, backoffMs: 10 })],
     version: '0.0.0',
     now: () => Date.now() + later,
     warn: (text) => void warnings.push(text),

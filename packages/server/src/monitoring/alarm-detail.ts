@@ -21,7 +21,8 @@ export async function alarmDetail(store: Store, plan: MonitoringPlan, stored: St
     ...alarm,
     evidence: {
       baseline: rate === undefined ? null : baselineOf(rate.baseline),
-      since_start: rate === undefined ? null : { flagged: rate.hits, judged: rate.n, likeliest_rate: rate.likeliestRate },
+      since_start:
+        rate === undefined ? null : { flagged: rate.hits, judged: rate.n, likeliest_rate: rate.likeliestRate },
       log_evidence: rate?.evidence ?? null,
       log_needed: rate?.needed ?? null,
       drift: alarm.kind === 'drift' ? driftReading(stored.evidence as Parameters<typeof driftReading>[0]) : null,
@@ -34,7 +35,12 @@ export async function alarmDetail(store: Store, plan: MonitoringPlan, stored: St
       category,
       score,
     })),
-    notifications: jobs.map(({ kind, state, attempts, error }) => ({ channel: channelOf(kind), state, attempts, error })),
+    notifications: jobs.map(({ kind, state, attempts, error }) => ({
+      channel: channelOf(kind),
+      state,
+      attempts,
+      error,
+    })),
   }
 }
 

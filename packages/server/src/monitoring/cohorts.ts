@@ -11,7 +11,9 @@ const restName = 'all others'
 
 /** Each cohort beside the others of its attribute. `rows` are sums over the days, the largest first. */
 export function cohortReadings(rows: readonly CohortRow[]): CohortGap[] {
-  const groups = Map.groupBy(rows, ({ evaluator, version, attribute }) => JSON.stringify([evaluator, version, attribute]))
+  const groups = Map.groupBy(rows, ({ evaluator, version, attribute }) =>
+    JSON.stringify([evaluator, version, attribute]),
+  )
   return [...groups.values()].flatMap((group) => {
     const { evaluator, attribute } = group[0]
     return gapsOf(group).map((gap) => ({ evaluator, attribute, ...gap }))

@@ -16,7 +16,18 @@ export async function listEvaluators(store: Store, plan: MonitoringPlan, range: 
   const readings = await evaluatorReadings(plan, sums, [])
   const current = plan.lanes.flatMap(({ evaluators }) => evaluators)
   const data: Listed[] = []
-  for (const { evaluator, version, summary, state, reason, is_current, judged, flagged, set_aside, errors } of readings) {
+  for (const {
+    evaluator,
+    version,
+    summary,
+    state,
+    reason,
+    is_current,
+    judged,
+    flagged,
+    set_aside,
+    errors,
+  } of readings) {
     const known = current.find((one) => one.name === evaluator && one.version === version)
     const calibration = known && calibrationOf(known)
     const stored = detectors.find((one) => one.evaluator === evaluator && one.version === version)
@@ -29,14 +40,22 @@ export async function listEvaluators(store: Store, plan: MonitoringPlan, range: 
       is_calibrated: calibration !== undefined,
       calibration: calibration === undefined ? null : calibrationFacts(calibration),
       detector: stored === undefined ? null : detectorFacts(stored.state, plan),
-      last_evaluated_day: sums.rates.findLast((row) => row.evaluator === evaluator && row.version === version)?.day ?? null,
+      last_evaluated_day:
+        sums.rates.findLast((row) => row.evaluator === evaluator && row.version === version)?.day ?? null,
       last_error: failed === undefined ? null : { code: String(failed.error), record: failed.record, at: failed.at },
     })
   }
   return { data }
 }
 
-function calibrationFacts({ dataset, method, date, sensitivity, specificity, auc }: Calibration): Listed['calibration'] {
+function calibrationFacts({
+  dataset,
+  method,
+  date,
+  sensitivity,
+  specificity,
+  auc,
+}: Calibration): Listed['calibration'] {
   const rate = ({ hits, n, ...interval }: MeasuredRate) => ({ ...banded(interval), hits, n })
   return {
     dataset,

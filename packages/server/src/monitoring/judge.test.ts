@@ -59,11 +59,15 @@ test('a judge that answers as asked gives verdicts, which reviewers are shown', 
   expect(next).toMatchObject({ reasons: ['evaluator'], category: 'illicit/violent', interaction: { project } })
 }, 600_000)
 
-test.each(['prose', 'slow'])('a judge that is %s is an error and never a verdict', async (model) => {
-  const { reading } = await judgedBy(model)
-  expect(reading).toMatchObject({ state: 'error', judged: 0, flagged: 0, errors: 10, raw: null, corrected: null })
-  expect(reading.reason).toContain('budget')
-}, 600_000)
+test.each(['prose', 'slow'])(
+  'a judge that is %s is an error and never a verdict',
+  async (model) => {
+    const { reading } = await judgedBy(model)
+    expect(reading).toMatchObject({ state: 'error', judged: 0, flagged: 0, errors: 10, raw: null, corrected: null })
+    expect(reading.reason).toContain('budget')
+  },
+  600_000,
+)
 
 test('a judge that is down is an error too', async () => {
   const { reading } = await judgedBy('down', 'http://127.0.0.1:9/v1')

@@ -36,7 +36,17 @@ export function answerRow({
   }
   // The request comes last, as the gateway writes it.
   const json = JSON.stringify({ ...fields, request })
-  return { record, id: fields.id, project, createdAt: at, keyId: null, model, termination: 'completed', subjects: [], json }
+  return {
+    record,
+    id: fields.id,
+    project,
+    createdAt: at,
+    keyId: null,
+    model,
+    termination: 'completed',
+    subjects: [],
+    json,
+  }
 }
 
 /** A record of a request to which no model gave an answer. */

@@ -1,7 +1,4 @@
-import {
-  type MonitoringOverview,
-  monitoringOverviewSchema,
-} from '@plumbline/contracts'
+import { type MonitoringOverview, monitoringOverviewSchema } from '@plumbline/contracts'
 import { openStore, type Store } from '@plumbline/store'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { pass } from './evaluation/pass.ts'

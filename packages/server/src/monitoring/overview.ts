@@ -62,13 +62,19 @@ export async function evaluatorReadings(
   sums: Pick<MonitorSums, 'rates' | 'traffic'>,
   days: readonly string[],
 ): Promise<MonitoringOverview['evaluators']> {
-  const current = plan.lanes.flatMap(({ name, evaluators }) => evaluators.map((evaluator) => ({ lane: name, evaluator })))
+  const current = plan.lanes.flatMap(({ name, evaluators }) =>
+    evaluators.map((evaluator) => ({ lane: name, evaluator })),
+  )
   const nameOf = ({ evaluator, version }: Pick<RateRow, 'evaluator' | 'version'>) => `${evaluator} ${version}`
   const known = new Set(current.map(({ evaluator: { name, version } }) => `${name} ${version}`))
   const others = [...Map.groupBy(sums.rates, nameOf)].filter(([name]) => !known.has(name)).map(([, [row]]) => row)
   const listed = [
     ...current.map(({ lane, evaluator }) => ({ lane, ...factsOf(evaluator), isCurrent: true })),
-    ...others.map(({ lane, evaluator, version }) => ({ lane, ...factsOf({ name: evaluator, version }), isCurrent: false })),
+    ...others.map(({ lane, evaluator, version }) => ({
+      lane,
+      ...factsOf({ name: evaluator, version }),
+      isCurrent: false,
+    })),
   ]
   const readings: MonitoringOverview['evaluators'] = []
   for (const { lane, isCurrent, evaluator, version, summary, calibration } of listed) {

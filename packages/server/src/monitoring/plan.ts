@@ -43,11 +43,15 @@ export function readMonitoring(config: unknown, env: Env): MonitoringPlan {
   const { judge, alarms, facts, canaries, cohorts } = settings
   const empty = { facts: [], canaries: [], cohorts }
   const lanes = [
-    lane('records', { ...empty, names: settings.evaluators, facts, canaries }, {
-      sampling: { sample: settings.sample, sampleGuarded: settings.sample_guarded, most: mostByClassifiers },
-      concurrency: 1,
-      patienceMs: classifierPatienceMs,
-    }),
+    lane(
+      'records',
+      { ...empty, names: settings.evaluators, facts, canaries },
+      {
+        sampling: { sample: settings.sample, sampleGuarded: settings.sample_guarded, most: mostByClassifiers },
+        concurrency: 1,
+        patienceMs: classifierPatienceMs,
+      },
+    ),
   ]
   if (judge !== undefined) {
     const { url, model, policy, private: isPrivate, sample, timeout } = judge
@@ -98,9 +102,13 @@ function channelsOf({ link, webhook, email }: MonitoringSettings['alarms'], env:
   }
   const secret = secretOf('alarms.webhook.secret_env', webhook?.secret_env, env)
   if (secret !== undefined && secret.length < 16)
-    throw new PlumblineError('MONITORING_CONFIG', `The secret in ${webhook?.secret_env} is shorter than 16 characters.`, {
-      hint: 'openssl rand -hex 32 makes one.',
-    })
+    throw new PlumblineError(
+      'MONITORING_CONFIG',
+      `The secret in ${webhook?.secret_env} is shorter than 16 characters.`,
+      {
+        hint: 'openssl rand -hex 32 makes one.',
+      },
+    )
   return {
     link: link?.replace(/\/+$/, ''),
     webhook: webhook && { url: webhook.url, isPrivate: webhook.private, secret: secret! },

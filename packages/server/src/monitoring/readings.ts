@@ -34,7 +34,13 @@ export function readingOf(
     set_aside: sum(({ setAside }) => setAside),
     errors: sum(({ errors }) => errors),
   }
-  const none = (state: ReadingState, reason: string): DayReading => ({ ...counts, state, reason, raw: null, corrected: null })
+  const none = (state: ReadingState, reason: string): DayReading => ({
+    ...counts,
+    state,
+    reason,
+    raw: null,
+    corrected: null,
+  })
   const answers = traffic.reduce((total, row) => total + row.answers, 0)
   if (answers === 0) return none('no_data', 'There was no answer.')
   const tried = counts.judged + counts.errors
@@ -50,7 +56,13 @@ export function readingOf(
   const reading = stratifiedRate(strataOf(rates, traffic), calibration)
   if (reading.status !== 'ok') return none('error', reading.reason)
   const { raw, corrected } = reading
-  return { ...counts, state: 'measured', reason: null, raw: banded(raw), corrected: corrected ? banded(corrected) : null }
+  return {
+    ...counts,
+    state: 'measured',
+    reason: null,
+    raw: banded(raw),
+    corrected: corrected ? banded(corrected) : null,
+  }
 }
 
 /** Answers with one probability of being drawn, whichever day they are of. */

@@ -25,11 +25,13 @@ export const monitoringRoutes = (plan: MonitoringPlan) => [
   defineRoute({
     method: 'GET',
     path: '/api/monitoring/overview',
-    summary: 'Volumes, rates with their bands, drift, open alarms and releases by day of UTC; the last 30 days by default',
+    summary:
+      'Volumes, rates with their bands, drift, open alarms and releases by day of UTC; the last 30 days by default',
     scopes,
     query: monitoringQuerySchema,
     response: monitoringOverviewSchema,
-    run: ({ key, query }, { store, now }) => readOverview(store, plan, { project: key.project, ...rangeOf(query, now()) }),
+    run: ({ key, query }, { store, now }) =>
+      readOverview(store, plan, { project: key.project, ...rangeOf(query, now()) }),
   }),
   defineRoute({
     method: 'GET',
@@ -87,7 +89,8 @@ export function rangeOf({ from, to }: { from?: string | undefined; to?: string |
   const day = (time: number) => new Date(time).toISOString().slice(0, 10)
   const span = (shownDays - 1) * dayMs
   if (to !== undefined) return { from: from ?? day(Date.parse(to) - span), to }
-  const end = from === undefined ? day(now) : day(Math.max(Date.parse(from), Math.min(now, Date.parse(from) + 400 * dayMs)))
+  const end =
+    from === undefined ? day(now) : day(Math.max(Date.parse(from), Math.min(now, Date.parse(from) + 400 * dayMs)))
   return { from: from ?? day(Date.parse(end) - span), to: end }
 }
 

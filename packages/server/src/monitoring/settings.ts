@@ -40,7 +40,9 @@ export const monitoringSettingsSchema = z.strictObject({
   judge: judgeSchema.optional(),
   /** What answers must not contradict. */
   facts: z
-    .array(z.strictObject({ about: z.string().min(1).max(1000), value, aliases: z.array(z.string()).max(100).optional() }))
+    .array(
+      z.strictObject({ about: z.string().min(1).max(1000), value, aliases: z.array(z.string()).max(100).optional() }),
+    )
     .max(1000)
     .default([]),
   /** Prompts whose right answers are known. */

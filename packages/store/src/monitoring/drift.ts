@@ -53,7 +53,10 @@ export async function sampleBodies(
 }
 
 /** One look for each day: false when it is there already, and then no alarm is raised either. */
-export async function keepLook(database: Database, { project, day, report, alarm, notify, at }: KeptLook): Promise<boolean> {
+export async function keepLook(
+  database: Database,
+  { project, day, report, alarm, notify, at }: KeptLook,
+): Promise<boolean> {
   return database.transaction(async (queries) => {
     const added = await queries.query(
       `insert into plumbline.monitor_drift values ($1, $2::date, $3) on conflict do nothing returning 1 as one`,

@@ -1,14 +1,7 @@
 import type { Alarm } from '@plumbline/contracts'
 import type { Database } from '../database.ts'
 import type { Page, PageOptions } from '../interactions.ts'
-import {
-  closeAlarm,
-  findAlarm,
-  listAlarms,
-  listNotifications,
-  type Notification,
-  type StoredAlarm,
-} from './alarms.ts'
+import { closeAlarm, findAlarm, listAlarms, listNotifications, type Notification, type StoredAlarm } from './alarms.ts'
 import { type AnswerDay, answerDays, type KeptLook, keepLook, sampleBodies } from './drift.ts'
 import {
   countPending,

@@ -19,7 +19,10 @@ const secret = 'a-secret-of-this-test-alone'
 const project = 'alarms'
 
 let store: Store
-const hook = { server: undefined as Server | undefined, requests: [] as { headers: Record<string, unknown>; body: string }[] }
+const hook = {
+  server: undefined as Server | undefined,
+  requests: [] as { headers: Record<string, unknown>; body: string }[],
+}
 const mail = { server: undefined as SMTPServer | undefined, messages: [] as string[], user: '' }
 
 beforeAll(async () => {
@@ -107,7 +110,10 @@ test('a risen rate opens one alarm, which goes to log, webhook and e-mail with i
 
   // A restart, and a clock that went back, tell nobody again; more of the same is one more detection of the same alarm.
   service = await start()
-  await store.insertInteractions([...day(4, 60), ...timesOf(2, 3).map((at) => answerRow({ project, at, text: refused }))])
+  await store.insertInteractions([
+    ...day(4, 60),
+    ...timesOf(2, 3).map((at) => answerRow({ project, at, text: refused })),
+  ])
   await settled()
   await service.stop()
   const { data: alarms } = await store.monitoring.listAlarms(project, { limit: 9 })
@@ -133,7 +139,11 @@ test('a risen rate opens one alarm, which goes to log, webhook and e-mail with i
     const signed = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${body}`
     const expected = createHmac('sha256', secret).update(signed).digest('base64')
     expect(headers).toMatchObject({ 'webhook-id': id, 'webhook-signature': `v1,${expected}` })
-    expect(JSON.parse(body)).toMatchObject({ project, alarm: { id }, link: `https://plumb.example.com/api/alarms/${id}` })
+    expect(JSON.parse(body)).toMatchObject({
+      project,
+      alarm: { id },
+      link: `https://plumb.example.com/api/alarms/${id}`,
+    })
   }
   expect(mail.user).toBe('watch pass')
   expect(mail.messages).toHaveLength(1)

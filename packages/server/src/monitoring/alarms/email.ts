@@ -26,7 +26,12 @@ export async function sendEmail(message: AlarmMessage, email: NonNullable<Channe
     disableUrlAccess: true,
   })
   try {
-    await transport.sendMail({ from: email.from, to: [...email.to], messageId: idOf(message, email.from), ...alarmText(message) })
+    await transport.sendMail({
+      from: email.from,
+      to: [...email.to],
+      messageId: idOf(message, email.from),
+      ...alarmText(message),
+    })
   } finally {
     transport.close()
   }

@@ -38,7 +38,13 @@ test('a day of other answers is told with what moved, once; a day of few is not 
   expect(await compareDays({ store, plan, now, signal })).toBe(0)
   const on = (to: string) => readOverview(store, plan, { project, from: '2026-01-01', to })
   const drifted = (await on('2026-01-03')).drift!
-  expect(drifted).toMatchObject({ day: '2026-01-03', state: 'measured', has_drifted: true, reference: 120, current: 60 })
+  expect(drifted).toMatchObject({
+    day: '2026-01-03',
+    state: 'measured',
+    has_drifted: true,
+    reference: 120,
+    current: 60,
+  })
   expect(drifted.moved.map(({ term }) => term)).toEqual(expect.arrayContaining(['invoice']))
   expect((await on('2026-01-04')).drift).toMatchObject({ day: '2026-01-04', state: 'not_evaluated', has_drifted: null })
   const { data: alarms } = await store.monitoring.listAlarms(project, { limit: 9 })

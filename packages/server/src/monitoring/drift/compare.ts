@@ -65,10 +65,7 @@ function driftAlarm(project: string, day: string, reading: DriftReport & Reading
       .slice(0, namedTerms)
       .map(({ term }) => JSON.stringify(term))
       .join(', ')
-  const parts = [
-    words(true) === '' ? '' : `; more ${words(true)}`,
-    words(false) === '' ? '' : `; less ${words(false)}`,
-  ]
+  const parts = [words(true) === '' ? '' : `; more ${words(true)}`, words(false) === '' ? '' : `; less ${words(false)}`]
   const summary = `Answers of ${day} differ from those of the first days${parts.join('')}`
   const evidence = { day, report: { reading } satisfies KeptDrift }
   return { project, kind: 'drift', subject: '', version: null, summary, evidence }
@@ -77,7 +74,11 @@ function driftAlarm(project: string, day: string, reading: DriftReport & Reading
 /** In a thread that lives as long as the look: it takes seconds of computing. */
 function look(request: DriftRequest, signal: AbortSignal): Promise<Reading<DriftReport>> {
   return new Promise((resolve, reject) => {
-    const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData: request, name: 'drift', execArgv: [] })
+    const thread = new Worker(new URL('./thread.ts', import.meta.url), {
+      workerData: request,
+      name: 'drift',
+      execArgv: [],
+    })
     const end = (finish: () => void) => {
       signal.removeEventListener('abort', onAbort)
       void thread.terminate().then(finish)

@@ -58,7 +58,15 @@ function verdictsOf(evaluated: readonly Evaluated[], evaluators: readonly Evalua
       if (!hasVerdict(verdict)) continue
       const { name: evaluator, version } = evaluators[i]
       const key = JSON.stringify([head.project, evaluator])
-      const one = found.get(key) ?? { project: head.project, evaluator, version, hits: 0, n: 0, days: new Set(), last: '' }
+      const one = found.get(key) ?? {
+        project: head.project,
+        evaluator,
+        version,
+        hits: 0,
+        n: 0,
+        days: new Set(),
+        last: '',
+      }
       one.n++
       one.hits += Number(verdict.outcome === 'flagged')
       one.days.add(dayOf(head.at))

@@ -24,7 +24,9 @@ export function reviewPicks(
       gold: null,
       at,
     })
-    const [worst] = judgement.guardHits.toSorted((a, b) => Number(b.outcome === 'blocked') - Number(a.outcome === 'blocked'))
+    const [worst] = judgement.guardHits.toSorted(
+      (a, b) => Number(b.outcome === 'blocked') - Number(a.outcome === 'blocked'),
+    )
     const hit =
       worst === undefined || !review.guards || !isFirstLane
         ? []

@@ -45,7 +45,7 @@ test('what is no record, and an answer without words, are no verdicts', async ()
 }, 600_000)
 
 test('an evaluator that never ends is ended, and a stop does not wait for it', async () => {
-  const hung = await open(['hangs'], 3_000).evaluate(['hang', 'good'].map(body), signal)
+  const hung = await open(['hangs'], 5_000).evaluate(['hang', 'good'].map(body), signal)
   expect(outcomes(hung)).toEqual(['EVALUATOR_HUNG', 'passed'])
   const stop = new AbortController()
   const running = open(['hangs']).evaluate([body('hang')], stop.signal)

@@ -19,6 +19,8 @@ export interface RunnerOptions {
 
 /** Heap of the thread, in megabytes: an evaluator that eats memory ends its thread and not the gateway. */
 const maxHeapMb = 512
+/** To load its evaluators, on a machine that has no time for it. */
+const startupMs = 300_000
 /** Times that one record and evaluator may end the thread. */
 const mostDeaths = 2
 
@@ -28,6 +30,7 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
   const underWay = new SharedArrayBuffer(8)
   const place = new Int32Array(underWay)
   let thread: Worker | undefined
+  let isReady = false
 
   const start = () => {
     const workerData: ThreadSetup = { setup, concurrency, underWay }
@@ -37,6 +40,7 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
       resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
       execArgv: [],
     })
+    isReady = false
     // Also between two rounds: the next one starts another.
     const forget = () => {
       if (thread === started) thread = undefined
@@ -56,15 +60,22 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
         own.off('message', onReply).off('error', onDeath).off('exit', onDeath)
         finish()
       }
-      const kill = (finish: () => void) => void own.terminate().then(() => end(finish))
+      const kill = (finish: () => void) => {
+        // The end that follows is ours, and no crash.
+        own.off('error', onDeath).off('exit', onDeath)
+        void own.terminate().then(() => end(finish))
+      }
       const onReply = (reply: ThreadReply) => {
         if (reply === 'done') return end(() => resolve(undefined))
-        timer.refresh()
-        found.set(reply.index, reply.judgement)
+        if (reply === 'ready') isReady = true
+        clearTimeout(timer)
+        timer = setTimeout(onHang, patienceMs)
+        if (reply !== 'ready') found.set(reply.index, reply.judgement)
       }
       const onDeath = () => kill(() => resolve('EVALUATOR_CRASHED'))
       const onAbort = () => kill(() => reject(signal.reason))
-      const timer = setTimeout(() => kill(() => resolve('EVALUATOR_HUNG')), patienceMs)
+      const onHang = () => kill(() => resolve('EVALUATOR_HUNG'))
+      let timer = setTimeout(onHang, isReady ? patienceMs : startupMs)
       signal.addEventListener('abort', onAbort)
       own.on('message', onReply).on('error', onDeath).on('exit', onDeath)
       own.postMessage(request)
@@ -80,8 +91,8 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
         const left = bodies.map((body, index) => ({ index, body })).filter(({ index }) => !found.has(index))
         const code = await round({ records: left, skip }, found, signal)
         if (code === undefined) continue
-        const index = Math.max(place[0], left[0].index)
-        const pair = { index: place[0] < 0 ? left[0].index : index, evaluator: place[0] < 0 ? 0 : place[1], code }
+        const isKnown = place[0] >= 0
+        const pair = { index: isKnown ? place[0] : left[0].index, evaluator: isKnown ? place[1] : 0, code }
         deaths.push(pair)
         const times = deaths.filter((one) => one.index === pair.index && one.evaluator === pair.evaluator).length
         warn(`The evaluation thread ended (${code}) at ${nameOf(setup, pair.evaluator)}, time ${times} for one record.`)

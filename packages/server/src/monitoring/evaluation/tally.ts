@@ -127,7 +127,8 @@ function marksOf(drawn: readonly Drawn[]): MarkRow[] {
       if (name === null) continue
       const key = JSON.stringify([head.project, kind, name])
       const before = marks.get(key)
-      if (before === undefined || head.at < before.at) marks.set(key, { project: head.project, kind, name, at: head.at })
+      if (before === undefined || head.at < before.at)
+        marks.set(key, { project: head.project, kind, name, at: head.at })
     }
   }
   return [...marks.values()]

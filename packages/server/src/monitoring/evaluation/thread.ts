@@ -24,7 +24,7 @@ export interface Judgement extends Omit<ReadRecord, 'item'> {
   readonly judged: readonly Judged[]
 }
 
-export type ThreadReply = { readonly index: number; readonly judgement: Judgement } | 'done'
+export type ThreadReply = { readonly index: number; readonly judgement: Judgement } | 'ready' | 'done'
 
 const { setup, concurrency, underWay } = workerData as ThreadSetup
 const place = new Int32Array(underWay)
@@ -33,6 +33,7 @@ const place = new Int32Array(underWay)
 if (process.platform === 'linux') setPriority(10)
 
 parentPort?.on('message', (request: ThreadRequest) => void work(request))
+reply('ready')
 
 async function work({ records, skip }: ThreadRequest): Promise<void> {
   // Anew each time: a judge that was given up is asked again.
@@ -42,7 +43,9 @@ async function work({ records, skip }: ThreadRequest): Promise<void> {
   const next = async (): Promise<void> => {
     for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
       const { index } = one
-      const skipped = new Map(skip.filter((pair) => pair.index === index).map(({ evaluator, code }) => [evaluator, code]))
+      const skipped = new Map(
+        skip.filter((pair) => pair.index === index).map(({ evaluator, code }) => [evaluator, code]),
+      )
       reply({ index, judgement: await judge(one, list, skipped) })
     }
   }
