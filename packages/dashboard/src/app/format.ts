@@ -27,3 +27,8 @@ export function shorten(text: string, most = 160): string {
   const line = text.replace(/\s+/g, ' ').trim()
   return line.length <= most ? line : `${line.slice(0, most - 1)}…`
 }
+
+export function formatP(p: number | null): string {
+  if (p === null) return 'p unknown'
+  return p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`
+}

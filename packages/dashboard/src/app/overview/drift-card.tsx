@@ -1,5 +1,5 @@
 import type { MonitoringOverview } from '@plumbline/contracts'
-import { formatCount, formatDay } from '../format.ts'
+import { formatCount, formatDay, formatP } from '../format.ts'
 import { visible } from '../parts/content.tsx'
 import { MovedTerms } from '../parts/moved-terms.tsx'
 import { ReadingBadge } from '../parts/reading.tsx'
@@ -23,8 +23,8 @@ export function DriftCard({ drift }: Pick<MonitoringOverview, 'drift'>) {
           {drift.reason !== null && <p>{visible(drift.reason)}</p>}
           {drift.auc !== null && (
             <p>
-              A classifier tells them apart with AUC {drift.auc.toFixed(2)} (0.5 is no difference), p ={' '}
-              {drift.classifier_p_value?.toFixed(3) ?? 'unknown'}; MMD p = {drift.mmd_p_value?.toFixed(3) ?? 'unknown'}.
+              A classifier tells them apart with AUC {drift.auc.toFixed(2)} (0.5 is no difference),{' '}
+              {formatP(drift.classifier_p_value)}; MMD: {formatP(drift.mmd_p_value)}.
             </p>
           )}
           <MovedTerms moved={drift.moved} />

@@ -1,8 +1,8 @@
-import { useElementSize } from '@mantine/hooks'
 import { useId } from 'react'
 import { formatDay } from '../format.ts'
 import { linePieces, topOf } from './chart-scale.ts'
 import { visible } from './content.tsx'
+import { useWidth } from './use-width.ts'
 
 /** One day; `value` is null where there is no number, and then nothing is drawn there. */
 export interface ChartPoint {
@@ -34,7 +34,7 @@ const margin = { top: 12, right: 10, bottom: 24, left: 54 }
 
 /** Days from left to right. Everything that it shows stands in the table below it, too. */
 export function Chart({ title, points, kind, marks = [], format }: ChartProps) {
-  const { ref, width } = useElementSize()
+  const [ref, width] = useWidth<HTMLElement>()
   const titleId = useId()
   return (
     <figure className="chart" ref={ref} aria-labelledby={titleId}>

@@ -57,7 +57,7 @@ export function Reading({ reading }: { readonly reading: Measured }) {
       <span className="dim">
         {corrected === null
           ? 'as the evaluator says, its error unknown'
-          : `corrected for its error; it says ${raw === null ? 'nothing' : formatShare(raw.value)}`}
+          : `corrected for its error; it says ${raw === null ? 'nothing' : `${formatShare(raw.value)} (${formatShare(raw.low)} to ${formatShare(raw.high)})`}`}
       </span>
     </p>
   )
