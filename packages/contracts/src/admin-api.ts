@@ -90,7 +90,6 @@ export const jobSchema = z.object({
   finished_at: z.iso.datetime().nullable(),
 })
 
-export const auditQuerySchema = numberedPageSchema
 export const auditPageSchema = pageOf(
   z.object({
     position: z.number().int().min(1),

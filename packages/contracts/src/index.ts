@@ -1,7 +1,6 @@
 export {
   type AuditPage,
   auditPageSchema,
-  auditQuerySchema,
   type CreatedKey,
   createdKeySchema,
   erasureStartedSchema,
@@ -14,6 +13,7 @@ export {
   keyIdSchema,
   keyPageSchema,
   keyQuerySchema,
+  numberedPageSchema,
   reloadedSchema,
   revokedKeySchema,
   type Session,

@@ -87,7 +87,6 @@ export const monitoringSettingsSchema = z.strictObject({
     .prefault({}),
 })
 export type MonitoringSettings = z.output<typeof monitoringSettingsSchema>
-export type JudgeSettings = z.output<typeof judgeSchema>
 export type EmailSettings = z.output<typeof emailSchema>
 
 function isSmtp(text: string): boolean {
