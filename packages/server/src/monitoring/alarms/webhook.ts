@@ -9,7 +9,7 @@ const patienceMs = 10_000
  * Headers of the Standard Webhooks specification: HMAC-SHA256 over id, time in seconds and body. `id` is the same for every
  * try, so that a receiver can tell a second delivery.
  */
-export function signatureHeaders(
+function signatureHeaders(
   secret: string,
   { id, now, body }: { readonly id: string; readonly now: number; readonly body: string },
 ): Record<string, string> {

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { answerRow } from '../month.test-support.ts'
+import type { evaluators } from './broken-evaluators.test-support.ts'
 import { createRunner, type EvaluationRunner } from './runner.ts'
 
 const at = '2026-01-02T03:04:05.000Z'
@@ -11,7 +12,7 @@ afterEach(async () => {
   for (const runner of runners.splice(0)) await runner.close()
 })
 
-function open(names: readonly string[], patienceMs = 600_000): EvaluationRunner {
+function open(names: readonly (keyof typeof evaluators)[], patienceMs = 600_000): EvaluationRunner {
   const module = new URL('./broken-evaluators.test-support.ts', import.meta.url).href
   const runner = createRunner({
     setup: { names, module, facts: [], canaries: [], cohorts: [] },
