@@ -18,9 +18,9 @@ export interface Section<World> {
 export interface BenchOptions {
   /** Interleaved pairs; each section has its own default. */
   readonly runs: number | undefined
-  /** Small numbers that only show that it works. Of the gateway's bench alone, as are the three below. */
+  /** Small numbers that only show that it works. Of two benches alone: gateway and monitor. */
   readonly isQuick: boolean
-  /** Of kill -9. */
+  /** Of kill -9, in the gateway's bench, as are the two below. */
   readonly rounds: number | undefined
   /** For so long the database is away. */
   readonly awaySeconds: number | undefined

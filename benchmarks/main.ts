@@ -67,7 +67,7 @@ const flags = {
   minutes: { type: 'string' },
 } as const
 const usage = 'npm run bench -- <bench> [--json] [--only figure,figure] [--runs N]'
-const gatewayUsage = 'gateway alone: [--quick] [--rounds N] [--away SECONDS] [--minutes N]'
+const gatewayUsage = 'gateway and monitor: [--quick], gateway alone: [--rounds N] [--away SECONDS] [--minutes N]'
 
 function parsed(args: readonly string[]) {
   try {

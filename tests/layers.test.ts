@@ -13,9 +13,13 @@ const below: Readonly<Record<string, readonly string[]>> = {
   store: ['contracts'],
   gateway: ['contracts', 'evals', 'store'],
   inference: ['contracts', 'models', 'gateway'],
-  server: ['contracts', 'evals', 'store', 'gateway'],
+  server: ['contracts', 'engine', 'evals', 'store', 'monitor', 'gateway'],
   monitor: ['contracts', 'engine', 'models', 'evals', 'store'],
-  plumbline: ['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'inference', 'server', 'monitor'],
+  dashboard: ['contracts'],
+  plumbline: [
+    ...['contracts', 'engine', 'models', 'evals', 'align', 'store', 'gateway', 'inference', 'server', 'monitor'],
+    'dashboard',
+  ],
 }
 
 interface Import {
@@ -31,7 +35,7 @@ const importPattern = /(?:^|[\s;}])(?:(?:import|export)\s[^'"();]*?from\s*|impor
 
 function importsOf(name: string): Import[] {
   const folder = join(packagesFolder, name, 'src')
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file))
   return files.flatMap((file) => {
     const path = join(folder, file)
     const targets = [...readFileSync(path, 'utf8').matchAll(importPattern)].map(([, target]) => target)

@@ -24,13 +24,10 @@ export async function startServing(options: {
   readonly folder: string
   readonly upstream: string
   readonly database?: string
-  /** Its own default when left out. */
-  readonly recordPatienceMs?: number
 }): Promise<Serving> {
-  const { folder, upstream, database, recordPatienceMs } = options
+  const { folder, upstream, database } = options
   const place = database === undefined ? [] : ['--database', database]
-  const patience = recordPatienceMs === undefined ? [] : ['--record-patience-ms', String(recordPatienceMs)]
-  const args = [bin, 'serve', '--json', '--data', folder, '--port', '0', '--upstream', upstream, ...place, ...patience]
+  const args = [bin, 'serve', '--json', '--data', folder, '--port', '0', '--upstream', upstream, ...place]
   const env = { ...process.env, PLUMBLINE_ADMIN_KEY: adminKey }
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const exited = new Promise<void>((resolve) => child.on('exit', () => resolve()))

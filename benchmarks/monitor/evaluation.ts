@@ -19,7 +19,7 @@ const maxAnswers = 500
 const rounds = 3
 
 /** Every evaluator on every answer, each with all that it may need; the first round is not counted. */
-export const evaluation: Section<undefined> = {
+export const evaluation: Section<unknown> = {
   figures: [figure],
   run: async (_, record) => {
     const items = readItems()

@@ -1,14 +1,12 @@
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Section } from '../bench.ts'
 import type { Figure } from '../figure.ts'
-import { rootFolder } from '../paths.ts'
 import { callForSeconds } from './load.ts'
+import { adminKey, startServer } from './plumb-serve.ts'
 
 const figure: Figure = {
   name: 'feedback_calls',
@@ -18,13 +16,12 @@ const figure: Figure = {
   goal: { atLeast: 3000 },
 }
 
-const adminKey = 'an-administrator-key-of-this-bench'
 const connections = 64
 const seconds = 3
 const rounds = 3
 
 /** The real `plumb serve` in a process of its own, the callers in this one. */
-export const feedback: Section<undefined> = {
+export const feedback: Section<unknown> = {
   figures: [figure],
   run: async (_, record) => {
     const folder = await mkdtemp(join(tmpdir(), 'feedback-bench-'))
@@ -55,26 +52,6 @@ export const feedback: Section<undefined> = {
 
 function rating(): string {
   return JSON.stringify({ interaction: randomUUID(), kind: 'rating', rating: 1, text: 'It helped.', consent: true })
-}
-
-async function startServer(data: string) {
-  const args = [join(rootFolder, 'packages/plumbline/bin/plumb.js'), 'serve', '--json', '--data', data, '--port', '0']
-  const child = spawn(process.execPath, [...args, '--upstream', 'http://127.0.0.1:9/v1'], {
-    env: { ...process.env, PLUMBLINE_ADMIN_KEY: adminKey },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const gone = new Promise<void>((done) => child.on('exit', () => done()))
-  const [line] = (await Promise.race([
-    new Promise((resolve) => createInterface({ input: child.stdout }).once('line', (text) => resolve([text]))),
-    gone.then(() => []),
-  ])) as string[]
-  if (line === undefined) throw new Error('plumb serve has ended before it listened')
-  const { port } = new URL((JSON.parse(line) as { url: string }).url)
-  const stop = async () => {
-    child.kill('SIGTERM')
-    await gone
-  }
-  return { port: Number(port), pid: child.pid!, stop }
 }
 
 /** Time on processors, of all threads: on a busy machine it says more than the clock. NaN where there is no /proc. */

@@ -1,16 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startPlumb } from './plumb-process.ts'
 
 /** The real process, killed and started again on the same folder. CI takes 3 rounds; PLUMBLINE_SERVE_ROUNDS asks for more. */
 const rounds = Number(process.env.PLUMBLINE_SERVE_ROUNDS ?? 3)
-const bin = resolve(import.meta.dirname, '../../packages/plumbline/bin/plumb.js')
 const adminKey = 'an-administrator-key-of-this-test'
 
 let folder: string
@@ -48,24 +48,11 @@ async function start(
   data = join(folder, 'data'),
   more: readonly string[] = ['--upstream', upstreamUrl],
 ) {
-  const args = [bin, 'serve', '--json', '--data', data, '--port', '0', ...more]
-  const started = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
-  child = started
-  let out = ''
-  let err = ''
-  started.stderr.on('data', (chunk) => {
-    err += chunk
-  })
-  const exited = new Promise<number | null>((done) => started.on('exit', (code) => done(code)))
-  const ready = new Promise<void>((done) => {
-    started.stdout.on('data', (chunk) => {
-      out += chunk
-      if (out.includes('\n')) done()
-    })
-  })
-  await Promise.race([ready, exited])
+  const started = await startPlumb(['serve', '--json', '--data', data, '--port', '0', ...more], env)
+  child = started.process
+  const out = started.stdout()
   const facts = out === '' ? { url: '' } : (JSON.parse(out) as { url: string; admin_key?: string })
-  return { ...facts, process: started, exited, stderr: () => err }
+  return { ...facts, ...started }
 }
 
 async function allIds(url: string): Promise<string[]> {
@@ -121,6 +108,33 @@ test(`kill -9 under load, ${rounds} rounds: every answer that a client has is re
 
   serving.process.kill('SIGTERM')
   expect(await serving.exited, serving.stderr()).toBe(0)
+})
+
+test('kill -9 while the disk is slow: an answer that a client has whole is recorded', {
+  timeout: 240_000,
+}, async () => {
+  const data = join(folder, 'slow-disk')
+  // At the signal the one thread for files computes for a second or more: whatever the disk is asked waits for real.
+  const preload = `import { pbkdf2 } from 'node:crypto'
+    process.on('SIGUSR2', () => {
+      pbkdf2('a', 'b', 3_000_000, 32, 'sha256', () => {})
+      process.stderr.write('the disk is slow')
+    })`
+  const options = `--import data:text/javascript,${encodeURIComponent(preload)}`
+  const slow = await start({ PLUMBLINE_ADMIN_KEY: adminKey, UV_THREADPOOL_SIZE: '1', NODE_OPTIONS: options }, data)
+  const client = new OpenAI({ baseURL: `${slow.url}/v1`, apiKey: adminKey, maxRetries: 0 })
+  const ask = () => client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })
+  await ask()
+  slow.process.kill('SIGUSR2')
+  while (!slow.stderr().includes('the disk is slow')) await sleep(10)
+  const { id } = await ask()
+  slow.process.kill('SIGKILL')
+  await slow.exited
+  const again = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, data)
+  for (let tries = 0; tries < 600 && !(await allIds(again.url)).includes(id); tries++) await sleep(100)
+  expect(await allIds(again.url)).toContain(id)
+  again.process.kill('SIGTERM')
+  expect(await again.exited, again.stderr()).toBe(0)
 })
 
 test('without PLUMBLINE_ADMIN_KEY a key is made and shown once', { timeout: 240_000 }, async () => {

@@ -10,7 +10,7 @@ const timeSchema = z.iso
   .refine((text) => Date.parse(text) >= 0, 'a time after 1970')
   .transform((text) => new Date(text).toISOString())
 const limitSchema = z.coerce.number().int().min(1).max(1000).default(100)
-const numberedPageSchema = z.strictObject({
+export const numberedPageSchema = z.strictObject({
   limit: limitSchema,
   after: z
     .string()
@@ -18,7 +18,7 @@ const numberedPageSchema = z.strictObject({
     .optional(),
 })
 
-function pageOf<Item extends z.ZodType>(item: Item) {
+export function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({ data: z.array(item), next: z.string().nullable() })
 }
 
@@ -35,6 +35,7 @@ export const interactionQuerySchema = numberedPageSchema.extend({
   text: z.string().min(2).max(200).optional(),
 })
 export const interactionPageSchema = pageOf(interactionSchema)
+export type InteractionPage = z.infer<typeof interactionPageSchema>
 
 export const keyIdSchema = z.string().regex(/^key_[\w-]{1,64}$/, 'a key’s id begins with key_')
 export const keyQuerySchema = z.strictObject({ limit: limitSchema, after: keyIdSchema.optional() })
@@ -47,6 +48,7 @@ const keyFactsSchema = z.object({
   revoked_at: z.iso.datetime().nullable(),
 })
 export const keyPageSchema = pageOf(keyFactsSchema)
+export type KeyPage = z.infer<typeof keyPageSchema>
 /** The only time that the key itself is shown. */
 export const createdKeySchema = z.object({
   key: z.string(),
@@ -56,6 +58,7 @@ export const createdKeySchema = z.object({
   name: z.string(),
   limits: keyLimitsSchema,
 })
+export type CreatedKey = z.infer<typeof createdKeySchema>
 /** The version of the configuration in force. */
 export const reloadedSchema = z.object({ config: z.string() })
 export const feedbackSecretSchema = z.object({ id: z.string(), created_at: z.string() })
@@ -87,7 +90,6 @@ export const jobSchema = z.object({
   finished_at: z.iso.datetime().nullable(),
 })
 
-export const auditQuerySchema = numberedPageSchema
 export const auditPageSchema = pageOf(
   z.object({
     position: z.number().int().min(1),
@@ -100,6 +102,7 @@ export const auditPageSchema = pageOf(
     sha256: z.string(),
   }),
 )
+export type AuditPage = z.infer<typeof auditPageSchema>
 
 /** Who is asking. The token and the end are those of a session; a key has none. */
 export const sessionSchema = z.object({
@@ -109,4 +112,5 @@ export const sessionSchema = z.object({
   csrf_token: z.string().nullable(),
   expires_at: z.iso.datetime().nullable(),
 })
+export type Session = z.infer<typeof sessionSchema>
 export const sessionEndedSchema = z.object({ ended: z.literal(true) })

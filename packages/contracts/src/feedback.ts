@@ -93,6 +93,7 @@ export const feedbackQuerySchema = z.strictObject({
   interaction: interactionIdSchema.optional(),
 })
 export const feedbackPageSchema = z.object({ data: z.array(feedbackSchema), next: z.string().nullable() })
+export type FeedbackPage = z.infer<typeof feedbackPageSchema>
 
 /** Langfuse's score, as its clients send it to `POST /api/public/scores`. */
 export const langfuseScoreSchema = z.object({

@@ -3,7 +3,18 @@ import { categorySchema, feedbackSchema } from './feedback.ts'
 import { interactionSchema } from './interaction.ts'
 
 /** Why a person is to look at an answer. */
-export const reviewReasonSchema = z.enum(['flag', 'guard', 'disagreement', 'uncertainty', 'random', 'high_stakes'])
+export const reviewReasonSchema = z.enum([
+  'flag',
+  'guard',
+  /** An evaluator flags it. */
+  'evaluator',
+  /** Two evaluators, or two people, say the opposite. */
+  'disagreement',
+  /** An evaluator's score lies close to where it begins to flag. */
+  'uncertainty',
+  'random',
+  'high_stakes',
+])
 export type ReviewReason = z.infer<typeof reviewReasonSchema>
 
 /** What a reviewer calls an answer; `discard`: not worth judging. */
@@ -59,6 +70,7 @@ const reviewLeaseSchema = z.object({
   feedback: z.array(feedbackSchema),
   interaction: interactionSchema,
 })
+export type ReviewItem = z.infer<typeof reviewLeaseSchema>
 export const reviewNextSchema = z.object({ item: reviewLeaseSchema.nullable() })
 export const reviewKeptSchema = z.object({ leased_until: z.iso.datetime() })
 export const reviewSubmittedSchema = z.object({ state: z.enum(['open', 'disputed', 'done']) })
@@ -80,3 +92,4 @@ export const reviewStatsSchema = z.object({
     }),
   ),
 })
+export type ReviewStats = z.infer<typeof reviewStatsSchema>

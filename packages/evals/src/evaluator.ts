@@ -74,6 +74,8 @@ export interface Evaluator {
   /** Fields of the item that it cannot do without. */
   readonly needs?: readonly ('context' | 'facts' | 'answers')[]
   readonly calibration?: Calibration
+  /** The score from which it flags, where one number decides. */
+  readonly threshold?: number
   /** Throws a PlumblineError where it cannot tell. */
   evaluate(item: EvaluationItem, options?: EvaluateOptions): Finding | Promise<Finding>
 }

@@ -120,7 +120,7 @@ function routesOf(config: PolicyConfig, env: Env, local: LocalUpstream | undefin
   }
   if (upstreams.length === 0) {
     if (local !== undefined) return [{ name: 'local', ...local, isPrivate: true, weight: 1, isFallback: false }]
-    throw new PlumblineError('USAGE_MISSING', 'plumb serve needs --upstream, or upstreams in the file of --config.', {
+    throw new PlumblineError('USAGE_MISSING', 'A gateway needs --upstream, or upstreams in the file of --config.', {
       hint: 'For example --upstream http://127.0.0.1:8000/v1',
     })
   }

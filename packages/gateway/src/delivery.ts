@@ -20,6 +20,8 @@ export class Delivery {
   private readonly listener: DeliveryListener
   private head: { status: number; headers: Readonly<Record<string, string>> } | undefined
   private held: Buffer[] = []
+  private readonly stallMs: number
+  private stallTimer: NodeJS.Timeout | undefined
   private markDone = () => {}
   heldBytes = 0
   /** It was sent more than it has read. */
@@ -31,10 +33,13 @@ export class Delivery {
     this.markDone = resolve
   })
 
-  constructor(res: ServerResponse, listener: DeliveryListener) {
+  /** `stallMs`: a client that takes nothing of the end of its answer for so long is cut off. */
+  constructor(res: ServerResponse, listener: DeliveryListener, stallMs: number) {
     this.res = res
     this.listener = listener
+    this.stallMs = stallMs
     res.on('close', () => {
+      clearTimeout(this.stallTimer)
       if (!res.writableFinished) listener.onAbort()
       this.markDone()
     })
@@ -77,8 +82,7 @@ export class Delivery {
   end(): void {
     if (this.isGone()) return
     this.sendHead()
-    for (const chunk of this.held) this.res.write(chunk)
-    this.res.end()
+    this.sendLast(slices(this.held))
   }
 
   /** An answer of ours, when nothing has gone out yet. */
@@ -86,14 +90,26 @@ export class Delivery {
     if (this.isGone()) return
     this.status = status
     this.res.writeHead(status, { 'content-type': 'application/json', ...headers, 'content-length': body.length })
-    this.res.end(body)
+    this.sendLast(slices([body]))
   }
 
   /** An answer that will not become whole: with a last event that says so, or a broken connection. */
   breakOff(event: string | undefined): void {
     if (this.isGone()) return
     if (event === undefined) this.res.destroy()
-    else this.res.end(event)
+    else this.sendLast(slices([Buffer.from(event)]))
+  }
+
+  /** Nothing follows: only the client's reading is waited for, one piece after the other. */
+  private sendLast(pieces: Iterator<Buffer>): void {
+    clearTimeout(this.stallTimer)
+    this.stallTimer = setTimeout(() => this.res.destroy(), this.stallMs)
+    for (let piece = pieces.next(); piece.done !== true; piece = pieces.next()) {
+      if (this.res.write(piece.value)) continue
+      this.res.once('drain', () => this.sendLast(pieces))
+      return
+    }
+    this.res.end()
   }
 
   private sendHead(): void {
@@ -105,5 +121,14 @@ export class Delivery {
   private isGone(): boolean {
     if (this.res.destroyed) this.markDone()
     return this.res.destroyed
+  }
+}
+
+const sliceBytes = 64 * 2 ** 10
+
+/** Pieces small enough that a slow client takes one before it looks like one that has stopped reading. */
+function* slices(chunks: readonly Buffer[]): Generator<Buffer, void> {
+  for (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at += sliceBytes) yield chunk.subarray(at, at + sliceBytes)
   }
 }

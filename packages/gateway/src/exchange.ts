@@ -28,9 +28,14 @@ export interface ExchangeRequest extends UpstreamRequest {
 
 /** What may wait for the record: more than that after the end mark is no answer. */
 const maxHeldBytes = 2 ** 20
+const encodedAnswer =
+  'The upstream encoded its answer although it was asked not to, so the guards of this service cannot read it.'
 /** An upstream that has said that its stream is over may take this long to end it. */
 const endGraceMs = 1_000
-/** The end of an answer waits so long for guards that only observe; the record waits for them whatever they take. */
+/**
+ * The end of an answer waits so long for guards that only observe. The record waits for them whatever they take, so with
+ * slower ones it follows the answer.
+ */
 const observerPatienceMs = 250
 
 /**
@@ -72,7 +77,7 @@ export class Exchange implements PursuitListener, DeliveryListener {
     this.world = world
     this.onOutcome = onOutcome
     this.totalTimer = setTimeout(() => this.finish('timeout_total'), policies.totalMs)
-    this.delivery = new Delivery(res, this)
+    this.delivery = new Delivery(res, this, policies.idleMs)
     this.pursuit = new Pursuit(policies, request.model, request, this, world)
     this.pursuit.start()
   }
@@ -128,7 +133,7 @@ export class Exchange implements PursuitListener, DeliveryListener {
     const given = this.filter === undefined ? headers : filteredHeaders(headers)
     this.delivery.begin(status, withOwnHeaders({ ...clientHeaders(given), ...unbuffered }, ownHeaders))
     const encoding = headers['content-encoding'] ?? 'identity'
-    if (this.filter !== undefined && encoding !== 'identity') this.refuseUnread(`it is encoded with ${encoding}`)
+    if (encoding !== 'identity') this.filter?.refuse(`it is encoded with ${encoding.slice(0, 60)}`, encodedAnswer)
   }
 
   onData(chunk: Buffer): void {
@@ -224,18 +229,13 @@ export class Exchange implements PursuitListener, DeliveryListener {
     }
     const answer = this.reader?.answer ?? createAnswer()
     const ours = this.replyTo(termination, answer)
-    const recorded = this.record(this.outcome(ours?.termination ?? termination, answer, ours?.reply))
+    const outcome = this.outcome(ours?.termination ?? termination, answer, ours?.reply)
     const { guarding } = this.request
-    await (guarding === undefined
-      ? recorded
-      : Promise.race([recorded, sleep(observerPatienceMs, undefined, { ref: false })]))
+    const verdicts = guarding === undefined ? Promise.resolve([]) : guarding.verdicts(outcome.choices)
+    const recorded = verdicts.then((guards) => this.onOutcome({ ...outcome, guards }))
+    if (guarding === undefined || (await comesWithin(verdicts, observerPatienceMs))) await recorded
     this.sendEnd(termination, ours?.reply)
     await recorded
-  }
-
-  private async record(outcome: Outcome): Promise<void> {
-    const guards = (await this.request.guarding?.verdicts(outcome.choices)) ?? []
-    await this.onOutcome({ ...outcome, guards })
   }
 
   private sendEnd(termination: Termination, reply: Reply | undefined): void {
@@ -259,7 +259,13 @@ export class Exchange implements PursuitListener, DeliveryListener {
     const isGiven = this.reader !== undefined && isGivenAsCame(termination) && this.filter?.unknown === undefined
     if (this.delivery.isBegun || isGiven) return undefined
     const { refusal, pursuit, request, policies } = this
-    const ending = { termination, refusal, reopensInMs: pursuit.reopensInMs, now: this.world.now() }
+    const ending = {
+      termination,
+      explanation: this.filter?.told,
+      refusal,
+      reopensInMs: pursuit.reopensInMs,
+      now: this.world.now(),
+    }
     return replyOfOurs(ending, request, policies.fallbackAnswer, answer)
   }
 
@@ -300,6 +306,11 @@ export class Exchange implements PursuitListener, DeliveryListener {
   private elapsed(): number {
     return Math.round((performance.now() - this.started) * 1000) / 1000
   }
+}
+
+/** Whether it has come by then. */
+function comesWithin(coming: Promise<unknown>, ms: number): Promise<boolean> {
+  return Promise.race([coming.then(() => true), sleep(ms, false, { ref: false })])
 }
 
 /** Endings at which the client is given what came, be it good or not. */

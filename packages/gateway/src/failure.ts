@@ -4,6 +4,7 @@ import type { Refusal } from './attempt.ts'
 import type { Reply } from './delivery.ts'
 import type { ExchangeRequest } from './exchange.ts'
 import { fallbackReply } from './fallback-answer.ts'
+import { plainError } from './guards/answer-filter.ts'
 import type { OpenAIError } from './openai-error.ts'
 
 const explain: Partial<Record<Termination, string>> = {
@@ -20,6 +21,8 @@ const explain: Partial<Record<Termination, string>> = {
 
 export interface Ending {
   readonly termination: Termination
+  /** In place of what is said of every such termination. */
+  readonly explanation: string | undefined
   /** What the upstream said, at an `upstream_error`. */
   readonly refusal: Refusal | undefined
   /** Until some upstream may be asked, at a `no_upstream`. */
@@ -32,34 +35,38 @@ export interface Ending {
  * configuration where the upstreams are to blame, else an error. What it says goes into `answer`.
  */
 export function replyOfOurs(
-  { termination, refusal, reopensInMs, now }: Ending,
+  ending: Ending,
   request: ExchangeRequest,
   fallbackAnswer: string | undefined,
   answer: Answer,
 ): { termination: Termination; reply: Reply } {
+  const { termination, refusal, now } = ending
   const isRefused = refusal !== undefined && termination === 'upstream_error'
-  const reply = isRefused ? refusalReply(refusal, answer) : failureReply(termination, reopensInMs)
+  const isGuarded = request.guarding?.mayActOnAnswers === true
+  const reply = isRefused ? refusalReply(refusal, answer, isGuarded) : failureReply(ending)
   const isTheirs = (reply.status >= 500 || reply.status === 429) && !['client_abort', 'shutdown'].includes(termination)
   const fallback =
     isTheirs && fallbackAnswer !== undefined ? fallbackReply(request, fallbackAnswer, answer, now) : undefined
   return fallback === undefined ? { termination, reply } : { termination: 'fallback_answer', reply: fallback }
 }
 
-function failureReply(termination: Termination, reopensInMs: number): Reply {
+function failureReply({ termination, explanation = explainTermination(termination), reopensInMs }: Ending): Reply {
   const isForNow = termination === 'shutdown' || termination === 'no_upstream'
   const status = termination.startsWith('timeout_') ? 504 : isForNow ? 503 : 502
-  const body = errorBody(explainTermination(termination), termination)
+  const body = errorBody(explanation, termination)
   if (termination !== 'no_upstream') return { status, body }
   return { status, body, headers: { 'retry-after': String(Math.max(1, Math.ceil(reopensInMs / 1000))) } }
 }
 
-/** An upstream's error as a client is shown it; what it says goes into the answer. */
-function refusalReply({ status, headers, body }: Refusal, answer: Answer): Reply {
+/** An upstream's error as a client is shown it, without its words where guards act; what it says goes into the answer. */
+function refusalReply({ status, headers, body }: Refusal, answer: Answer, isGuarded: boolean): Reply {
   const error = body === undefined ? undefined : parseError(body)
   if (error !== undefined) readError(answer, error.error)
   // A redirect is not followed, and a refused key is the operator's, not the client's.
   const isOurs = status < 400 || status === 401
-  if (body !== undefined && error !== undefined && !isOurs) return { status, headers, body }
+  if (body !== undefined && error !== undefined && !isOurs) {
+    return { status, headers, body: isGuarded ? Buffer.from(JSON.stringify(plainError(error))) : body }
+  }
   const told = errorBody(`The upstream answered with status ${status}.`, 'upstream_error')
   return { status: isOurs ? 502 : status, headers, body: told }
 }

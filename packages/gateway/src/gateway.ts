@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { KeyScope } from '@plumbline/contracts'
 import type { StoredKey } from '@plumbline/store'
 import { openApiDocument, type PublicPath, publicPaths } from './api/openapi.ts'
@@ -11,11 +11,14 @@ import { type EndpointPath, endpoints } from './endpoints.ts'
 import { type GaugeParts, readGauges } from './gauges.ts'
 import { answerBrokenRequest, listen, parseTarget } from './http-edge.ts'
 import { RequestError, sendError, sendJson } from './openai-error.ts'
+import { createPageServer, type Pages } from './pages.ts'
 import { createProxy, type ProxyParts } from './proxy.ts'
 
 export interface GatewayParts extends Omit<ApiParts, 'authorize' | 'routes'>, GaugeParts, ProxyParts {
   /** Beside the gateway's own. */
   readonly routes: readonly Route[]
+  /** For browsers; none when left out. */
+  readonly pages?: Pages | undefined
   /** Of Plumbline, for the OpenAPI document. */
   readonly version: string
   readonly warn: (text: string) => void
@@ -34,6 +37,7 @@ export function createGateway(parts: GatewayParts): Gateway {
   const { metrics } = parts
   const routes = [...ownRoutes, ...parts.routes]
   const document = openApiDocument(parts.version, routes)
+  const pages = parts.pages && createPageServer(parts.pages)
   let isDraining = false
   const proxy = createProxy(parts, () => isDraining)
 
@@ -72,6 +76,7 @@ export function createGateway(parts: GatewayParts): Gateway {
       if (Object.hasOwn(endpoints, pathname)) return proxy.complete(req, res, pathname as EndpointPath, key)
       if (modelPath.test(pathname)) return proxy.models(req, res, pathname)
     }
+    if (pages?.has(pathname)) return pages.serve(req, res, pathname)
     throw new RequestError(404, 'unknown_url', 'There is no such path here.')
   }
 
@@ -80,7 +85,7 @@ export function createGateway(parts: GatewayParts): Gateway {
     '/readyz': (res) => sendJson(res, isDraining ? 503 : 200, readiness()),
     '/metrics': (res) => {
       res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8', 'cache-control': 'no-store' })
-      res.end(metrics.text(readGauges(parts, parts.policies.current, proxy.inFlight.size)))
+      res.end(metrics.text(readGauges(parts, parts.policies.current, proxy.underWay.size)))
     },
     '/openapi.json': (res) => sendJson(res, 200, document),
   }
@@ -95,10 +100,12 @@ export function createGateway(parts: GatewayParts): Gateway {
     throw new RequestError(403, 'wrong_scope', `A key of scope ${key.scope} does not open this.`)
   }
 
+  const isRecording = () =>
+    parts.spool.state().fault === undefined && parts.recorder.uncountedGaps() === 0 && !parts.recorder.isBehind()
   const readiness = () => ({
     status: isDraining ? 'draining' : 'ready',
     // Traffic goes on without either: these say what to look at.
-    recording: parts.spool.state().fault === undefined && parts.recorder.uncountedGaps() === 0 ? 'ok' : 'degraded',
+    recording: isRecording() ? 'ok' : 'degraded',
     store: parts.shipper.state().isStoreAway ? 'away' : 'ok',
     config: parts.policies.current.version,
   })
@@ -109,10 +116,12 @@ export function createGateway(parts: GatewayParts): Gateway {
       isDraining = true
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
-      const answered = () => Promise.all([...proxy.inFlight].map(({ done }) => done))
+      const answered = () => Promise.all([...proxy.underWay].map(({ done }) => done))
       await Promise.race([answered(), sleep(patienceMs, undefined, { ref: false })])
-      for (const exchange of proxy.inFlight) exchange.cut()
+      for (const passage of proxy.underWay) passage.cut()
       await Promise.race([answered(), sleep(1_000)])
+      // What was cut inside its guards is told so in this turn.
+      await nextTurn()
       server.closeAllConnections()
       await closed
     },

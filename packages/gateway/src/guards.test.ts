@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Harness, startHarness } from './gateway.test-support.ts'
 import { openGuardWorld } from './guards/guard-world.ts'
@@ -9,6 +10,9 @@ import { sentence } from './upstream-server.test-support.ts'
 let harness: Harness
 let moderation: Server
 let moderationUrl: string
+/** Lets the moderation endpoint speak of what it was asked with "later"; how many it has been asked so. */
+let speak = () => {}
+let later = 0
 beforeAll(async () => {
   harness = await startHarness()
   // A moderation endpoint as OpenAI's: what it says depends on the text, as does whether it says anything.
@@ -17,6 +21,12 @@ beforeAll(async () => {
     for await (const chunk of req) body += chunk
     const { input } = JSON.parse(body)
     if (input.includes('silence')) return
+    if (input.includes('later')) {
+      later++
+      await new Promise<void>((resolve) => {
+        speak = resolve
+      })
+    }
     res.setHeader('content-type', 'application/json')
     if (input.includes('prose')) return res.end('Sorry, I am only a model.')
     res.end(
@@ -185,6 +195,98 @@ test('a moderation endpoint judges; silent or talking prose, it fails as it is t
   }
   const record = await harness.recordOf(({ guards }) => guards.some(({ outcome }) => outcome === 'error'))
   expect(record.guards[0].error).toMatch(/no verdict within 200 ms|JSON|token/i)
+})
+
+const slowly = { kind: 'http', mode: 'block', direction: 'input', timeout_ms: 60_000 }
+const asked = async (times: number) => {
+  while (later < times) await sleep(5)
+}
+
+test('a request inside its guards has its place among those in flight, and a drain waits for it', async () => {
+  const gateway = await harness.open({
+    maxInFlight: 1,
+    guards: readGuards([{ ...slowly, url: moderationUrl }], openGuardWorld({})),
+  })
+  const before = later
+  const inside = gateway.post('/v1/chat/completions', JSON.stringify(ask('later')))
+  await asked(before + 1)
+  expect(await gateway.metric('plumbline_in_flight')).toBe(1)
+  expect((await gateway.post('/v1/chat/completions', JSON.stringify(ask('good')))).status).toBe(503)
+  const closed = gateway.close(60_000)
+  speak()
+  expect([(await inside).status, (await (await inside).json()).choices[0].message.content]).toEqual([200, sentence])
+  await closed
+})
+
+test('a drain that cannot wait ends a request inside its guards, and says so', async () => {
+  const gateway = await open([{ ...slowly, url: moderationUrl }])
+  const before = later
+  const inside = gateway.post('/v1/chat/completions', JSON.stringify(ask('later')))
+  await asked(before + 1)
+  await gateway.close(0)
+  expect([(await inside).status, (await (await inside).json()).error.code]).toEqual([503, 'shutdown'])
+  speak()
+})
+
+test('a client that does not read the end of its answer is cut off, and its place is free again', async () => {
+  const guards = readGuards([words('block', 'output')], openGuardWorld({}))
+  const gateway = await harness.open({ idleMs: 500, guards })
+  const body = JSON.stringify(ask('x', { model: 'long' }))
+  const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${harness.clientKey}`
+  const socket = connect(gateway.port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.pause()
+  socket.write(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+  await harness.recordOf((one) => one.request_model === 'long')
+  while ((await gateway.metric('plumbline_in_flight')) !== 0) await sleep(10)
+  socket.destroy()
+})
+
+test('an upstream’s error reaches the client without its words where guards act, and as it came where they watch', async () => {
+  const error = async (mode: string) => {
+    const gateway = await open([words(mode, 'output')])
+    const answer = await gateway.post('/v1/chat/completions', JSON.stringify(ask('x', { model: 'json-400' })))
+    return [answer.status, (await answer.json()).error]
+  }
+  const message = 'The upstream reports an error.'
+  expect(await error('block')).toEqual([400, { message, type: 'invalid_request_error', code: null, param: null }])
+  expect(await error('observe')).toMatchObject([400, { message: 'what?' }])
+  expect(await harness.recordOf((one) => one.request_model === 'json-400')).toMatchObject({
+    error: { message: 'what?' },
+  })
+})
+
+test.each([true, false])(
+  'an answer that comes encoded all the same is refused and says so (stream: %s)',
+  async (stream) => {
+    const gateway = await open([words('block', 'output')])
+    const answer = await gateway.post('/v1/chat/completions', JSON.stringify(ask('x', { model: 'encoded', stream })))
+    expect(harness.upstream.requests.at(-1)!.headers['accept-encoding']).toBe('identity')
+    expect([answer.status, (await answer.json()).error]).toMatchObject([
+      502,
+      { code: 'upstream_invalid', message: expect.stringContaining('encoded its answer') },
+    ])
+    const record = await harness.recordOf((one) => one.request_model === 'encoded' && one.stream === stream)
+    expect(record.notes.join()).toContain('encoded with gzip')
+  },
+)
+
+test('what is to be redacted in a blocked request is not in its record, before the stop and after it', async () => {
+  const gateway = await open([{ kind: 'personal-data', mode: 'redact', direction: 'input' }, words('block', 'input')])
+  const messages = ['I am ann@example.com', 'About Paris, says bob@example.com', 'and eve@example.com'].map(
+    (content) => ({
+      role: 'user',
+      content,
+    }),
+  )
+  const answer = await gateway.post('/v1/chat/completions', JSON.stringify({ model: 'blocked-with-names', messages }))
+  expect(answer.status).toBe(400)
+  const { request } = await harness.recordOf((one) => one.request_model === 'blocked-with-names')
+  expect((request as { messages: { content: string }[] }).messages.map(({ content }) => content)).toEqual([
+    'I am [EMAIL]',
+    'About Paris, says [EMAIL]',
+    'and [EMAIL]',
+  ])
 })
 
 test('images are refused where a guard must read everything, and pass where that is allowed', async () => {

@@ -14,9 +14,8 @@ export function listen(server: Server, port: number, host: string): Promise<Addr
 
 export function parseTarget(target = ''): URL {
   // The host is of no matter here, and what a client says of it is not believed.
-  const url =
-    target.startsWith('/') && URL.canParse(target, 'http://gateway') ? new URL(target, 'http://gateway') : undefined
-  if (url === undefined || url.host !== 'gateway') throw new RequestError(400, 'invalid_url', 'The path is not one.')
+  const url = target.startsWith('/') ? URL.parse(target, 'http://gateway') : null
+  if (url === null || url.host !== 'gateway') throw new RequestError(400, 'invalid_url', 'The path is not one.')
   return url
 }
 

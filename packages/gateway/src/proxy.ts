@@ -13,6 +13,7 @@ import type { Metrics } from './metrics.ts'
 import { listModels } from './models-list.ts'
 import { RequestError, sendJson, sendReply } from './openai-error.ts'
 import type { Outcome } from './outcome.ts'
+import { Passage } from './passage.ts'
 import type { Policies, PolicyBook } from './policies.ts'
 import type { PursuitWorld } from './pursuit.ts'
 import type { Recorder } from './recorder.ts'
@@ -41,12 +42,12 @@ export interface Proxy {
   complete(req: IncomingMessage, res: ServerResponse, path: EndpointPath, key: StoredKey): Promise<void>
   /** The list of models, or one of it: no answer of a model, so not recorded. */
   models(req: IncomingMessage, res: ServerResponse, path: string): Promise<void>
-  readonly inFlight: ReadonlySet<Exchange>
+  readonly underWay: ReadonlySet<Passage>
 }
 
 export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy {
   const { metrics } = parts
-  const inFlight = new Set<Exchange>()
+  const underWay = new Set<Passage>()
   const world: PursuitWorld = {
     now: parts.now,
     random: parts.random,
@@ -55,9 +56,25 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
   }
 
   const admit = () => {
-    if (isDraining() || inFlight.size >= parts.policies.current.maxInFlight) {
+    if (isDraining() || underWay.size >= parts.policies.current.maxInFlight) {
       const message = isDraining() ? 'The gateway is shutting down.' : 'Too many answers are in flight.'
       throw new RequestError(503, 'overloaded', message, { headers: { 'retry-after': '1' } })
+    }
+  }
+
+  /** From the first guard to the last byte a request has its place, and the configuration with which it began. */
+  const enter = async (work: (passage: Passage, policies: Policies) => Promise<void>) => {
+    admit()
+    const policies = parts.policies.current
+    const leave = policies.enter()
+    const passage = new Passage()
+    underWay.add(passage)
+    try {
+      await work(passage, policies)
+    } finally {
+      leave()
+      underWay.delete(passage)
+      passage.end()
     }
   }
 
@@ -65,11 +82,12 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
     policies: Policies,
     request: ExchangeRequest,
     res: ServerResponse,
+    passage: Passage,
     onOutcome: (outcome: Outcome) => Promise<void>,
   ) => {
     const begun = new Exchange(policies, request, res, world, onOutcome)
-    inFlight.add(begun)
-    await begun.done.finally(() => inFlight.delete(begun))
+    passage.onCut(() => begun.cut())
+    await begun.done
   }
 
   const count = (endpoint: string, { status, termination, timings, guards }: Outcome) => {
@@ -83,106 +101,112 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
   }
 
   return {
-    inFlight,
+    underWay,
 
     complete: async (req, res, path, key) => {
       allow(req, 'POST')
       admit()
       const permit = parts.limiter.admit(key, parts.policies.current.keyLimits)
       let used = 0
-      let leave = () => {}
       try {
         const sent = await readBody(req, parts.policies.current.maxBodyBytes)
         const json = parseObject(sent)
-        admit()
-        permit.reserveTokens(guessTokens(path, json, sent.length))
-        const createdAt = parts.now()
-        const record = uuidv7(createdAt)
-        const policies = parts.policies.current
-        // From here on, as guards take their time, in which the configuration may be exchanged.
-        leave = policies.enter()
-        const model = typeof json.model === 'string' ? json.model : undefined
-        checkModel(policies, model)
-        // Before the guards, which may take names out.
-        const subjects = subjectsOf(parts.hashSubject, key.project, json)
-        const guarding = policies.guards === undefined ? undefined : new Guarding(policies.guards, path)
-        const admitted = await guarding?.admit(json)
-        const body = admitted?.body ?? sent
-        const request: ExchangeRequest = {
-          method: 'POST',
-          path,
-          endpoint: path,
-          model,
-          headers: req.headers,
-          body,
-          isStream: json.stream === true,
-          withUsage: asObject(json.stream_options).include_usage === true,
-          record,
-          ownHeaders: {
-            'x-request-id': record,
-            'x-plumbline-feedback': parts.feedback.sign(record, key.project),
-            ...permit.headers(),
-          },
-          guarding,
-        }
-        const onOutcome = async (outcome: Outcome) => {
-          count(path, outcome)
-          used = usedTokens(outcome, sent.length)
-          const fields = {
-            record,
-            project: key.project,
-            key_id: key.id,
-            created_at: new Date(createdAt).toISOString(),
+        await enter(async (passage, policies) => {
+          permit.reserveTokens(guessTokens(path, json, sent.length))
+          const createdAt = parts.now()
+          const record = uuidv7(createdAt)
+          const model = typeof json.model === 'string' ? json.model : undefined
+          checkModel(policies, model)
+          // Before the guards, which may take names out.
+          const subjects = subjectsOf(parts.hashSubject, key.project, json)
+          const guarding = policies.guards === undefined ? undefined : new Guarding(policies.guards, path)
+          const admitted = guarding === undefined ? undefined : await passage.orCut(guarding.admit(json))
+          const body = admitted?.body ?? sent
+          const request: ExchangeRequest = {
+            method: 'POST',
+            path,
             endpoint: path,
-            config: policies.version,
-            request_model: model?.slice(0, 512) ?? null,
-            stream: request.isStream,
-            request_bytes: sent.length,
-            subjects,
-            redaction: null,
-            ...outcome,
+            model,
+            headers: req.headers,
+            body,
+            isStream: json.stream === true,
+            withUsage: asObject(json.stream_options).include_usage === true,
+            record,
+            ownHeaders: {
+              'x-request-id': record,
+              'x-plumbline-feedback': parts.feedback.sign(record, key.project),
+              ...permit.headers(),
+            },
+            guarding,
           }
-          await parts.recorder.record(fields, concealNames(parts.hashSubject, key.project, json, body))
-        }
-        if (guarding !== undefined && admitted?.refused !== undefined) {
-          const { isStream, withUsage, ownHeaders } = request
-          const refused = { record, endpoint: path, model: model?.slice(0, 512) ?? '', isStream, withUsage, createdAt }
-          const reply = refusedReply(admitted.refused, refused)
-          await onOutcome(refusedOutcome(admitted.refused, refused, reply, await guarding.verdicts([])))
-          sendReply(res, { ...reply, headers: withOwnHeaders(reply.headers ?? {}, ownHeaders) })
-          return
-        }
-        // Nobody waits any more.
-        if (res.destroyed) return
-        admit()
-        await exchange(policies, request, res, onOutcome)
+          const onOutcome = async (outcome: Outcome) => {
+            count(path, outcome)
+            used = usedTokens(outcome, sent.length)
+            const fields = {
+              record,
+              project: key.project,
+              key_id: key.id,
+              created_at: new Date(createdAt).toISOString(),
+              endpoint: path,
+              config: policies.version,
+              request_model: model?.slice(0, 512) ?? null,
+              stream: request.isStream,
+              request_bytes: sent.length,
+              subjects,
+              redaction: null,
+              ...outcome,
+            }
+            await parts.recorder.record(fields, concealNames(parts.hashSubject, key.project, json, body))
+          }
+          if (guarding !== undefined && admitted?.refused !== undefined) {
+            const { isStream, withUsage, ownHeaders } = request
+            const refused = {
+              record,
+              endpoint: path,
+              model: model?.slice(0, 512) ?? '',
+              isStream,
+              withUsage,
+              createdAt,
+            }
+            const reply = refusedReply(admitted.refused, refused)
+            await onOutcome(refusedOutcome(admitted.refused, refused, reply, await guarding.verdicts([])))
+            sendReply(res, { ...reply, headers: withOwnHeaders(reply.headers ?? {}, ownHeaders) })
+            return
+          }
+          // Nobody waits any more.
+          if (!res.destroyed) await exchange(policies, request, res, passage, onOutcome)
+        })
       } finally {
-        leave()
         permit.end(used)
       }
     },
 
     models: async (req, res, path) => {
       allow(req, 'GET')
-      admit()
       req.resume()
-      const policies = parts.policies.current
-      const record = uuidv7(parts.now())
-      const ownHeaders = { 'x-request-id': record }
-      const isList = path === '/v1/models'
-      const isOnlyOne = policies.routes.length === 1 && policies.routes[0].models === undefined
-      if (isList && !isOnlyOne) {
-        const leave = policies.enter()
-        const data = await listModels(policies, req.headers, record).finally(leave)
-        sendJson(res, 200, { object: 'list', data }, ownHeaders)
-        return
-      }
-      const model = isList ? undefined : decodeURIComponent(path.slice('/v1/models/'.length))
-      checkModel(policies, model)
-      const asked = { method: 'GET', path, endpoint: undefined, model, headers: req.headers, body: undefined } as const
-      const request = { ...asked, isStream: false, withUsage: false, record, ownHeaders }
-      const leave = policies.enter()
-      await exchange(policies, request, res, async (outcome) => count('/v1/models', outcome)).finally(leave)
+      await enter(async (passage, policies) => {
+        const record = uuidv7(parts.now())
+        const ownHeaders = { 'x-request-id': record }
+        const isList = path === '/v1/models'
+        const isOnlyOne = policies.routes.length === 1 && policies.routes[0].models === undefined
+        if (isList && !isOnlyOne) {
+          const data = await listModels(policies, req.headers, record)
+          sendJson(res, 200, { object: 'list', data }, ownHeaders)
+          return
+        }
+        const model = isList ? undefined : decodeURIComponent(path.slice('/v1/models/'.length))
+        checkModel(policies, model)
+        const asked = {
+          method: 'GET',
+          path,
+          endpoint: undefined,
+          model,
+          headers: req.headers,
+          body: undefined,
+        } as const
+        const request = { ...asked, isStream: false, withUsage: false, record, ownHeaders }
+        await exchange(policies, request, res, passage, async (outcome) => count('/v1/models', outcome))
+      })
     },
   }
 }

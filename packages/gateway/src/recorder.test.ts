@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Interaction } from '@plumbline/contracts'
@@ -39,6 +40,79 @@ test('what has no room is counted, and the count is written as soon as there is 
   expect(recorder.uncountedGaps()).toBe(0)
   await spool.close(0)
   await rm(folder, { recursive: true })
+})
+
+const answerOf = (id: string) =>
+  ({ id, record: id, project: 'default', created_at: '2026-01-01T00:00:00.000Z' }) as Omit<Interaction, 'request'>
+
+test('a disk that hangs costs the first answer its patience, the next ones little, and is told twice', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'recorder-'))
+  const warnings: string[] = []
+  const warn = (text: string) => void warnings.push(text)
+  let letSync = () => {}
+  const synced = new Promise<void>((resolve) => {
+    letSync = resolve
+  })
+  const spool = await openSpool(folder, {
+    warn,
+    open: async (...args) => {
+      const file = await open(...args)
+      const datasync = file.datasync.bind(file)
+      return Object.assign(file, { datasync: () => synced.then(datasync) })
+    },
+  })
+  const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 1_500 })
+  const timed = async () => {
+    const begun = performance.now()
+    await recorder.record(answerOf(uuidv7(Date.now())), '{"model":"m"}')
+    return performance.now() - begun
+  }
+  const first = await timed()
+  expect(first).toBeGreaterThanOrEqual(1_500)
+  expect([recorder.late(), recorder.isBehind()]).toEqual([1, true])
+  expect(await timed()).toBeLessThan(first)
+  expect(recorder.late()).toBe(2)
+  letSync()
+  await timed()
+  expect([recorder.late(), recorder.isBehind(), recorder.lost()]).toEqual([2, false, 0])
+  expect(warnings).toEqual([
+    expect.stringContaining('answers go out before theirs'),
+    expect.stringContaining('2 answers went out before theirs'),
+  ])
+  await spool.close(0)
+  await rm(folder, { recursive: true })
+})
+
+/**
+ * A process whose one thread for files computes first, as a starved machine lets it. It says when an answer may go out;
+ * kill -9 comes right then. Gives the records that are left.
+ */
+async function killAtAnswer(patienceMs: number, rounds: number): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'recorder-'))
+  const script = `
+    import { pbkdf2 } from 'node:crypto'
+    import { openSpool } from ${JSON.stringify(import.meta.resolve('@plumbline/store'))}
+    import { createRecorder } from ${JSON.stringify(new URL('./recorder.ts', import.meta.url).href)}
+    const spool = await openSpool(${JSON.stringify(folder)}, { warn() {} })
+    const recorder = createRecorder(spool, { now: Date.now, warn() {}, patienceMs: ${patienceMs} })
+    pbkdf2('a', 'b', ${rounds}, 32, 'sha256', () => {})
+    await recorder.record(${JSON.stringify(answerOf(uuidv7(1)))}, '{}')
+    process.stdout.write('answered')`
+  const env = { ...process.env, UV_THREADPOOL_SIZE: '1' }
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { env, stdio: 'pipe' })
+  child.stdout.once('data', () => child.kill('SIGKILL'))
+  const signal = await new Promise((resolve) => child.on('close', (_, by) => resolve(by)))
+  const spool = await openSpool(folder, { warn: () => {} })
+  const { payloads } = await spool.read(1_000)
+  await spool.close(0)
+  await rm(folder, { recursive: true })
+  expect(signal).toBe('SIGKILL')
+  return payloads.length
+}
+
+test('kill -9 loses an answer whose wait ran out, and none that was held', { timeout: 60_000 }, async () => {
+  expect(await killAtAnswer(250, 2 ** 31 - 1)).toBe(0)
+  expect(await killAtAnswer(60_000, 500_000)).toBe(1)
 })
 
 test('UUIDv7 sorts by time and says its version', () => {

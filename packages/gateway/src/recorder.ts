@@ -2,16 +2,21 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Interaction } from '@plumbline/contracts'
 import { gapPayload, interactionPayload, type Spool } from '@plumbline/store'
 import { uuidv7 } from './ids.ts'
+import { createRecordHold } from './record-hold.ts'
 
 /** Writes answers into the spool, and counts what it cannot write. */
 export interface Recorder {
   /**
-   * Resolves when the record is on disk, or when waiting longer would slow traffic: after `patienceMs`, and at once
-   * while the disk takes nothing. Never rejects. `requestJson` is the request as it came.
+   * Resolves when the record is durable, or when nothing is gained by waiting longer: see `createRecordHold`. Never
+   * rejects. `requestJson` is the request as it came.
    */
   record(interaction: Omit<Interaction, 'request'>, requestJson: string): Promise<void>
   /** Answers whose record had no room anywhere. */
   lost(): number
+  /** Answers that went out before their record was durable. */
+  late(): number
+  /** Records are not durable in time at the moment. */
+  isBehind(): boolean
   /** Those that are counted and whose count is not in the spool yet. */
   uncountedGaps(): number
   /** Tries once more to write the count of what was lost. */
@@ -34,6 +39,7 @@ export function createRecorder(
   let lost = 0
   let gap: OpenGap | undefined
   let timer: NodeJS.Timeout | undefined
+  const hold = createRecordHold(spool, { warn, patienceMs })
 
   const countLost = (reason: string) => {
     if (gap === undefined) warn(`An answer could not be recorded: ${reason}. Such answers are counted.`)
@@ -62,11 +68,18 @@ export function createRecorder(
       const json = `${JSON.stringify(fields).slice(0, -1)},"request":${requestJson}}`
       const written = spool
         .append(interactionPayload({ record, id, project, createdAt, keyId, model, termination, subjects, json }))
-        .catch((error: Error) => countLost(error.message))
-      if (patienceMs === 0 || spool.state().fault !== undefined) return
-      await Promise.race([written, sleep(patienceMs, undefined, { ref: false })])
+        .then(
+          () => true,
+          (error: Error) => {
+            countLost(error.message)
+            return false
+          },
+        )
+      await hold.wait(written)
     },
     lost: () => lost,
+    late: hold.late,
+    isBehind: hold.isBehind,
     uncountedGaps: () => gap?.count ?? 0,
     close: async () => {
       clearTimeout(timer)

@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import { openSpool, openStore, type RetentionPolicy, type StorePlace, startShipper } from '@plumbline/store'
+import { openSpool, openStore, type RetentionPolicy, type Store, type StorePlace, startShipper } from '@plumbline/store'
 import type { Route } from './api/route.ts'
 import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway } from './gateway.ts'
 import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
 import { createLimiter } from './limiter.ts'
 import { createMetrics } from './metrics.ts'
+import type { Pages } from './pages.ts'
 import { createPolicyBook, type PolicyOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
 import { createReload } from './reload.ts'
@@ -29,14 +30,28 @@ export interface ServeOptions {
   /** The longest that the end of an answer waits for its record; 0 does not wait. */
   readonly recordPatienceMs: number
   readonly drainMs: number
-  /** How long records are kept. */
-  readonly retention: RetentionPolicy
+  /** How long records are kept; undefined leaves that and every other job to worker processes. */
+  readonly retention: RetentionPolicy | undefined
   /** What is served beside the gateway's own. */
   readonly routes: readonly Route[]
+  /** For browsers; none when left out. */
+  readonly pages?: Pages | undefined
+  /** What works on the store beside it, begun before the first request and stopped after the last. */
+  readonly services: readonly ((parts: ServiceParts) => Promise<Service>)[]
   /** Of Plumbline. */
   readonly version: string
   readonly now: () => number
   readonly warn: (text: string) => void
+}
+
+export interface ServiceParts {
+  readonly store: Store
+  readonly now: () => number
+  readonly warn: (text: string) => void
+}
+
+export interface Service {
+  stop(): Promise<void>
 }
 
 export interface Serving {
@@ -79,16 +94,19 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const spool = await openSpool(spoolFolder, { warn })
   const shipper = startShipper(spool, store, { warn, folder: spoolFolder })
   const recorder = createRecorder(spool, { now, warn, patienceMs: options.recordPatienceMs })
+  const services: Service[] = []
   const close = async () => {
     clearInterval(refresh)
-    await worker.stop()
+    await Promise.all(services.map((service) => service.stop()))
+    await worker?.stop()
     await recorder.close()
     await shipper.stop(lastShippingMs)
     await spool.close(lastShippingMs)
     await policies.close()
     await store.close()
   }
-  const worker = await startGatewayWorker(store, { policy: options.retention, now, warn })
+  const policy = options.retention
+  const worker = policy === undefined ? undefined : await startGatewayWorker(store, { policy, now, warn })
   const metrics = createMetrics()
   const limiter = createLimiter(clock, (limit) => metrics.count('plumbline_limited_total', { limit }))
   const reload = createReload(policies, metrics, options.reread)
@@ -100,17 +118,20 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     limiter,
     feedback,
     routes: options.routes,
+    pages: options.pages,
     keys,
     metrics,
     reload,
     hashSubject,
-    wakeWorker: worker.wake,
+    // A worker elsewhere looks by itself, every two seconds.
+    wakeWorker: worker?.wake ?? (() => {}),
     version: options.version,
     now,
     random,
     warn,
   })
   try {
+    for (const start of options.services) services.push(await start({ store, now, warn }))
     const { address, port, family } = await gateway.listen(options.port, options.host)
     const host = family === 'IPv6' ? `[${address}]` : address
     return {

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 
 /** A small OpenAI-compatible server. The model's name says how it behaves, unless it was told otherwise. */
 export interface UpstreamServer {
@@ -259,6 +260,19 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     sendJson(res, 400, { error: { message: 'what?', type: 'invalid_request_error', code: null, param: null } }),
   'json-500': (_req, res) => sendJson(res, 500, { error: { message: 'oh', type: 'server_error', code: 'x' } }),
   'json-401': (_req, res) => sendJson(res, 401, { error: { message: 'bad key sk-operator', type: 'x', code: 'y' } }),
+  /** Encoded, whatever was asked for. */
+  encoded: (_req, res, json) => {
+    const isStream = json.stream === true
+    const type = isStream ? 'text/event-stream; charset=utf-8' : 'application/json'
+    const plain = isStream ? chatEvents(json).join('') : '{"choices":[]}'
+    res.writeHead(200, { 'content-type': type, 'content-encoding': 'gzip' })
+    res.end(gzipSync(plain))
+  },
+  /** More than the buffers of a client that does not read take. */
+  long: (_req, res, json) => {
+    const message = { role: 'assistant', content: 'a'.repeat(12 * 2 ** 20), refusal: null }
+    sendJson(res, 200, { id: 'long', model: json.model, choices: [{ index: 0, message, finish_reason: 'stop' }] })
+  },
   redirect: (_req, res) => {
     res.writeHead(302, { location: 'http://169.254.169.254/' })
     res.end()

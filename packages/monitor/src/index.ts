@@ -17,6 +17,15 @@ export {
 } from './e-detector.ts'
 export { type LabelledCounts, type PredictionPoweredRate, predictionPoweredRate } from './prediction-powered.ts'
 export type { Reading } from './reading.ts'
+export { type RateStratum, type StratifiedRate, stratifiedRate } from './stratified-rate.ts'
+export {
+  type WatchAlarm,
+  type WatchBatch,
+  type WatchOptions,
+  type WatchState,
+  watch,
+  watchStateSchema,
+} from './watch.ts'
 export {
   observeWeighted,
   startWeighted,

@@ -1,1 +1,6 @@
+export { demoPlan } from './demo/look.ts'
+export { demoDays } from './demo/month.ts'
+export { seedDemo } from './demo/seed.ts'
+export { type MonitoringPlan, readMonitoring } from './monitoring/plan.ts'
+export { startMonitoring } from './monitoring/service.ts'
 export { createServerRoutes } from './routes.ts'

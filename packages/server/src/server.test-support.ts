@@ -8,13 +8,23 @@ import { policiesOf, policyFields } from '@plumbline/gateway/config'
 import { openStore } from '@plumbline/store'
 import { z } from 'zod'
 import type { FeedbackLimits } from './feedback/limits.ts'
+import { readMonitoring } from './monitoring/plan.ts'
+import { startMonitoring } from './monitoring/service.ts'
 import { createServerRoutes } from './routes.ts'
 
 const policies = policiesOf(z.object(policyFields).parse({ upstream: 'http://127.0.0.1:9/v1' }), {})
 const adminKey = 'an-administrator-key-of-this-test'
 
+interface ServerOptions {
+  readonly limits?: Partial<FeedbackLimits>
+  /** As the file of `--monitoring` says it; nothing is monitored when left out. */
+  readonly monitoring?: object
+  readonly env?: Readonly<Record<string, string>>
+}
+
 /** A real gateway on a folder of its own, with the server's routes; `tokens` are those that it signs by. */
-export async function startServer(limits: Partial<FeedbackLimits> = {}) {
+export async function startServer({ limits = {}, monitoring, env = {} }: ServerOptions = {}) {
+  const plan = readMonitoring(monitoring, env)
   const folder = await mkdtemp(join(tmpdir(), 'server-'))
   const place = { folder: join(folder, 'store') }
   const store = await openStore(place)
@@ -26,6 +36,7 @@ export async function startServer(limits: Partial<FeedbackLimits> = {}) {
   )
   await store.close()
   let later = 0
+  const warnings: string[] = []
   const serving = await serve({
     folder,
     databaseUrl: undefined,
@@ -38,10 +49,11 @@ export async function startServer(limits: Partial<FeedbackLimits> = {}) {
     recordPatienceMs: 1_000,
     drainMs: 1_000,
     retention: {},
-    routes: createServerRoutes(limits),
+    routes: createServerRoutes(plan, limits),
+    services: monitoring === undefined ? [] : [(parts) => startMonitoring(plan, parts, { everyMs: 50, backoffMs: 10 })],
     version: '0.0.0',
     now: () => Date.now() + later,
-    warn: () => {},
+    warn: (text) => void warnings.push(text),
   })
   const send = async (method: string, path: string, body?: unknown, key?: string) => {
     const response = await fetch(`${serving.url}${path}`, {
@@ -59,6 +71,7 @@ export async function startServer(limits: Partial<FeedbackLimits> = {}) {
   return {
     url: serving.url,
     adminKey,
+    warnings,
     tokens,
     oldTokens,
     forgers,

@@ -78,6 +78,8 @@ export async function deleteInBatches(
         delete from plumbline.feedback as said using gone where ${isAboutGone('said')}
       ), review as (
         delete from plumbline.review_items as item using gone where ${isAboutGone('item')}
+      ), evaluations as (
+        delete from plumbline.evaluations as found using gone where found.record = gone.record
       ) select 1 as one from gone`,
       parameters,
     )

@@ -20,6 +20,25 @@ describeStores('finding interactions', (suite) => {
     expect(await store.findInteraction('one', "' or true --")).toBeUndefined()
   })
 
+  test('bodies come back as they were, whatever characters they hold, and writing twice changes nothing', async () => {
+    const project = 'characters'
+    const texts = ['"quotes" \\ and {braces}', 'line\nline\ttab', 'naïve 🗼 \u2028', "it's $1 ||", '\u001e \u0000', '']
+    const rows = texts.map((text) => {
+      const record = randomUUID()
+      return recordRow({ record, project, json: JSON.stringify({ record, text }) })
+    })
+    expect(await store.insertInteractions(rows)).toBe(texts.length)
+    expect(await store.insertInteractions([...rows, recordRow({ project })])).toBe(1)
+    const { data } = await store.listInteractions(project, { limit: 10 })
+    expect(data.toReversed().map(({ text }) => text)).toEqual([...texts, undefined])
+  })
+
+  test('a body that is no JSON and would be taken for two is refused, and no other gets its place', async () => {
+    const rows = [recordRow({ project: 'two' }), recordRow({ project: 'two', json: '{}\u001e{}' })]
+    await expect(store.insertInteractions(rows)).rejects.toMatchObject({ code: '23502' })
+    expect((await store.listInteractions('two', { limit: 10 })).data).toEqual([])
+  })
+
   test('a record whose answer claims the id of another one does not hide it', async () => {
     const victim = recordRow({ project: 'claim' })
     await store.insertInteractions([victim])

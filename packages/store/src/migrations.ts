@@ -226,4 +226,121 @@ export const migrations: readonly Migration[] = [
       'create index review_reviewer on plumbline.review_responses (reviewer)',
     ],
   },
+  {
+    name: 'bodies without compression',
+    statements: [
+      // Compressing a body costs much of the time in which a record is written. Up to 8 KB they now stay in their row as they
+      // are; longer ones are compressed as before.
+      'alter table plumbline.interactions set (toast_tuple_target = 8160)',
+    ],
+  },
+  {
+    name: 'monitoring',
+    statements: [
+      // How far each kind of evaluation has come in the order of records.
+      'create table plumbline.monitor_cursors (lane text primary key, seq bigint not null)',
+      // Labels, never words: it outlives the content of its record.
+      `create table plumbline.evaluations (
+        record uuid not null,
+        evaluator text not null,
+        version text not null,
+        project text not null,
+        outcome text not null check (outcome in ('flagged', 'passed', 'set_aside', 'error')),
+        label text,
+        category text,
+        score double precision,
+        error text,
+        probability double precision not null,
+        record_at timestamptz not null,
+        at timestamptz not null,
+        primary key (record, evaluator, version)
+      )`,
+      `create index evaluations_found on plumbline.evaluations (project, evaluator, version, outcome, record_at)
+        where outcome in ('flagged', 'error')`,
+      // Sums by the day of the record: pages over a million records read these alone. Answers with one probability of
+      // being drawn are one stratum.
+      `create table plumbline.monitor_traffic (
+        project text not null,
+        lane text not null,
+        day date not null,
+        probability double precision not null,
+        answers integer not null,
+        failed integer not null,
+        sampled integer not null,
+        evaluated integer not null,
+        primary key (project, lane, day, probability)
+      )`,
+      `create table plumbline.monitor_rates (
+        project text not null,
+        evaluator text not null,
+        version text not null,
+        day date not null,
+        probability double precision not null,
+        lane text not null,
+        judged integer not null,
+        flagged integer not null,
+        set_aside integer not null,
+        errors integer not null,
+        primary key (project, evaluator, version, day, probability)
+      )`,
+      `create table plumbline.monitor_cohorts (
+        project text not null,
+        evaluator text not null,
+        version text not null,
+        day date not null,
+        attribute text not null,
+        cohort text not null,
+        judged integer not null,
+        flagged integer not null,
+        primary key (project, evaluator, version, day, attribute, cohort)
+      )`,
+      // The state is JSON of our own making.
+      `create table plumbline.monitor_detectors (
+        project text not null,
+        evaluator text not null,
+        version text not null,
+        state text not null,
+        primary key (project, evaluator, version)
+      )`,
+      // When a model, or a configuration, answered first.
+      `create table plumbline.monitor_marks (
+        project text not null,
+        kind text not null,
+        name text not null,
+        at timestamptz not null,
+        primary key (project, kind, name)
+      )`,
+      `create table plumbline.monitor_drift (
+        project text not null,
+        day date not null,
+        report text not null,
+        primary key (project, day)
+      )`,
+      `create table plumbline.monitor_reviews (
+        project text not null,
+        day date not null,
+        items integer not null,
+        primary key (project, day)
+      )`,
+      // subject is the evaluator, or empty. One open alarm for each.
+      `create table plumbline.alarms (
+        seq bigint generated always as identity primary key,
+        id uuid not null unique,
+        project text not null,
+        kind text not null,
+        subject text not null,
+        version text,
+        state text not null check (state in ('open', 'closed')),
+        summary text not null,
+        evidence text not null,
+        detections integer not null,
+        opened_at timestamptz not null,
+        last_at timestamptz not null,
+        closed_at timestamptz,
+        closed_by text
+      )`,
+      "create unique index alarms_open on plumbline.alarms (project, kind, subject) where state = 'open'",
+      'create index alarms_project on plumbline.alarms (project, seq)',
+    ],
+  },
 ]

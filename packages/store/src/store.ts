@@ -13,6 +13,7 @@ import type { Write } from './files.ts'
 import { createInteractions, type Interactions, type Page, type PageOptions } from './interactions.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { migrate } from './migrate.ts'
+import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts'
 import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
 import { createRetention, type Retention } from './retention.ts'
@@ -60,6 +61,7 @@ export interface KeyFacts {
 
 export interface Store extends Interactions, Erasures, Retention, FeedbackStore {
   readonly review: Review
+  readonly monitoring: Monitoring
   readonly jobs: Jobs
   readonly audit: AuditLog
   readonly sessions: Sessions
@@ -159,6 +161,7 @@ export function createStore(database: Database): Store {
     ...createRetention(database),
     ...createFeedback(database),
     review: createReview(database),
+    monitoring: createMonitoring(database),
     jobs: createJobs(database),
     audit: createAuditLog(database),
     sessions: createSessions(database),

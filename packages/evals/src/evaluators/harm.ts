@@ -9,6 +9,7 @@ export const harm = {
   flags: ['harmful'],
   passes: ['harmless'],
   calibration: classifier.calibration,
+  threshold: classifier.threshold,
   evaluate({ completion }: EvaluationItem): Finding {
     const scores = classifier.scores(completion)
     const score = scores.any

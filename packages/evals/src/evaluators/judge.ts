@@ -38,6 +38,7 @@ export function createJudge({ model, policy, budgetMs, post }: JudgeSettings): E
     version: versionOf(1, model, judgeInstructions(policy)),
     flags: ['violates'],
     passes: ['allowed'],
+    threshold: 0.5,
     async evaluate(item: EvaluationItem, { signal }: EvaluateOptions = {}): Promise<Finding> {
       if (failuresInARow >= MAX_FAILURES)
         throw new PlumblineError(

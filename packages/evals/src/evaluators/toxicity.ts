@@ -9,6 +9,7 @@ export const toxicity = {
   flags: ['toxic'],
   passes: ['not_toxic'],
   calibration: classifier.calibration,
+  threshold: classifier.threshold,
   evaluate({ completion }: EvaluationItem): Finding {
     const score = harm.scores(completion).toxicity
     return { score, label: score >= classifier.threshold ? 'toxic' : 'not_toxic' }

@@ -1,4 +1,4 @@
-import { auditPageSchema, auditQuerySchema } from '@plumbline/contracts'
+import { auditPageSchema, numberedPageSchema } from '@plumbline/contracts'
 import type { AuditEvent, StoredKey } from '@plumbline/store'
 import { defineRoute } from './route.ts'
 
@@ -17,7 +17,7 @@ export const auditRoutes = [
     path: '/api/audit',
     summary: 'Who did what, newest first; the operator’s key sees every project',
     scopes: ['admin'],
-    query: auditQuerySchema,
+    query: numberedPageSchema,
     response: auditPageSchema,
     run: ({ key, query }, { store }) => store.audit.list(key.isOperator ? undefined : key.project, query),
   }),

@@ -39,6 +39,8 @@ export class AnswerFilter {
   private resolveDrained = () => {}
   /** Why nothing more goes out, where that is so. */
   unknown: string | undefined
+  /** The same for the client: nothing of the upstream's stands in it. */
+  told: string | undefined
 
   constructor(options: FilterOptions) {
     this.options = options
@@ -89,6 +91,15 @@ export class AnswerFilter {
     return this.gate.verdicts()
   }
 
+  /** The answer cannot be read. `told`: what the client may know of that. */
+  refuse(reason: string, told = 'The guards of this service cannot read the answer of the upstream.'): void {
+    if (this.isOver) return
+    this.unknown = reason
+    this.told = told
+    this.cut()
+    this.options.onUnknown(reason)
+  }
+
   private attempt(work: () => void): void {
     if (this.isOver) return
     try {
@@ -98,13 +109,6 @@ export class AnswerFilter {
       else if (error instanceof SyntaxError) this.refuse('it is not JSON')
       else throw error
     }
-  }
-
-  private refuse(reason: string): void {
-    if (this.isOver) return
-    this.unknown = reason
-    this.cut()
-    this.options.onUnknown(reason)
   }
 
   private readEvent(data: string, name: string): void {
@@ -148,7 +152,7 @@ function parseObject(text: string): Mutable {
 }
 
 /** An upstream's error without its words, which nobody has looked at. */
-function plainError(json: Mutable): Mutable {
+export function plainError(json: Mutable): Mutable {
   const { type, code } = asObject(json.error ?? json)
   const short = (value: unknown) => (typeof value === 'string' && /^[\w.-]{1,60}$/.test(value) ? value : null)
   const message = 'The upstream reports an error.'

@@ -43,6 +43,11 @@ export class Guarding {
     return { refused: unreadable.length > 0 ? { by: 'unreadable', what: unreadable } : undefined, body }
   }
 
+  /** What comes from the upstream unread must not reach the client. */
+  get mayActOnAnswers(): boolean {
+    return this.guardsFor('output').some(isEnforcing)
+  }
+
   /** What the answer must go through; undefined where no guard may change it. One for each attempt at an answer. */
   openFilter(
     isEventStream: boolean,
@@ -51,7 +56,7 @@ export class Guarding {
   ): AnswerFilter | undefined {
     this.filter?.cut()
     const guards = this.guardsFor('output')
-    const isNeeded = guards.some(isEnforcing) && Object.hasOwn(shapes, this.endpoint)
+    const isNeeded = this.mayActOnAnswers && Object.hasOwn(shapes, this.endpoint)
     this.filter = isNeeded
       ? new AnswerFilter({
           shape: shapes[this.endpoint],

@@ -1,7 +1,7 @@
 import type { GuardVerdict } from '@plumbline/contracts'
 import { ChoiceJudge, type Stop } from './choice-judge.ts'
 import { type Guard, isEnforcing } from './guard.ts'
-import { readRequest } from './shapes/request.ts'
+import { type RequestText, readRequest } from './shapes/request.ts'
 import type { Mutable } from './shapes/shape.ts'
 
 export interface RequestVerdict {
@@ -25,16 +25,24 @@ export async function judgeRequest(
   const decided = new Promise<void>((resolve) => {
     decide = resolve
   })
-  const judge = new ChoiceJudge(guards, { direction: 'input', prompt: '' }, () => {
+  const judge = judgeOf(texts, guards, () => {
     if (judge.isDone) decide()
   })
-  for (const [i, { source, text }] of texts.entries()) judge.push(String(i), source, text)
-  judge.close()
   judge.advance()
   await decided
+  // What is stopped is on record, and what is to be redacted in it is not: there each text is gone through to its end.
+  const redacting =
+    judge.stop === undefined
+      ? judge
+      : judgeOf(
+          texts,
+          guards.filter(({ mode }) => mode === 'redact'),
+          () => {},
+        )
+  if (redacting !== judge) redacting.advance()
   let isChanged = false
-  for (const [i, { text, set }] of judge.stop === undefined ? texts.entries() : []) {
-    const given = judge.delivered(String(i), 0, text.length)
+  for (const [i, { text, set }] of texts.entries()) {
+    const given = redacting.delivered(String(i), 0, text.length)
     if (given === text) continue
     set(given)
     isChanged = true
@@ -46,4 +54,11 @@ export async function judgeRequest(
     isChanged,
     verdicts: judge.finished.then(() => judge.verdicts()),
   }
+}
+
+function judgeOf(texts: readonly RequestText[], guards: readonly Guard[], onProgress: () => void): ChoiceJudge {
+  const judge = new ChoiceJudge(guards, { direction: 'input', prompt: '' }, onProgress)
+  for (const [i, { source, text }] of texts.entries()) judge.push(String(i), source, text)
+  judge.close()
+  return judge
 }

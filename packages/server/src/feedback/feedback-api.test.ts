@@ -194,10 +194,12 @@ test('OpenAPI has the routes', async () => {
 test('too much from one token or person is refused with when to come back, others go on', async () => {
   let clock = 0
   const strict = await startServer({
-    token: { perSecond: 0.5, burst: 3 },
-    actor: { perSecond: 1, burst: 2 },
-    key: { perSecond: 1, burst: 5 },
-    clock: () => clock,
+    limits: {
+      token: { perSecond: 0.5, burst: 3 },
+      actor: { perSecond: 1, burst: 2 },
+      key: { perSecond: 1, burst: 5 },
+      clock: () => clock,
+    },
   })
   try {
     const key = await strict.addKey('client')

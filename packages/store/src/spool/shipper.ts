@@ -74,7 +74,12 @@ export interface ShipperOptions {
   readonly folder: string
   readonly batchBytes?: number
   readonly retryMs?: number
+  /** The longest that records wait for more to come, under heavy traffic. */
+  readonly gatherMs?: number
 }
+
+/** So many at once mean heavy traffic: the next batch is given time to grow, as each costs a transaction and a sync. */
+const heavyRecords = 32
 
 export interface Shipper {
   state(): { readonly shipped: number; readonly refused: number; readonly isStoreAway: boolean }
@@ -84,7 +89,7 @@ export interface Shipper {
 
 /** Carries records from the spool to the store, at least once, for ever; the store drops what it has by its id. */
 export function startShipper(spool: Spool, store: Store, options: ShipperOptions): Shipper {
-  const { warn, folder, batchBytes = 4 * 2 ** 20, retryMs = 500 } = options
+  const { warn, folder, batchBytes = 4 * 2 ** 20, retryMs = 500, gatherMs = 250 } = options
   const stopping = new AbortController()
   let hardStop = Number.POSITIVE_INFINITY
   const state = { shipped: 0, refused: 0, isStoreAway: false }
@@ -144,6 +149,11 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
     }
   }
 
+  const gather = async () => {
+    if (spool.state().bytes >= batchBytes) return
+    await sleep(gatherMs, undefined, { signal: stopping.signal, ref: false }).catch(() => {})
+  }
+
   const run = async () => {
     for (;;) {
       const batch = await spool.read(batchBytes).catch((error: Error) => {
@@ -152,6 +162,7 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
       })
       if (batch === undefined) await sleep(retryMs, undefined, { ref: false })
       else if (batch.payloads.length > 0 && !(await shipUntilDone(batch))) return
+      if (batch !== undefined && batch.payloads.length >= heavyRecords) await gather()
       if (performance.now() >= hardStop) return
       if (batch?.payloads.length !== 0) continue
       if (stopping.signal.aborted) return

@@ -222,6 +222,27 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
   await store.close()
 })
 
+test('under heavy traffic records are gathered, and a stop waits for none', async () => {
+  const store = await openStore('memory')
+  const batches: number[] = []
+  const counted: Store = {
+    ...store,
+    insertInteractions: (rows) => {
+      batches.push(rows.length)
+      return store.insertInteractions(rows)
+    },
+  }
+  const spool = await openSpool(folder, { warn })
+  const shipper = startShipper(spool, counted, { warn, folder, gatherMs: 600_000 })
+  await Promise.all(Array.from({ length: 40 }, () => spool.append(interactionPayload(recordRow()))))
+  await until(() => shipper.state().shipped === 40)
+  for (let i = 0; i < 5; i++) await spool.append(interactionPayload(recordRow()))
+  await shipper.stop(600_000)
+  expect([batches, shipper.state().shipped]).toEqual([[40, 5], 45])
+  await spool.close(0)
+  await store.close()
+})
+
 /** CI takes 20 rounds; PLUMBLINE_KILL_ROUNDS asks for more. */
 const rounds = Number(process.env.PLUMBLINE_KILL_ROUNDS ?? 20)
 

@@ -1,0 +1,105 @@
+import { Button, Table } from '@mantine/core'
+import type { Interaction, InteractionPage } from '@plumbline/contracts'
+import { addressOf } from '../address.ts'
+import { withQuery } from '../api.ts'
+import { formatMs, formatTime, shorten } from '../format.ts'
+import type { PageProps } from '../pages.ts'
+import { AnswerFilters, readFilters } from '../parts/answer-filters.tsx'
+import { visible } from '../parts/content.tsx'
+import { Loaded, Nothing, PageFrame } from '../parts/page-frame.tsx'
+import { TerminationBadge } from '../parts/termination-badge.tsx'
+import { lastPrompt } from '../prompt.ts'
+import { useAnswer } from '../use-answer.ts'
+import { AnswerRecord } from './answer.tsx'
+
+const pageSize = '50'
+const pollMs = 5_000
+
+/** `#/answers` is the list, `#/answers/RECORD` one of them. */
+export function Answers({ rest, query }: PageProps) {
+  return rest.length === 0 ? <AnswerList query={query} /> : <AnswerRecord id={rest[0]} />
+}
+
+function AnswerList({ query }: { readonly query: URLSearchParams }) {
+  const filters = readFilters(query)
+  const after = query.get('after') ?? undefined
+  // Older pages stand still: only the newest answers come in by themselves.
+  const path = withQuery('/api/interactions', { ...filters, after, limit: pageSize })
+  const answer = useAnswer<InteractionPage>(path, after === undefined ? pollMs : undefined)
+  return (
+    <PageFrame title="Answers" tools={<Freshness isLive={after === undefined} />}>
+      <AnswerFilters filters={filters} />
+      <Loaded answer={answer}>
+        {({ data, next }) => (
+          <>
+            {data.length === 0 ? (
+              <Nothing>
+                {next === null ? 'No answer fits. Answers come here once plumb serve has passed them on.' : noneHere}
+              </Nothing>
+            ) : (
+              <AnswerTable answers={data} />
+            )}
+            <nav className="pager" aria-label="Pages of answers">
+              {after !== undefined && (
+                <Button component="a" variant="default" href={addressOf(['answers'], filters)}>
+                  Newest
+                </Button>
+              )}
+              {next !== null && (
+                <Button component="a" variant="default" href={addressOf(['answers'], { ...filters, after: next })}>
+                  Older
+                </Button>
+              )}
+            </nav>
+          </>
+        )}
+      </Loaded>
+    </PageFrame>
+  )
+}
+
+const noneHere = 'None of the answers that were looked at fits. “Older” looks further back.'
+
+function Freshness({ isLive }: { readonly isLive: boolean }) {
+  return <span className="freshness">{isLive ? 'live: new answers come in by themselves' : 'older answers'}</span>
+}
+
+function AnswerTable({ answers }: { readonly answers: readonly Interaction[] }) {
+  return (
+    <Table className="list" verticalSpacing="xs">
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>When</Table.Th>
+          <Table.Th>Asked, answered</Table.Th>
+          <Table.Th>Model</Table.Th>
+          <Table.Th>Ended</Table.Th>
+          <Table.Th className="number">Took</Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {answers.map((one) => (
+          <Table.Tr key={one.record}>
+            <Table.Td data-label="When" className="no-wrap">
+              {formatTime(one.created_at)}
+            </Table.Td>
+            <Table.Td className="wide">
+              <a className="row-link" href={addressOf(['answers', one.record])} dir="auto">
+                {visible(shorten(lastPrompt(one))) || '(no text)'}
+              </a>
+              <div className="second-line" dir="auto">
+                {visible(shorten(one.text)) || (one.redaction === null ? '' : 'content taken out')}
+              </div>
+            </Table.Td>
+            <Table.Td data-label="Model">{visible(shorten(one.model ?? one.request_model ?? 'unknown', 40))}</Table.Td>
+            <Table.Td data-label="Ended">
+              <TerminationBadge termination={one.termination} />
+            </Table.Td>
+            <Table.Td data-label="Took" className="number">
+              {formatMs(one.timings.total_ms)}
+            </Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Table>
+  )
+}

@@ -1,0 +1,123 @@
+import type { EvaluatorList } from '@plumbline/contracts'
+import type { ReactNode } from 'react'
+import { addressOf } from '../address.ts'
+import { formatCount, formatDay, formatShare, formatTime } from '../format.ts'
+import { visible } from '../parts/content.tsx'
+import { Loaded, Nothing, PageFrame } from '../parts/page-frame.tsx'
+import { Badges } from '../parts/reading.tsx'
+import { useAnswer } from '../use-answer.ts'
+
+const pollMs = 30_000
+type Evaluator = EvaluatorList['data'][number]
+
+/** What judges live answers, and how good each is at it. */
+export function Evaluators() {
+  const answer = useAnswer<EvaluatorList>('/api/evaluators', pollMs)
+  return (
+    <PageFrame title="Evaluators">
+      <Loaded answer={answer}>
+        {({ data }) =>
+          data.length === 0 ? (
+            <Nothing>No evaluator judges live answers here.</Nothing>
+          ) : (
+            <div className="cards">
+              {data.map((one) => (
+                <EvaluatorFacts key={`${one.evaluator} ${one.version}`} one={one} />
+              ))}
+            </div>
+          )
+        }
+      </Loaded>
+    </PageFrame>
+  )
+}
+
+function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
+  const { last_error: failed } = one
+  return (
+    <article className="card">
+      <div className="card-head">
+        <h2>{one.evaluator}</h2>
+        <Badges one={one} />
+      </div>
+      <p className="dim">{one.summary}</p>
+      {one.reason !== null && <p>{visible(one.reason)}</p>}
+      <dl className="facts">
+        <Fact name="Version">{one.version}</Fact>
+        <Fact name="Flags">{one.flags.join(', ') || 'nothing'}</Fact>
+        <Fact name="Last 30 days">
+          {formatCount(one.judged)} judged, {formatCount(one.flagged)} flagged, {formatCount(one.set_aside)} set aside,{' '}
+          {formatCount(one.errors)} errors
+        </Fact>
+        <Fact name="Last judgement">
+          {one.last_evaluated_day === null ? 'none yet' : formatDay(one.last_evaluated_day)}
+        </Fact>
+        {failed !== null && (
+          <Fact name="Last error">
+            {visible(failed.code)} at {formatTime(failed.at)},{' '}
+            <a href={addressOf(['answers', failed.record])}>the answer</a>
+          </Fact>
+        )}
+        <Calibration calibration={one.calibration} />
+        <Detector detector={one.detector} />
+      </dl>
+    </article>
+  )
+}
+
+function Fact({ name, children }: { readonly name: string; readonly children: ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+function Calibration({ calibration }: Pick<Evaluator, 'calibration'>) {
+  if (calibration === null) {
+    return <Fact name="Calibration">none: its error is unknown until it is measured on human labels</Fact>
+  }
+  const { dataset, date, sensitivity, specificity, auc } = calibration
+  const share = ({ value, low, high, hits, n }: typeof sensitivity) =>
+    `${formatShare(value)} (${formatShare(low)} to ${formatShare(high)}; ${formatCount(hits)} of ${formatCount(n)})`
+  return (
+    <>
+      <Fact name="Sensitivity">{share(sensitivity)}</Fact>
+      <Fact name="Specificity">{share(specificity)}</Fact>
+      {auc !== null && (
+        <Fact name="AUC">
+          {auc.value.toFixed(3)} ({auc.low.toFixed(3)} to {auc.high.toFixed(3)})
+        </Fact>
+      )}
+      <Fact name="Measured on">
+        {visible(dataset)}, {date}
+      </Fact>
+    </>
+  )
+}
+
+const detectorStates = { learning: 'learning what is usual', watching: 'watching', unusable: 'cannot watch' }
+
+function Detector({ detector }: Pick<Evaluator, 'detector'>) {
+  if (detector === null) return <Fact name="Alarm">waits for the first judged answer</Fact>
+  const { state, reason, baseline, learned, false_alarms_per_year: nominal } = detector
+  const progress =
+    learned === null
+      ? ''
+      : `: ${formatCount(learned.judged)} of ${formatCount(learned.needs_judged)} answers, ${learned.days.toFixed(1)} of ${learned.needs_days} days`
+  return (
+    <>
+      <Fact name="Alarm">
+        {detectorStates[state]}
+        {progress} {visible(reason ?? '')}
+      </Fact>
+      {baseline !== null && (
+        <Fact name="Usual rate">
+          {formatShare(baseline.estimate)}, at most {formatShare(baseline.upper)}
+        </Fact>
+      )}
+      {nominal !== null && <Fact name="False alarms a year">at most {nominal}</Fact>}
+    </>
+  )
+}

@@ -1,0 +1,35 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { linePieces, niceTop, topOf } from './chart-scale.ts'
+
+test('the top of a scale is 1, 2 or 5 times a power of ten, and not more than needed', () => {
+  expect([0, 0.03, 0.05, 1, 7, 999, Number.NaN].map(niceTop)).toEqual([1, 0.05, 0.05, 1, 10, 1000, 1])
+  fc.assert(
+    fc.property(fc.double({ min: 1e-9, max: 1e12, noNaN: true }), (largest) => {
+      const top = niceTop(largest)
+      expect(top).toBeGreaterThanOrEqual(largest * (1 - 1e-12))
+      expect(top / largest).toBeLessThanOrEqual(2.5 + 1e-9)
+    }),
+  )
+})
+
+test('a day without a number breaks line and band; it is not drawn as zero', () => {
+  const point = (value: number | null) => ({ day: '2026-01-01', value, low: value, high: value })
+  const { lines, bands } = linePieces([point(0.1), point(null), point(0.2), point(0.3)])
+  expect(lines).toEqual([
+    [[0, 0.1]],
+    [
+      [2, 0.2],
+      [3, 0.3],
+    ],
+  ])
+  expect(bands.map(({ length }) => length)).toEqual([2, 4])
+})
+
+test('wide bands do not press the line to the ground; where all is zero they are all there is to see', () => {
+  const point = (value: number, high: number) => ({ day: '2026-01-01', value, low: 0, high })
+  expect(topOf([point(0.01, 0.9), point(0.02, 0.03)])).toBe(0.1)
+  expect(topOf([point(0.01, 0.02)])).toBe(0.02)
+  expect(topOf([point(0, 0.3)])).toBe(0.5)
+  expect(topOf([])).toBe(1)
+})

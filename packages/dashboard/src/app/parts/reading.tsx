@@ -1,0 +1,72 @@
+import type { MonitoringOverview, ReadingState } from '@plumbline/contracts'
+import { formatShare } from '../format.ts'
+import type { ChartPoint } from './chart.tsx'
+import { visible } from './content.tsx'
+import { StateBadge, type Tone } from './state-badge.tsx'
+
+type Evaluated = MonitoringOverview['evaluators'][number]
+type Measured = Pick<Evaluated, 'state' | 'reason' | 'raw' | 'corrected'>
+
+const words: Record<ReadingState, readonly [string, Tone]> = {
+  measured: ['measured', 'good'],
+  no_data: ['no data', 'quiet'],
+  not_evaluated: ['not evaluated', 'watch'],
+  error: ['error', 'bad'],
+}
+
+export function ReadingBadge({ state }: { readonly state: ReadingState }) {
+  const [word, tone] = words[state]
+  return <StateBadge tone={tone}>{word}</StateBadge>
+}
+
+/** How far its number can be trusted. */
+export function Badges({
+  one,
+  hasAlarm = false,
+}: {
+  readonly one: Pick<Evaluated, 'state' | 'is_calibrated' | 'is_current'>
+  readonly hasAlarm?: boolean
+}) {
+  return (
+    <span className="badges">
+      {hasAlarm && <StateBadge tone="bad">alarm</StateBadge>}
+      {!(hasAlarm && one.state === 'measured') && <ReadingBadge state={one.state} />}
+      {!one.is_calibrated && <StateBadge tone="watch">uncalibrated</StateBadge>}
+      {!one.is_current && <StateBadge tone="quiet">not in use now</StateBadge>}
+    </span>
+  )
+}
+
+/** The rate with its band; where there is none, why. Never a zero in its place. */
+export function Reading({ reading }: { readonly reading: Measured }) {
+  const { state, reason, raw, corrected } = reading
+  const shown = corrected ?? raw
+  if (state !== 'measured' || shown === null) {
+    return (
+      <p className="reading">
+        <span className="figure">{words[state][0]}</span> <span className="dim">{visible(reason ?? '')}</span>
+      </p>
+    )
+  }
+  return (
+    <p className="reading">
+      <span className="figure">{formatShare(shown.value)}</span>{' '}
+      <span>
+        {formatShare(shown.low)} to {formatShare(shown.high)}
+      </span>{' '}
+      <span className="dim">
+        {corrected === null
+          ? 'as the evaluator says, its error unknown'
+          : `corrected for its error; it says ${raw === null ? 'nothing' : `${formatShare(raw.value)} (${formatShare(raw.low)} to ${formatShare(raw.high)})`}`}
+      </span>
+    </p>
+  )
+}
+
+export function chartPoints(days: Evaluated['days']): ChartPoint[] {
+  return days.map(({ day, state, reason, raw, corrected }) => {
+    const shown = state === 'measured' ? (corrected ?? raw) : null
+    const note = reason === null ? words[state][0] : `${words[state][0]}: ${reason}`
+    return { day, value: shown?.value ?? null, low: shown?.low ?? null, high: shown?.high ?? null, note }
+  })
+}

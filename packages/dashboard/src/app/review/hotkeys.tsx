@@ -1,0 +1,34 @@
+import { Kbd } from '@mantine/core'
+import { labels } from './labels.ts'
+
+const others = [
+  ['Enter', 'submit what is chosen'],
+  ['Ctrl+Enter', 'submit, also from inside a text'],
+  ['s', 'skip: leave it to others'],
+  ['l', 'another label'],
+  ['c', 'category'],
+  ['e', 'comment'],
+  ['x', 'correction'],
+  ['Esc', 'leave a field'],
+] as const
+
+/** What the keys do; open from the beginning where there is room. */
+export function Hotkeys() {
+  return (
+    <details className="hotkeys">
+      <summary>Keys</summary>
+      <ul>
+        {labels.map(({ key, label, means }) => (
+          <li key={key}>
+            <Kbd>{key}</Kbd> {label}: {means}
+          </li>
+        ))}
+        {others.map(([key, means]) => (
+          <li key={key}>
+            <Kbd>{key}</Kbd> {means}
+          </li>
+        ))}
+      </ul>
+    </details>
+  )
+}

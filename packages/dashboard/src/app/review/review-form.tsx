@@ -1,0 +1,161 @@
+import { Alert, Button, Kbd, Textarea, TextInput } from '@mantine/core'
+import type { ReviewItem } from '@plumbline/contracts'
+import { type FormEvent, useEffect, useRef, useState } from 'react'
+import { ApiError, call } from '../api.ts'
+import { FeedbackCard } from '../pages/answer.tsx'
+import { Conversation } from '../parts/conversation.tsx'
+import { Trouble } from '../parts/page-frame.tsx'
+import { categories, categoryPattern, labelPattern, labels } from './labels.ts'
+import { LeaseClock, Opinions, Reasons } from './review-item.tsx'
+import { sendable, useDraft } from './use-draft.ts'
+import { useHotkeys } from './use-hotkeys.ts'
+
+interface ReviewFormProps {
+  readonly item: ReviewItem
+  /** With what is to be said of it. */
+  readonly onDone: (said: string) => void
+}
+
+/** One answer, and what this reviewer thinks of it. */
+export function ReviewForm({ item, onDone }: ReviewFormProps) {
+  const { draft, change, leasedUntil, error, stop } = useDraft(item)
+  const [failure, setFailure] = useState<ApiError>()
+  const isBusy = useRef(false)
+  // What is pressed until the next item comes is not for this one.
+  const [isSent, setIsSent] = useState(false)
+  const form = useRef<HTMLFormElement>(null)
+  const heading = useRef<HTMLHeadingElement>(null)
+  useEffect(() => heading.current?.focus(), [])
+
+  const send = async (step: 'submit' | 'skip', body: object, said: (answer: { state?: string }) => string) => {
+    if (isBusy.current) return
+    isBusy.current = true
+    stop()
+    try {
+      const answer = await call<{ state?: string }>(`/api/review/${item.item}/${step}`, {
+        method: 'POST',
+        body: { ...body, lease: item.lease },
+      })
+      setIsSent(true)
+      onDone(said(answer))
+    } catch (thrown) {
+      if (!(thrown instanceof ApiError)) throw thrown
+      setFailure(thrown)
+      isBusy.current = false
+    }
+  }
+  const submit = () => send('submit', sendable(draft), ({ state = '' }) => `Judged ${draft.label}: ${outcomes[state]}`)
+  const skip = () => send('skip', {}, () => 'Skipped: you are not asked about this one again.')
+  const focus = (name: string) => form.current?.querySelector<HTMLElement>(`[name=${name}]`)?.focus()
+  const ask = () => form.current?.requestSubmit()
+
+  const hotkeys = {
+    ...Object.fromEntries(labels.map(({ key, label }) => [key, () => change({ label })])),
+    l: () => focus('label'),
+    c: () => focus('category'),
+    e: () => focus('comment'),
+    x: () => focus('correction'),
+    s: () => void skip(),
+    Enter: ask,
+    'Ctrl+Enter': ask,
+  }
+  useHotkeys(isSent ? {} : hotkeys)
+
+  const problem = failure ?? error
+  const isLost = problem?.code === 'lease_lost'
+  return (
+    <div className="two-columns">
+      <div>
+        <h2 ref={heading} tabIndex={-1} className="item-title">
+          {item.is_adjudication ? 'Decide: reviewers disagree about this answer' : 'What do you think of this answer?'}
+        </h2>
+        <Reasons item={item} />
+        <Conversation record={item.interaction} />
+        {item.feedback.map((one) => (
+          <FeedbackCard key={one.id} one={one} />
+        ))}
+      </div>
+      <form
+        ref={form}
+        className="judgement"
+        inert={isSent}
+        aria-label="Your judgement"
+        onSubmit={(event: FormEvent) => {
+          event.preventDefault()
+          void submit()
+        }}
+      >
+        <LeaseClock until={leasedUntil} />
+        <Opinions opinions={item.opinions} />
+        {problem !== undefined && <Trouble error={problem} />}
+        {isLost && (
+          <Alert color="yellow" title="Somebody else has this item now" mb="sm">
+            <Button size="xs" onClick={() => onDone('Your draft is kept.')}>
+              Go on to the next one
+            </Button>
+          </Alert>
+        )}
+        <fieldset className="labels">
+          <legend>Label</legend>
+          {labels.map(({ key, label, means }) => (
+            <label key={label} title={means}>
+              <input type="radio" name="preset" checked={draft.label === label} onChange={() => change({ label })} />
+              <Kbd>{key}</Kbd> {label.replace('_', ' ')}
+            </label>
+          ))}
+        </fieldset>
+        <TextInput
+          name="label"
+          label="Label as it is kept"
+          value={draft.label ?? ''}
+          onChange={(event) => change({ label: event.currentTarget.value })}
+          pattern={labelPattern}
+          title="1 to 64 of a-z, 0-9, _ and -"
+          required
+        />
+        <TextInput
+          name="category"
+          label="Category"
+          list="categories"
+          value={draft.category ?? ''}
+          onChange={(event) => change({ category: event.currentTarget.value })}
+          pattern={categoryPattern}
+          title="1 to 64 of a-z, 0-9, /, _ and -"
+        />
+        <datalist id="categories">
+          {categories.map((one) => (
+            <option key={one} value={one} />
+          ))}
+        </datalist>
+        <Textarea
+          name="comment"
+          label="Comment"
+          rows={2}
+          value={draft.comment ?? ''}
+          onChange={(event) => change({ comment: event.currentTarget.value })}
+          maxLength={64_000}
+        />
+        <Textarea
+          name="correction"
+          label="A better answer"
+          rows={4}
+          value={draft.correction ?? ''}
+          onChange={(event) => change({ correction: event.currentTarget.value })}
+          maxLength={64_000}
+        />
+        <div className="filter-buttons">
+          <Button type="submit">Submit</Button>
+          <Button variant="default" onClick={skip}>
+            Skip
+          </Button>
+        </div>
+      </form>
+    </div>
+  )
+}
+
+const outcomes: Readonly<Record<string, string>> = {
+  open: 'it waits for more judgements.',
+  disputed: 'others see it differently, one more person decides.',
+  done: 'it is settled.',
+}

@@ -1,0 +1,1 @@
+export { loadPages, pagePaths } from './pages.ts'

@@ -1,0 +1,61 @@
+/** POST to an address of the configuration: only where it may lead, no redirects, a reply of at most a megabyte. */
+import { isIP } from 'node:net'
+import { PlumblineError } from '@plumbline/contracts'
+import { Agent, request } from 'undici'
+import { addressKind, allowedKinds, checkedLookup } from './address.ts'
+
+export interface PostReply {
+  readonly status: number
+  readonly text: string
+}
+
+export interface Poster {
+  /** Rejects where no reply comes. */
+  post(body: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<PostReply>
+  close(): Promise<void>
+}
+
+const maxReplyBytes = 2 ** 20
+
+/** `what` names it in errors, as "alarms.webhook.url". Throws what is wrong with the address. */
+export function createPoster(url: string, { what, isPrivate }: { what: string; isPrivate: boolean }): Poster {
+  const { hostname, href } = parsePostUrl(url, what)
+  const lookup = checkedLookup({ kinds: allowedKinds(hostname, isPrivate) })
+  const agent = new Agent({ connections: 4, connect: { timeout: 5_000, lookup } })
+  return {
+    post: async (body, headers, signal) => {
+      const reply = await request(href, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body,
+        signal,
+        dispatcher: agent,
+      })
+      const chunks: Buffer[] = []
+      let size = 0
+      for await (const chunk of reply.body) {
+        size += chunk.length
+        if (size > maxReplyBytes) throw new Error('the reply has more than a megabyte')
+        chunks.push(chunk)
+      }
+      return { status: reply.statusCode, text: Buffer.concat(chunks).toString('utf8') }
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+function parsePostUrl(url: string, what: string): URL {
+  const wrong = (reason: string, hint: string) => new PlumblineError('USAGE_ADDRESS', `${what} ${reason}.`, { hint })
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  if (parsed?.protocol !== 'http:' && parsed?.protocol !== 'https:')
+    throw wrong('is no http or https address', 'For example https://hooks.example.com/plumbline.')
+  if (parsed.username !== '' || parsed.password !== '')
+    throw wrong('must not hold a user or password', 'Secrets go into environment variables.')
+  const host = parsed.hostname.replace(/^\[|\]$/g, '')
+  if (isIP(host) !== 0 && addressKind(host) === 'refused')
+    throw wrong(
+      `leads to ${host}`,
+      'Link-local, metadata and reserved addresses are never asked; a server on this machine is at 127.0.0.1.',
+    )
+  return parsed
+}

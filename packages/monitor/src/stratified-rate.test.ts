@@ -1,0 +1,61 @@
+import { createRandom } from '@plumbline/engine'
+import { expect, test } from 'vitest'
+import { rateSequence } from './confidence-sequence.ts'
+import { stratifiedRate } from './stratified-rate.ts'
+
+const calibration = { sensitivity: { hits: 90, n: 100 }, specificity: { hits: 950, n: 1000 } }
+
+test('one stratum is the plain rate', () => {
+  const reading = stratifiedRate([{ answers: 1000, n: 200, hits: 20 }], undefined)
+  const { estimate, low, high } = rateSequence({ hits: 20, n: 200 }) as never
+  expect(reading).toMatchObject({ status: 'ok', raw: { estimate, low, high }, corrected: undefined })
+})
+
+test('answers count by how many they stand for, not by how many were judged', () => {
+  // All 100 guarded ones were judged, and one in ten of 900 others.
+  const strata = [
+    { answers: 100, n: 100, hits: 50 },
+    { answers: 900, n: 90, hits: 9 },
+  ]
+  const reading = stratifiedRate(strata, calibration)
+  if (reading.status !== 'ok') throw new Error(reading.reason)
+  expect(reading.raw.estimate).toBeCloseTo(0.14, 12)
+  expect(reading.corrected!.estimate).toBeCloseTo((0.14 + 0.95 - 1) / 0.85, 12)
+  expect(reading.corrected!.high).toBeGreaterThan(reading.raw.estimate)
+})
+
+test('over many draws the weighted rate is right on average and its band covers', () => {
+  const random = createRandom(7)
+  const draw = (answers: number, probability: number, rate: number) => {
+    let [n, hits] = [0, 0]
+    for (let i = 0; i < answers; i++) {
+      if (random.uniform() >= probability) continue
+      n++
+      if (random.uniform() < rate) hits++
+    }
+    return { answers, n, hits }
+  }
+  const truth = (200 * 0.4 + 1800 * 0.03) / 2000
+  const runs = 400
+  let [sum, covered] = [0, 0]
+  for (let run = 0; run < runs; run++) {
+    const reading = stratifiedRate([draw(200, 1, 0.4), draw(1800, 0.1, 0.03)], undefined)
+    if (reading.status !== 'ok') throw new Error(reading.reason)
+    sum += reading.raw.estimate
+    covered += Number(reading.raw.low <= truth && truth <= reading.raw.high)
+  }
+  expect(Math.abs(sum / runs - truth)).toBeLessThan(0.002)
+  expect(covered / runs).toBeGreaterThanOrEqual(0.95)
+})
+
+test('no answers are no data, none judged is not evaluated, what nobody looked at widens the band', () => {
+  expect(stratifiedRate([], undefined).status).toBe('no data')
+  expect(stratifiedRate([{ answers: 5, n: 0, hits: 0 }], undefined).status).toBe('not evaluated')
+  const seen = { answers: 500, n: 500, hits: 5 }
+  const half = stratifiedRate([seen, { answers: 500, n: 0, hits: 0 }], undefined)
+  expect(half).toMatchObject({ status: 'ok', raw: { estimate: 0.01 } })
+  expect(half.status === 'ok' && half.raw.high).toBeGreaterThan(0.5)
+  const chance = { sensitivity: { hits: 50, n: 100 }, specificity: { hits: 50, n: 100 } }
+  expect(stratifiedRate([seen], chance)).toMatchObject({ status: 'error', code: 'UNUSABLE_GRADER' })
+  expect(() => stratifiedRate([{ answers: 1, n: 2, hits: 0 }], undefined)).toThrow(/cannot be more/)
+})

@@ -1,0 +1,75 @@
+/**
+ * A rate over answers of which some were judged: in each stratum every answer had the same probability of being drawn, so
+ * within it the judged ones are an even sample. With N_s answers in stratum s, Σ N_s = N,
+ *
+ *   p = Σ N_s/N · p_s,   low = Σ N_s/N · low_s,   high = Σ N_s/N · high_s,   each of the K strata with error α / K (Bonferroni)
+ *
+ * which covers at every look, as `confidence-sequence.ts` does. A stratum of which nothing was judged reaches from 0 to 1
+ * and leaves the estimate to the others. Corrected for the grader's error as in `corrected-rate.ts`, each stratum alone.
+ */
+import { PlumblineError } from '@plumbline/contracts'
+import type { Count, Estimate, GraderError } from '@plumbline/evals'
+import { betaBinomialBounds, checkedConfidence, type SequenceOptions } from './confidence-sequence.ts'
+import { correctedRate } from './corrected-rate.ts'
+import { noData, notEvaluated, ok, type Reading } from './reading.ts'
+
+/** `n` of `answers` were judged, `hits` of these flagged. */
+export interface RateStratum extends Count {
+  readonly answers: number
+}
+
+export interface StratifiedRate extends Count {
+  readonly raw: Estimate
+  /** Undefined where the grader's error is not known. */
+  readonly corrected: Estimate | undefined
+}
+
+export function stratifiedRate(
+  strata: readonly RateStratum[],
+  calibration: GraderError | undefined,
+  { confidence = 0.95 }: SequenceOptions = {},
+): Reading<StratifiedRate> {
+  const alpha = 1 - checkedConfidence(confidence)
+  const wrong = strata.find(({ answers, n }) => answers < n)
+  if (wrong !== undefined)
+    throw new PlumblineError('INVALID_COUNT', `${wrong.n} of ${wrong.answers} answers judged: there cannot be more.`)
+  const answers = strata.reduce((sum, one) => sum + one.answers, 0)
+  const judged = strata.filter(({ n }) => n > 0)
+  if (answers === 0) return noData('There was no answer.')
+  if (judged.length === 0) return notEvaluated(`None of ${answers} answers was judged.`)
+  const seen = judged.reduce((sum, one) => sum + one.answers, 0)
+  const share = alpha / judged.length
+  const over = (bands: readonly Estimate[]): Estimate => {
+    const sum = (read: (band: Estimate) => number, of: number) =>
+      bands.reduce((total, band, s) => total + (judged[s].answers / of) * read(band), 0)
+    const unseen = (answers - seen) / answers
+    return {
+      estimate: sum(({ estimate }) => estimate, seen),
+      low: sum(({ low }) => low, answers),
+      high: Math.min(1, sum(({ high }) => high, answers) + unseen),
+    }
+  }
+  const raw = over(judged.map(({ hits, n }) => betaBinomialBounds({ hits, n }, share)))
+  const counts = { hits: total(judged, 'hits'), n: total(judged, 'n') }
+  const bands: Estimate[] = []
+  for (const { hits, n } of judged) {
+    const reading = correctedRate({ hits, n }, calibration, { confidence: 1 - share })
+    if (reading.status === 'uncalibrated') return ok({ raw, corrected: undefined, ...counts })
+    if (reading.status !== 'ok') return reading
+    bands.push(reading)
+  }
+  const { low, high } = over(bands)
+  // Cutting each stratum's estimate to [0, 1] would lift their sum: the whole is corrected at once.
+  const estimate = Math.min(high, Math.max(low, roganGladenEstimate(raw.estimate, calibration!)))
+  return ok({ raw, corrected: { estimate, low, high }, ...counts })
+}
+
+function total(strata: readonly RateStratum[], key: 'hits' | 'n'): number {
+  return strata.reduce((sum, one) => sum + one[key], 0)
+}
+
+/** (p + Sp − 1) / (Se + Sp − 1). */
+function roganGladenEstimate(p: number, { sensitivity, specificity }: GraderError): number {
+  const [se, sp] = [sensitivity.hits / sensitivity.n, specificity.hits / specificity.n]
+  return (p + sp - 1) / (se + sp - 1)
+}

@@ -1,0 +1,176 @@
+import { mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { PlumblineError } from '@plumbline/contracts'
+import type { GuardSet, Serving } from '@plumbline/gateway'
+import { type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
+import type { MonitoringPlan } from '@plumbline/server'
+import { z } from 'zod'
+import { adminKeyOf } from './admin-key.ts'
+import { lockData } from './data-place.ts'
+import { readGuardsFile } from './guards-file.ts'
+import { localModelFields, startLocal } from './local-model.ts'
+import { readMonitoringFile } from './monitoring-file.ts'
+import { version } from './version.ts'
+import type { World } from './world.ts'
+
+const days = (text: string) => z.number().positive().max(36_500).optional().describe(text)
+
+/** Flags of every process that stands before a model. */
+export const servingConfig = z.object({
+  data: z.string().min(1).describe('folder of the records: the spool and the embedded store'),
+  port: z.number().int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes a free one'),
+  host: z.string().min(1).default('127.0.0.1').describe('address to listen on; 0.0.0.0 is every one'),
+  database: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('postgres://… keeps the records in that PostgreSQL; the password may come from PGPASSWORD'),
+  ...policyFields,
+  ...localModelFields,
+  guards: z.string().min(1).optional().describe('YAML file of guards over requests and answers'),
+  monitoring: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('YAML file of evaluators, sampling and where alarms go; without one, four classifiers and the log'),
+  record_patience_ms: z
+    .number()
+    .int()
+    .min(0)
+    .max(60_000)
+    .default(10_000)
+    .describe(
+      'longest wait of an answer’s last bytes for its record to be on disk, so that a crash loses no answer that somebody has; 0 does not wait',
+    ),
+  retain_content_days: days('days that questions and answers are kept; for ever when left out'),
+  retain_metadata_days: days('days that whole records are kept; for ever when left out'),
+  feedback_days: z.number().int().min(1).max(3650).default(30).describe('days for which a feedback token is good'),
+  drain_timeout: z
+    .number()
+    .positive()
+    .max(86_400)
+    .default(30)
+    .describe('seconds that answers may take to end after SIGTERM or Ctrl-C'),
+})
+export type ServingConfig = z.output<typeof servingConfig>
+
+/** Keys that a reload cannot change. */
+const fixed = [
+  'data',
+  'port',
+  'host',
+  'database',
+  'model',
+  'batch_size',
+  'max_waiting',
+  'monitoring',
+  'record_patience_ms',
+  'retain_content_days',
+  'retain_metadata_days',
+  'feedback_days',
+  'drain_timeout',
+] as const
+
+/** `isAlone`: this process does its own jobs; otherwise workers do. */
+export async function runServing(
+  config: ServingConfig,
+  world: World,
+  reread: () => Promise<ServingConfig>,
+  { isAlone }: { isAlone: boolean },
+): Promise<void> {
+  const adminKey = adminKeyOf(world)
+  // What is wrong with it is told before a folder is made.
+  const guards = await guardsOf(config, world)
+  const monitoring = await readMonitoringFile(config.monitoring, world)
+  if (hasUpstream(config) || !isAlone) policiesOf(config, world.env)
+  const folder = resolve(world.cwd, config.data)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const lock = await lockData(folder)
+  try {
+    const local = await startLocal(config, world)
+    try {
+      await serveUntilStopped(config, { folder, local, adminKey, guards, monitoring, reread, isAlone }, world)
+    } finally {
+      await local?.stop()
+    }
+  } finally {
+    await lock.release()
+  }
+}
+
+interface Prepared {
+  readonly folder: string
+  readonly local: LocalUpstream | undefined
+  readonly adminKey: string | undefined
+  readonly guards: GuardSet | undefined
+  readonly monitoring: MonitoringPlan
+  readonly reread: () => Promise<ServingConfig>
+  readonly isAlone: boolean
+}
+
+export async function serveUntilStopped(config: ServingConfig, prepared: Prepared, world: World) {
+  const { folder, local, adminKey, guards, monitoring, reread, isAlone } = prepared
+  const { serve } = await import('@plumbline/gateway')
+  const { createServerRoutes, startMonitoring } = await import('@plumbline/server')
+  const { loadPages, pagePaths } = await import('@plumbline/dashboard')
+  const ms = (value: number) => Math.round(value * 1000)
+  const serving = await serve({
+    folder,
+    databaseUrl: config.database,
+    host: config.host,
+    port: config.port,
+    policies: { ...policiesOf(config, world.env, local), guards },
+    reread: async () => {
+      const next = await reread()
+      const changed = fixed.filter((key) => next[key] !== config[key])
+      if (changed.length > 0) world.log.warn(`A reload does not change ${changed.join(', ')}: that takes a restart.`)
+      return { ...policiesOf(next, world.env, local), guards: await guardsOf(next, world) }
+    },
+    adminKey,
+    feedbackDays: config.feedback_days,
+    recordPatienceMs: config.record_patience_ms,
+    drainMs: ms(config.drain_timeout),
+    retention: isAlone ? retentionOf(config) : undefined,
+    routes: createServerRoutes(monitoring),
+    pages: { paths: pagePaths, load: loadPages },
+    services: isAlone ? [(parts) => startMonitoring(monitoring, parts)] : [],
+    version,
+    now: world.now,
+    warn: world.log.warn,
+  })
+  world.onHangup(() => void reload(serving, world))
+  if (world.json) world.emit({ url: serving.url, admin_key: serving.newAdminKey })
+  else {
+    world.stdout.write(`listening on ${serving.url}\n`)
+    if (serving.newAdminKey !== undefined) {
+      world.stdout.write(`admin key ${serving.newAdminKey}\nIt is shown this once: keep it.\n`)
+    }
+  }
+  await untilStopped(world)
+  await serving.stop()
+}
+
+export function retentionOf(config: Pick<ServingConfig, 'retain_content_days' | 'retain_metadata_days'>) {
+  return { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days }
+}
+
+async function guardsOf({ guards }: ServingConfig, world: World): Promise<GuardSet | undefined> {
+  return guards === undefined ? undefined : readGuardsFile(guards, world)
+}
+
+export async function untilStopped({ signal }: World): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }))
+}
+
+const hasUpstream = ({ upstream, upstreams }: ServingConfig) => upstream !== undefined || upstreams.length > 0
+
+async function reload(serving: Serving, { log }: World): Promise<void> {
+  try {
+    const { config } = await serving.reload()
+    log.info(`Configuration ${config} is in force.`)
+  } catch (error) {
+    const { message, hint } = error as PlumblineError
+    log.warn(`The configuration was not reloaded, the old one stays. ${message}${hint === undefined ? '' : ` ${hint}`}`)
+  }
+}

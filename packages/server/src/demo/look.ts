@@ -1,0 +1,32 @@
+import type { Store } from '@plumbline/store'
+import { compareDays } from '../monitoring/drift/compare.ts'
+import { pass } from '../monitoring/evaluation/pass.ts'
+import { createRunner } from '../monitoring/evaluation/runner.ts'
+import { type MonitoringPlan, readMonitoring } from '../monitoring/plan.ts'
+
+/** What watches the demo: the defaults, groups by language, and a baseline as small as its month. */
+export function demoPlan(): MonitoringPlan {
+  return readMonitoring({ cohorts: ['language'], alarms: { baseline_days: 7, baseline_answers: 500 } }, {})
+}
+
+export interface DemoLook {
+  /** Judges the records that have come, as the workers would have at that time; and compares texts, which takes longer. */
+  look(time: number, isComparing: boolean): Promise<void>
+  close(): Promise<void>
+}
+
+export function openDemoLook(store: Store, plan: MonitoringPlan, warn: (text: string) => void): DemoLook {
+  const lanes = plan.lanes.map((lane) => ({ lane, runner: createRunner({ ...lane, warn }) }))
+  return {
+    look: async (time, isComparing) => {
+      const { signal } = new AbortController()
+      for (const { lane, runner } of lanes) {
+        while (await pass(lane, { store, plan, runner, now: () => time }, signal));
+      }
+      if (isComparing) await compareDays({ store, plan, now: () => time, signal })
+    },
+    close: async () => {
+      await Promise.all(lanes.map(({ runner }) => runner.close()))
+    },
+  }
+}

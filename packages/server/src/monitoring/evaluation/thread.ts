@@ -1,0 +1,87 @@
+/** The evaluation thread: records come as JSON, findings go back one by one. Nothing here waits for the gateway. */
+import { setPriority } from 'node:os'
+import { parentPort, workerData } from 'node:worker_threads'
+import { type Evaluator, evaluate } from '@plumbline/evals'
+import { type EvaluatorSetup, evaluatorsOf } from './evaluators-of.ts'
+import { type ReadRecord, readRecord } from './read-record.ts'
+import { type Judged, judgedOf, notRead, setAside } from './verdict.ts'
+
+export interface ThreadSetup {
+  readonly setup: EvaluatorSetup
+  /** Records judged at a time; more than one only where evaluators wait for others. */
+  readonly concurrency: number
+  /** Two numbers: which record and which evaluator is under way, for whoever finds the thread dead. */
+  readonly underWay: SharedArrayBuffer
+}
+
+export interface ThreadRequest {
+  readonly records: readonly { readonly index: number; readonly body: string }[]
+  /** Pairs of record and evaluator that have ended this thread before: not tried again. */
+  readonly skip: readonly { readonly index: number; readonly evaluator: number; readonly code: string }[]
+}
+
+export interface Judgement extends Omit<ReadRecord, 'item'> {
+  readonly judged: readonly Judged[]
+}
+
+export type ThreadReply = { readonly index: number; readonly judgement: Judgement } | 'ready' | 'done'
+
+const { setup, concurrency, underWay } = workerData as ThreadSetup
+const place = new Int32Array(underWay)
+
+// On Linux a priority belongs to a thread: the gateway's is not touched, and goes first.
+if (process.platform === 'linux') setPriority(10)
+
+parentPort?.on('message', (request: ThreadRequest) => void work(request))
+reply('ready')
+
+async function work({ records, skip }: ThreadRequest): Promise<void> {
+  // Anew each time: a judge that was given up is asked again.
+  const source = setup.module === undefined ? undefined : (await import(setup.module)).evaluators
+  const { list, close } = evaluatorsOf(setup, source)
+  const waiting = [...records]
+  const next = async (): Promise<void> => {
+    for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
+      const { index } = one
+      const skipped = new Map(
+        skip.filter((pair) => pair.index === index).map(({ evaluator, code }) => [evaluator, code]),
+      )
+      reply({ index, judgement: await judge(one, list, skipped) })
+    }
+  }
+  await Promise.all(Array.from({ length: concurrency }, next))
+  await close()
+  reply('done')
+}
+
+async function judge(
+  { index, body }: ThreadRequest['records'][number],
+  list: readonly Evaluator[],
+  skipped: ReadonlyMap<number, string>,
+): Promise<Judgement> {
+  const read = readOrUndefined(body)
+  if (read === undefined) return { guardHits: [], cohorts: [], judged: list.map(() => notRead) }
+  const { item, ...rest } = read
+  const judged: Judged[] = []
+  for (const [which, evaluator] of list.entries()) {
+    Atomics.store(place, 0, index)
+    Atomics.store(place, 1, which)
+    const code = skipped.get(which)
+    if (code !== undefined) judged.push({ ...notRead, error: code })
+    else judged.push(item === undefined ? setAside('no_text') : judgedOf(evaluator, await evaluate(evaluator, item)))
+  }
+  Atomics.store(place, 0, -1)
+  return { ...rest, judged }
+}
+
+function readOrUndefined(body: string): ReadRecord | undefined {
+  try {
+    return readRecord(body, setup)
+  } catch {
+    return undefined
+  }
+}
+
+function reply(message: ThreadReply): void {
+  parentPort?.postMessage(message)
+}

@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { draw } from './evaluation/draw.ts'
+import { readMonitoring } from './plan.ts'
+import { rangeOf } from './routes.ts'
+
+const wrong = (config: unknown, env = {}) => {
+  try {
+    readMonitoring(config, env)
+  } catch (error) {
+    return (error as Error).message
+  }
+  return 'accepted'
+}
+
+test('what is wrong with a configuration is told with its place', () => {
+  expect(wrong({ evaluators: ['harms'] })).toContain('harms')
+  expect(wrong({ sample: 0 })).toContain('sample')
+  expect(wrong({ alarm: {} })).toContain('alarm')
+  const webhook = { url: 'http://169.254.169.254/latest', secret_env: 'HOOK' }
+  expect(wrong({ alarms: { webhook } }, { HOOK: 'x'.repeat(32) })).toContain('alarms.webhook.url')
+  expect(wrong({ alarms: { webhook: { ...webhook, url: 'https://a.example' } } })).toContain('HOOK')
+  expect(wrong({ alarms: { webhook: { ...webhook, url: 'https://a.example' } } }, { HOOK: 'short' })).toContain('HOOK')
+  const email = { smtp: 'smtp://u:password@h', from: 'a@b.example', to: ['c@d.example'] }
+  expect(wrong({ alarms: { email } })).toContain('password_env')
+  expect(wrong({ alarms: { email: { ...email, smtp: 'smtp://h', to: ['x\r\nBcc: y@z.example'] } } })).toContain('to')
+  expect(wrong(undefined)).toBe('accepted')
+})
+
+test('the budget of false alarms is divided among the monitors', () => {
+  const { watch } = readMonitoring({ evaluators: ['harm', 'refusal'], alarms: { false_alarms_per_year: 6 } }, {})
+  expect(watch.falseAlarmsPerYear).toBe(2)
+})
+
+test('a draw is the same each time, keeps its share, and is halved under load', () => {
+  const heads = Array.from({ length: 4000 }, (_, i) => ({
+    ...{ record: `r${i}`, project: 'p', at: '2026-01-01T00:00:00.000Z', model: null, config: null, bytes: 1 },
+    isRedacted: false,
+    hasAnswer: true,
+    isGuarded: i % 100 === 0,
+  }))
+  const sampling = { sample: 0.1, sampleGuarded: 1, most: 1e9 }
+  const drawn = draw(heads, 'records', sampling)
+  expect(draw(heads, 'records', sampling)).toEqual(drawn)
+  const even = drawn.filter(({ isEven }) => isEven)
+  expect(even.length / 4000).toBeCloseTo(0.1, 1)
+  expect(drawn.filter(({ head, isDrawn }) => head.isGuarded && !isDrawn)).toEqual([])
+  const loaded = draw(heads, 'records', { ...sampling, most: 120 })
+  expect(new Set(loaded.map(({ probability }) => probability))).toEqual(new Set([0.25, 0.025]))
+})
+
+test('a range without an end, or without both', () => {
+  const now = Date.UTC(2026, 1, 10, 12)
+  expect(rangeOf({}, now)).toEqual({ from: '2026-01-12', to: '2026-02-10' })
+  expect(rangeOf({ to: '2026-01-30' }, now)).toEqual({ from: '2026-01-01', to: '2026-01-30' })
+  expect(rangeOf({ from: '2026-02-01' }, now)).toEqual({ from: '2026-02-01', to: '2026-02-10' })
+})

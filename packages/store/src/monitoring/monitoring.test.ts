@@ -1,0 +1,101 @@
+import { beforeAll, expect, test } from 'vitest'
+import { recordRow } from '../record-row.test-support.ts'
+import type { Store } from '../store.ts'
+import { describeStores } from '../stores.test-support.ts'
+import type { Settlement } from './settle.ts'
+
+const at = '2026-01-02T03:04:05.678Z'
+const day = '2026-01-02'
+
+describeStores('monitoring', (suite) => {
+  let store: Store
+  beforeAll(() => {
+    store = suite.store()
+  })
+
+  const settlement = (record: string, project: string, more: Partial<Settlement> = {}): Settlement => ({
+    evaluations: [
+      {
+        ...{ project, record, recordAt: at, evaluator: 'e', version: '1', outcome: 'flagged', label: 'bad\u0000' },
+        ...{ category: null, score: 0.5, error: null, probability: 0.5 },
+      },
+    ],
+    traffic: [{ project, lane: 'l', day, probability: 0.5, answers: 2, failed: 1, sampled: 1, evaluated: 1 }],
+    rates: [
+      {
+        project,
+        evaluator: 'e',
+        version: '1',
+        day,
+        probability: 0.5,
+        lane: 'l',
+        judged: 1,
+        flagged: 1,
+        setAside: 0,
+        errors: 0,
+      },
+    ],
+    cohorts: [{ project, evaluator: 'e', version: '1', day, attribute: 'a', cohort: '<b>', judged: 1, flagged: 1 }],
+    marks: [{ project, kind: 'model', name: 'm', at }],
+    review: [],
+    reviewsPerDay: 1,
+    detectors: [{ project, evaluator: 'e', version: '1' }],
+    decide: ([{ state, ...key }]) => ({
+      detectors: [{ ...key, state: { count: Number((state as { count?: number })?.count ?? 0) + 1 } }],
+      alarms: [{ project, kind: 'rate', subject: 'e', version: '1', summary: "it's <b>", evidence: { a: 1 } }],
+    }),
+    notify: ['alarm-test'],
+    at,
+    ...more,
+  })
+  const sums = (project: string) => store.monitoring.sums({ project, from: day, to: day })
+
+  test('what came of a batch counts once, whoever settles it twice; the next one adds to it', async () => {
+    const { monitoring } = store
+    const project = 'once'
+    const rows = [recordRow({ project }), recordRow({ project })]
+    await store.insertInteractions([rows[0]])
+    const taken = (await monitoring.take('once', 10))!
+    expect(await monitoring.settle(taken, settlement(rows[0].record, project))).toBe(true)
+    expect(await monitoring.settle(taken, settlement(rows[0].record, project))).toBe(false)
+    expect(await sums(project)).toMatchObject({
+      traffic: [{ day, probability: 0.5, answers: 2, failed: 1, sampled: 1, evaluated: 1 }],
+      rates: [{ evaluator: 'e', judged: 1, flagged: 1, setAside: 0, errors: 0 }],
+      cohorts: [{ cohort: '<b>', judged: 1 }],
+      marks: [{ name: 'm', at }],
+    })
+    await store.insertInteractions([rows[1]])
+    const next = (await monitoring.take('once', 10))!
+    expect(next.heads.map(({ record }) => record)).toEqual([rows[1].record])
+    await monitoring.settle(next, settlement(rows[1].record, project))
+    expect((await sums(project)).rates).toMatchObject([{ judged: 2 }])
+    expect(await monitoring.detectors(project)).toMatchObject([{ state: { count: 2 } }])
+    const { data: alarms } = await monitoring.listAlarms(project, { limit: 9 })
+    expect(alarms).toMatchObject([{ detections: 2, summary: "it's <b>", state: 'open' }])
+    expect(await monitoring.notifications(project, alarms[0].id)).toMatchObject([{ state: 'waiting' }])
+    await monitoring.closeAlarm(project, { id: alarms[0].id, by: 'k', at })
+    expect(await monitoring.listAlarms(project, { limit: 9, state: 'open' })).toEqual({ data: [], next: null })
+  })
+
+  test('a batch that fails leaves no trace and is taken again; evaluations go with their record', async () => {
+    const { monitoring } = store
+    const project = 'whole'
+    const row = recordRow({ project })
+    await store.insertInteractions([row])
+    const taken = (await monitoring.take('whole', 1000))!
+    const decide = () => {
+      throw new Error('a fault')
+    }
+    await expect(monitoring.settle(taken, settlement(row.record, project, { decide }))).rejects.toThrow('a fault')
+    expect((await sums(project)).traffic).toEqual([])
+    expect(await monitoring.take('whole', 1000)).toEqual(taken)
+    await monitoring.settle(taken, settlement(row.record, project))
+    const key = { project, evaluator: 'e', version: '1' }
+    const flagged = () => monitoring.findEvaluations(key, { outcome: 'flagged', until: at, limit: 9 })
+    expect(await flagged()).toMatchObject([{ record: row.record, label: 'bad\ufffd', score: 0.5 }])
+    const erasure = { project, target: row.record, kind: 'record', mode: 'delete', at: '2027-01-01T00:00:00Z' } as const
+    await store.noteErasure(erasure)
+    await store.erase(erasure)
+    expect(await flagged()).toEqual([])
+  })
+})

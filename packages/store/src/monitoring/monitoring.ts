@@ -1,0 +1,66 @@
+import type { Alarm } from '@plumbline/contracts'
+import type { Database } from '../database.ts'
+import type { Page, PageOptions } from '../interactions.ts'
+import { closeAlarm, findAlarm, listAlarms, listNotifications, type Notification, type StoredAlarm } from './alarms.ts'
+import { type AnswerDay, answerDays, type KeptLook, keepLook, sampleBodies } from './drift.ts'
+import {
+  countPending,
+  type DayRange,
+  type FoundEvaluation,
+  findEvaluations,
+  listDetectors,
+  type MonitorSums,
+  readSums,
+} from './figures.ts'
+import { type DetectorKey, type Settlement, type StoredDetector, settle } from './settle.ts'
+import { readBodies, type Taken, take } from './take.ts'
+
+/** What came of looking at records: evaluations, sums by day, detectors, alarms. Which it is, others decide. */
+export interface Monitoring {
+  /** The next records that nobody in this lane has looked at. */
+  take(lane: string, most: number): Promise<Taken | undefined>
+  readBodies(records: readonly string[]): Promise<{ record: string; body: string }[]>
+  /** Writes what came of them, once. False when another worker was first. */
+  settle(taken: Taken, settlement: Settlement): Promise<boolean>
+  sums(range: DayRange): Promise<MonitorSums>
+  pending(lane: string): Promise<number>
+  findEvaluations(
+    key: DetectorKey,
+    options: { readonly outcome: 'flagged' | 'error'; readonly until: string; readonly limit: number },
+  ): Promise<FoundEvaluation[]>
+  detectors(project: string): Promise<StoredDetector[]>
+  /** Days with answers before a day, of all projects. */
+  answerDays(before: string): Promise<AnswerDay[]>
+  sampleBodies(range: DayRange, most: number): Promise<{ record: string; body: string }[]>
+  /** Keeps a look for drift, once for each day. */
+  keepLook(look: KeptLook): Promise<boolean>
+  listAlarms(
+    project: string,
+    options: PageOptions & { readonly state?: Alarm['state'] | undefined },
+  ): Promise<Page<Alarm>>
+  findAlarm(project: string, id: string): Promise<StoredAlarm | undefined>
+  closeAlarm(
+    project: string,
+    alarm: { readonly id: string; readonly by: string; readonly at: string },
+  ): Promise<boolean>
+  notifications(project: string, alarm: string): Promise<Notification[]>
+}
+
+export function createMonitoring(database: Database): Monitoring {
+  return {
+    take: (lane, most) => take(database, lane, most),
+    readBodies: (records) => readBodies(database, records),
+    settle: (taken, settlement) => settle(database, taken, settlement),
+    sums: (range) => readSums(database, range),
+    pending: (lane) => countPending(database, lane),
+    findEvaluations: (key, options) => findEvaluations(database, key, options),
+    detectors: (project) => listDetectors(database, project),
+    answerDays: (before) => answerDays(database, before),
+    sampleBodies: (range, most) => sampleBodies(database, range, most),
+    keepLook: (look) => keepLook(database, look),
+    listAlarms: (project, options) => listAlarms(database, project, options),
+    findAlarm: (project, id) => findAlarm(database, project, id),
+    closeAlarm: (project, alarm) => closeAlarm(database, project, alarm),
+    notifications: (project, alarm) => listNotifications(database, project, alarm),
+  }
+}

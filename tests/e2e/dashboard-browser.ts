@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import axe from 'axe-core'
+import { type Browser, chromium, type Page } from 'playwright-core'
+
+export const chromiumPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
+  existsSync(path),
+)
+export const adminKey = 'an-administrator-key-of-this-test'
+/** A busy machine is slow, not wrong. */
+export const patienceMs = 120_000
+const bin = resolve(import.meta.dirname, '../../packages/plumbline/bin/plumb.js')
+
+/** The real `plumb serve --demo` in a process of its own. */
+export async function startDemo() {
+  const child = spawn(process.execPath, [bin, 'serve', '--demo', '--json', '--quiet', '--port', '0'], {
+    env: { ...process.env, PLUMBLINE_ADMIN_KEY: adminKey },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let [out, err] = ['', '']
+  child.stderr.on('data', (chunk) => {
+    err += chunk
+  })
+  const exited = new Promise<void>((done) => child.on('exit', () => done()))
+  const ready = new Promise<void>((done) => {
+    child.stdout.on('data', (chunk) => {
+      out += chunk
+      if (out.includes('\n')) done()
+    })
+  })
+  await Promise.race([ready, exited])
+  if (!out.includes('\n')) throw new Error(`plumb serve --demo has ended: ${err}`)
+  const { url } = JSON.parse(out) as { url: string }
+  const send = async <Answer>(method: string, path: string, body?: unknown): Promise<Answer> => {
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' },
+      body: body === undefined ? null : JSON.stringify(body),
+    })
+    const text = await response.text()
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+    return JSON.parse(text) as Answer
+  }
+  const stop = async () => {
+    child.kill('SIGTERM')
+    await exited
+  }
+  return { url, send, stop, stderr: () => err }
+}
+export type Demo = Awaited<ReturnType<typeof startDemo>>
+
+export const launch = () => chromium.launch({ executablePath: chromiumPath!, args: ['--no-sandbox'] })
+
+interface Look {
+  readonly width?: number
+  readonly scheme?: 'light' | 'dark'
+}
+
+/** A visitor of their own; `complaints` has what console, page and policy say, and requests to anywhere else. */
+export async function visit(browser: Browser, { url }: Demo, { width = 1280, scheme = 'light' }: Look = {}) {
+  const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme: scheme })
+  const page = await context.newPage()
+  page.setDefaultTimeout(patienceMs)
+  const complaints: string[] = []
+  page.on('console', (message) => {
+    // A visitor without a session is told so by a 401, which is no fault.
+    if (!/status of 401/.test(message.text())) complaints.push(message.text())
+  })
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('request', (request) => {
+    if (!request.url().startsWith(url)) complaints.push(`asks for ${request.url()}`)
+  })
+  await page.goto(url)
+  return { page, complaints, close: () => context.close() }
+}
+
+export async function signIn(page: Page, key = adminKey): Promise<void> {
+  await page.getByLabel('Key', { exact: true }).fill(key)
+  await page.keyboard.press('Enter')
+  await page.locator('main h1').filter({ hasNotText: 'Plumbline' }).waitFor()
+}
+
+interface Violation {
+  readonly id: string
+  readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[]
+}
+
+/** What axe finds on the page as it is. */
+export async function violations(page: Page): Promise<string[]> {
+  // Put in by the test's own channel: the page's policy allows it no script but its own.
+  await page.evaluate(axe.source)
+  const found: Violation[] = await page.evaluate('axe.run().then((result) => result.violations)')
+  return found.map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`)
+}
+
+export const tooWide = (page: Page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)

@@ -1,0 +1,249 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { ReviewStats } from '@plumbline/contracts'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  chromiumPath,
+  type Demo,
+  launch,
+  patienceMs,
+  signIn,
+  startDemo,
+  tooWide,
+  violations,
+  visit,
+} from './dashboard-browser.ts'
+
+/** A folder for pictures of every page, to be looked at; none are taken without it. */
+const pictures = process.env.PLUMBLINE_SCREENSHOTS
+const names = ['overview', 'answers', 'alarms', 'review', 'evaluators', 'keys', 'settings']
+const why = chromiumPath === undefined ? ' (skipped: no chromium is installed)' : ''
+
+describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, { timeout: 10 * patienceMs }, () => {
+  let demo: Demo
+  let browser: Browser
+  beforeAll(async () => {
+    ;[demo, browser] = await Promise.all([startDemo(), launch()])
+  }, 10 * patienceMs)
+  afterAll(async () => {
+    await browser?.close()
+    await demo?.stop()
+  }, patienceMs)
+
+  const open = (page: Page, place: string) => page.goto(`${demo.url}/#/${place}`)
+  const picture = async (page: Page, name: string) => {
+    if (pictures === undefined) return
+    mkdirSync(pictures, { recursive: true })
+    await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
+  }
+  /** Once it shows what the server said. */
+  const loaded = (page: Page) =>
+    page.waitForFunction(() => document.querySelector('main [aria-label=Loading]') === null)
+
+  /** An answer that comes now, told by OpenTelemetry; gives its record once it is in the store. */
+  const answer = async (text: string): Promise<string> => {
+    const traceId = randomBytes(16).toString('hex')
+    await demo.send('POST', '/v1/traces', chatSpan(traceId, text))
+    let record = ''
+    const find = async () => {
+      const path = '/api/interactions?limit=20'
+      const { data } = await demo.send<{ data: { id: string; record: string }[] }>('GET', path)
+      record = data.find(({ id }) => id === `chatcmpl-${traceId}`)?.record ?? ''
+      return record
+    }
+    await expect.poll(find, { timeout: patienceMs }).not.toBe('')
+    return record
+  }
+
+  test('a wrong key is told so; a good one opens the pages until one signs out', async () => {
+    const { page, close } = await visit(browser, demo)
+    await page.getByLabel('Key', { exact: true }).fill('plk_wrong')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    expect(await page.getByRole('alert').textContent()).toContain('mistyped, or was revoked')
+    await signIn(page)
+    await page.reload()
+    await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('Key', { exact: true }).waitFor()
+    await page.reload()
+    await page.getByLabel('Key', { exact: true }).waitFor()
+    await close()
+  })
+
+  for (const width of [390, 1280])
+    for (const scheme of ['light', 'dark'] as const)
+      test(`every page, ${width} px, ${scheme}: no complaint, no scrolling sideways, accessible`, async () => {
+        const { page, complaints, close } = await visit(browser, demo, { width, scheme })
+        expect(await violations(page)).toEqual([])
+        await picture(page, `sign-in-${width}-${scheme}`)
+        await signIn(page)
+        for (const name of names) {
+          await open(page, name)
+          await page
+            .locator('main h1')
+            .filter({ hasText: new RegExp(name, 'i') })
+            .waitFor()
+          await loaded(page)
+          expect(await violations(page), name).toEqual([])
+          expect(await tooWide(page), name).toBe(0)
+          await picture(page, `${name}-${width}-${scheme}`)
+        }
+        for (const [list, link] of [
+          ['answers', '.row-link'],
+          ['alarms', '.alarms a'],
+        ]) {
+          await open(page, list)
+          await page.locator(link).first().click()
+          await page.getByRole('link', { name: `All ${list}` }).waitFor()
+          await loaded(page)
+          for (const closed of await page.locator('details').all()) await closed.locator('summary').click()
+          expect(await violations(page), `one of ${list}`).toEqual([])
+          expect(await tooWide(page), `one of ${list}`).toBe(0)
+          await picture(page, `${list}-one-${width}-${scheme}`)
+        }
+        expect(complaints).toEqual([])
+        await close()
+      })
+
+  test('answers: by filter, by cursor, and the whole record', async () => {
+    const { page, close } = await visit(browser, demo)
+    await signIn(page)
+    await open(page, 'answers')
+    const rows = page.locator('.list tbody tr')
+    await rows.first().waitFor()
+    expect(await rows.count()).toBe(50)
+    const newest = await rows.first().textContent()
+    await page.getByRole('link', { name: 'Older' }).click()
+    await page.getByRole('link', { name: 'Newest' }).waitFor()
+    await expect.poll(() => rows.first().textContent(), { timeout: patienceMs }).not.toBe(newest)
+    await page.goBack()
+    await expect.poll(() => rows.first().textContent(), { timeout: patienceMs }).toBe(newest)
+    await page.getByLabel('Text').fill('chain checker')
+    await page.getByLabel('Ended').selectOption('completed')
+    await page.getByRole('button', { name: 'Filter' }).click()
+    await page.getByRole('link', { name: 'Clear' }).waitFor()
+    await expect.poll(async () => (await rows.allTextContents()).every((text) => /chain/.test(text))).toBe(true)
+    await rows.first().locator('a').click()
+    await page.getByText('Measure it with a chain checker').first().waitFor()
+    expect(await page.locator('aside').textContent()).toMatch(/shop-assistant/)
+    await close()
+  })
+
+  test('what models and people write is shown, not obeyed', async () => {
+    const attack = '"><script>window.hacked=1</script><img src=x onerror="window.hacked=1">\u202e'
+    await answer(attack)
+    const { page, complaints, close } = await visit(browser, demo)
+    await signIn(page)
+    // It comes in by itself: nothing is pressed.
+    await open(page, 'answers')
+    await page.getByText('onerror=').first().waitFor()
+    await page.locator('.row-link').filter({ hasText: 'onerror=' }).click()
+    await page.locator('.turn[data-answer]').waitFor()
+    expect(await page.locator('.turn[data-answer] .content').textContent()).toBe(
+      `said ${attack.replace('\u202e', '⟨U+202E⟩')}`,
+    )
+    expect(await page.evaluate('window.hacked')).toBeUndefined()
+    expect(await page.locator('main script, main img, main iframe').count()).toBe(0)
+    expect(complaints).toEqual([])
+    await close()
+  })
+
+  test('review by keyboard alone: label, comment, submit, skip; the second reviewer is blind', async () => {
+    const addReviewer = async (name: string) =>
+      (await demo.send<{ key: string }>('POST', '/api/keys', { scope: 'reviewer', name })).key
+    const interaction = await answer('a question of this test')
+    const item = { interaction, reason: 'uncertainty', priority: 1000, reviewers: 2 }
+    await demo.send('POST', '/api/review/items', item)
+    const judged = async () => (await demo.send<ReviewStats>('GET', '/api/review/stats')).reviewers
+    const before = await judged()
+
+    const { page, close } = await visit(browser, demo)
+    await page.getByLabel('Key', { exact: true }).focus()
+    await page.keyboard.type(await addReviewer('first'))
+    await page.keyboard.press('Enter')
+    await page.getByText('asked a question of this test').waitFor()
+    // A reviewer has this page alone.
+    expect(await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allTextContents()).toEqual([
+      'Review',
+    ])
+    await page.keyboard.press('2')
+    await page.keyboard.press('e')
+    await page.keyboard.type('seen 5 s by keyboard')
+    await page.keyboard.press('Control+Enter')
+    await page.getByText('Judged harmful: it waits for more judgements.').waitFor()
+    await page.locator('form.judgement:not([inert])').waitFor()
+    await page.keyboard.press('s')
+    await page.getByText('Skipped: you are not asked about this one again.').waitFor()
+    const after = (await judged()).filter((one) => !before.some(({ reviewer }) => reviewer === one.reviewer))
+    expect(after).toMatchObject([{ submitted: 1, skipped: 1 }])
+    await close()
+
+    const second = await visit(browser, demo)
+    await signIn(second.page, await addReviewer('second'))
+    await second.page.getByText('asked a question of this test').waitFor()
+    expect(await second.page.locator('main').textContent()).not.toContain('seen 5 s by keyboard')
+    await second.page.keyboard.press('1')
+    await second.page.keyboard.press('Enter')
+    await second.page.getByText('Judged good: others see it differently, one more person decides.').waitFor()
+    await second.close()
+  })
+
+  test('keys: one is made, shown once, opens the review, and is revoked', async () => {
+    const { page, close } = await visit(browser, demo)
+    await signIn(page)
+    await open(page, 'keys')
+    await page.getByLabel('For whom or what').fill('Carla <b>')
+    await page.getByLabel('What it opens').selectOption('reviewer')
+    await page.getByRole('button', { name: 'Make a key' }).click()
+    const key = (await page.locator('.secret').textContent())!
+    expect(key).toMatch(/^plk_/)
+    const session = () =>
+      fetch(`${demo.url}/api/session`, { method: 'POST', headers: { authorization: `Bearer ${key}` } })
+    expect((await session()).status).toBe(200)
+    await page.getByRole('button', { name: 'Revoke Carla <b>' }).click()
+    await page.getByRole('button', { name: 'For good?' }).click()
+    await page
+      .locator('tr')
+      .filter({ hasText: 'Carla <b>' })
+      .getByText(/^revoked/)
+      .waitFor()
+    expect((await session()).status).toBe(401)
+    await close()
+  })
+
+  test('a page that another site frames or scripts is refused by its own headers', async () => {
+    const { headers, status } = await fetch(demo.url)
+    expect(status).toBe(200)
+    const policy = headers.get('content-security-policy')!
+    expect(policy).not.toMatch(/unsafe|\*/)
+    expect(policy).toContain("frame-ancestors 'none'")
+    const etag = headers.get('etag')!
+    expect((await fetch(demo.url, { headers: { 'if-none-match': etag } })).status).toBe(304)
+    expect((await fetch(demo.url, { method: 'POST' })).status).toBe(405)
+    expect((await fetch(`${demo.url}/app.js.map`)).status).toBe(404)
+  })
+})
+
+function chatSpan(traceId: string, text: string) {
+  const field = (key: string, stringValue: string) => ({ key, value: { stringValue } })
+  const said = (role: string, content: string) => JSON.stringify([{ role, parts: [{ type: 'text', content }] }])
+  const now = `${Date.now()}000000`
+  const attributes = [
+    field('gen_ai.operation.name', 'chat'),
+    field('gen_ai.request.model', 'm'),
+    field('gen_ai.response.id', `chatcmpl-${traceId}`),
+    field('gen_ai.input.messages', said('user', `asked ${text}`)),
+    field('gen_ai.output.messages', said('assistant', `said ${text}`)),
+  ]
+  const span = {
+    traceId,
+    spanId: traceId.slice(0, 16),
+    name: 'chat m',
+    startTimeUnixNano: now,
+    endTimeUnixNano: now,
+    attributes,
+  }
+  return { resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }
+}
