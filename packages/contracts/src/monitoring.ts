@@ -40,7 +40,7 @@ const readingSchema = z.object({
   errors: count,
   /** Share of answers that the evaluator flags; a 95 % band valid at every look. Null unless measured. */
   raw: estimateSchema.nullable(),
-  /** The same corrected for the evaluator's measured error. Null unless measured and calibrated. */
+  /** The same corrected for the evaluator's measured error. Null, with the reason, where that is not known or does not fit. */
   corrected: estimateSchema.nullable(),
 })
 const dayReadingSchema = readingSchema.extend({ day: daySchema })

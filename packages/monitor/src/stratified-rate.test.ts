@@ -59,3 +59,10 @@ test('no answers are no data, none judged is not evaluated, what nobody looked a
   expect(stratifiedRate([seen], chance)).toMatchObject({ status: 'error', code: 'UNUSABLE_GRADER' })
   expect(() => stratifiedRate([{ answers: 1, n: 2, hits: 0 }], undefined)).toThrow(/cannot be more/)
 })
+
+test('fewer flags than the labelled texts had by mistake are no sure zero: the correction does not hold there', () => {
+  const reading = stratifiedRate([{ answers: 2400, n: 2400, hits: 48 }], calibration)
+  expect(reading).toMatchObject({ status: 'ok', raw: { estimate: 0.02 }, corrected: undefined })
+  expect(reading.status === 'ok' && reading.reason).toMatch(/does not hold here/)
+  expect(stratifiedRate([{ answers: 100, n: 100, hits: 5 }], calibration)).toMatchObject({ corrected: { low: 0 } })
+})

@@ -20,9 +20,14 @@ export interface RateStratum extends Count {
 
 export interface StratifiedRate extends Count {
   readonly raw: Estimate
-  /** Undefined where the grader's error is not known. */
+  /** Undefined where the grader's error is not known, or does not fit what it says here. */
   readonly corrected: Estimate | undefined
+  /** Why `corrected` is undefined. */
+  readonly reason: string | null
 }
+
+const misfit =
+  'fewer are flagged than labelled texts were by mistake, so the error that was measured there does not hold here'
 
 export function stratifiedRate(
   strata: readonly RateStratum[],
@@ -54,14 +59,17 @@ export function stratifiedRate(
   const bands: Estimate[] = []
   for (const { hits, n } of judged) {
     const reading = correctedRate({ hits, n }, calibration, { confidence: 1 - share })
-    if (reading.status === 'uncalibrated') return ok({ raw, corrected: undefined, ...counts })
+    if (reading.status === 'uncalibrated')
+      return ok({ raw, corrected: undefined, reason: 'its error is not known', ...counts })
     if (reading.status !== 'ok') return reading
     bands.push(reading)
   }
   const { low, high } = over(bands)
+  // All of the band below zero, and cut there: a sure zero would be a lie.
+  if (high === 0) return ok({ raw, corrected: undefined, reason: misfit, ...counts })
   // Cutting each stratum's estimate to [0, 1] would lift their sum: the whole is corrected at once.
   const estimate = Math.min(high, Math.max(low, roganGladenEstimate(raw.estimate, calibration!)))
-  return ok({ raw, corrected: { estimate, low, high }, ...counts })
+  return ok({ raw, corrected: { estimate, low, high }, reason: null, ...counts })
 }
 
 function total(strata: readonly RateStratum[], key: 'hits' | 'n'): number {

@@ -55,11 +55,11 @@ export function readingOf(
     )
   const reading = stratifiedRate(strataOf(rates, traffic), calibration)
   if (reading.status !== 'ok') return none('error', reading.reason)
-  const { raw, corrected } = reading
+  const { raw, corrected, reason } = reading
   return {
     ...counts,
     state: 'measured',
-    reason: null,
+    reason,
     raw: banded(raw),
     corrected: corrected ? banded(corrected) : null,
   }

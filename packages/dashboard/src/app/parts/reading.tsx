@@ -56,7 +56,7 @@ export function Reading({ reading }: { readonly reading: Measured }) {
       </span>{' '}
       <span className="dim">
         {corrected === null
-          ? 'as the evaluator says, its error unknown'
+          ? `as the evaluator says: ${visible(reason ?? '')}`
           : `corrected for its error; it says ${raw === null ? 'nothing' : `${formatShare(raw.value)} (${formatShare(raw.low)} to ${formatShare(raw.high)})`}`}
       </span>
     </p>
