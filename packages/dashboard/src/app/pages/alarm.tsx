@@ -65,7 +65,7 @@ function CloseButton({ id, onChanged }: { readonly id: string; readonly onChange
   return (
     <>
       {error !== undefined && <Trouble error={error} />}
-      <Button variant="default" onClick={close}>
+      <Button variant="default" onClick={close} style={{ alignSelf: 'flex-start' }}>
         Close it
       </Button>
     </>
