@@ -98,4 +98,24 @@ describeStores('monitoring', (suite) => {
     await store.erase(erasure)
     expect(await flagged()).toEqual([])
   })
+
+  test('names of cohorts past a bound are counted together; those that are kept go on', async () => {
+    const { monitoring } = store
+    const project = 'cohorts'
+    const add = async (names: readonly string[]) => {
+      const row = recordRow({ project })
+      await store.insertInteractions([row])
+      const taken = (await monitoring.take('cohorts', 1000))!
+      const [one] = settlement(row.record, project).cohorts
+      const cohorts = names.map((cohort) => ({ ...one, cohort }))
+      expect(await monitoring.settle(taken, settlement(row.record, project, { cohorts }))).toBe(true)
+    }
+    await add(Array.from({ length: 150 }, (_, i) => `first ${i}`))
+    await add([...Array.from({ length: 80 }, (_, i) => `second ${i}`), 'first 7', 'a\u0000', 'a\ufffd'])
+    const { cohorts } = await sums(project)
+    expect(cohorts).toHaveLength(201)
+    const judged = Object.fromEntries(cohorts.map((row) => [row.cohort, row.judged]))
+    expect(judged).toMatchObject({ 'first 7': 2, 'a\ufffd': 2, 'all others': 31 })
+    expect(cohorts.reduce((total, row) => total + row.judged, 0)).toBe(150 + 83)
+  })
 })
