@@ -1,4 +1,6 @@
+import type { Interaction } from '@plumbline/contracts'
 import { beforeAll, expect, test } from 'vitest'
+import { interactionJson } from '../interactions.ts'
 import { recordRow } from '../record-row.test-support.ts'
 import type { Store } from '../store.ts'
 import { describeStores } from '../stores.test-support.ts'
@@ -110,6 +112,7 @@ describeStores('monitoring', (suite) => {
       const cohorts = names.map((cohort) => ({ ...one, cohort }))
       expect(await monitoring.settle(taken, settlement(row.record, project, { cohorts }))).toBe(true)
     }
+    await monitoring.take('cohorts', 1)
     await add(Array.from({ length: 150 }, (_, i) => `first ${i}`))
     await add([...Array.from({ length: 80 }, (_, i) => `second ${i}`), 'first 7', 'a\u0000', 'a\ufffd'])
     const { cohorts } = await sums(project)
@@ -117,5 +120,20 @@ describeStores('monitoring', (suite) => {
     const judged = Object.fromEntries(cohorts.map((row) => [row.cohort, row.judged]))
     expect(judged).toMatchObject({ 'first 7': 2, 'a\ufffd': 2, 'all others': 31 })
     expect(cohorts.reduce((total, row) => total + row.judged, 0)).toBe(150 + 83)
+  })
+
+  test('what a client writes into its request is no answer, no guard and no configuration', async () => {
+    const project = 'marks'
+    const request = { x: { choices: [{}], config: 'c' }, guards: [{ outcome: 'blocked' }], request: 1 }
+    const row = (fields: object) =>
+      recordRow({ project, json: interactionJson({ request, ...fields } as unknown as Interaction) })
+    const guards = [{ outcome: 'flagged' }]
+    await store.monitoring.take('marks', 1)
+    await store.insertInteractions([row({ choices: [], guards: [] }), row({ choices: [{}], guards, config: 'own' })])
+    const heads = (await store.monitoring.take('marks', 1000))!.heads.filter((head) => head.project === project)
+    expect(heads).toMatchObject([
+      { hasAnswer: false, isGuarded: false, config: null },
+      { hasAnswer: true, isGuarded: true, config: 'own' },
+    ])
   })
 })
