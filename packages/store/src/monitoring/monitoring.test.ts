@@ -136,4 +136,16 @@ describeStores('monitoring', (suite) => {
       { hasAnswer: true, isGuarded: true, config: 'own' },
     ])
   })
+
+  test('a sample for drift has answers without requests, and none that is too long', async () => {
+    const project = 'sample'
+    const row = (fields: object) =>
+      recordRow({ project, json: interactionJson({ request: { a: 'long' }, ...fields } as unknown as Interaction) })
+    const choices = [{ index: 0 }]
+    const kept = row({ text: 'short', choices })
+    await store.insertInteractions([kept, row({ text: 'a'.repeat(70_000), choices }), row({ text: '', choices: [] })])
+    expect(await store.monitoring.sampleAnswers({ project, from: day, to: day }, 10)).toEqual([
+      { record: kept.record, body: JSON.stringify({ text: 'short', choices }) },
+    ])
+  })
 })
