@@ -50,12 +50,16 @@ test('what is no record, and an answer without words, are no verdicts', async ()
 }, 600_000)
 
 test('a record that ends the thread while it is read is set aside alone', async () => {
-  // More objects than the thread's heap holds.
-  const bomb = `{"choices":[${'{},'.repeat(12_000_000)}{}]}`
-  const found = await open(['throws', 'ends']).evaluate([body('good'), bomb, body('good')], signal)
+  const found = await open(['throws', 'ends']).evaluate(['good', 'ends the reading', 'good'].map(body), signal)
   expect(outcomes(found)).toEqual(['passed passed', 'RECORD_UNREADABLE RECORD_UNREADABLE', 'passed passed'])
   expect(warnings).toEqual([expect.stringContaining('time 1'), expect.stringContaining('time 2')])
   expect(warnings[0]).toContain('the reading of a record')
+}, 600_000)
+
+test('a record that would take more memory than the process survives is not read', async () => {
+  const bomb = `{"text":"good","choices":[${'{},'.repeat(12_000_000)}{}]}`
+  expect(outcomes(await open(['throws']).evaluate([bomb], signal))).toEqual(['RECORD_UNREADABLE'])
+  expect(warnings).toEqual([])
 }, 600_000)
 
 test('a thread that cannot start blames no record, and is not started for ever', async () => {

@@ -77,7 +77,14 @@ async function judge(
   return { ...rest, judged }
 }
 
+/**
+ * JSON may take twenty times its length in memory, and a heap that is full in the middle of `JSON.parse` ends the whole
+ * process, not the thread alone. A request of 16 MB, the gateway's default bound, still fits.
+ */
+const maxReadLength = 18 * 2 ** 20
+
 function readOrUndefined(body: string): ReadRecord | undefined {
+  if (body.length > maxReadLength) return undefined
   try {
     return readRecord(body, setup)
   } catch {
