@@ -87,6 +87,11 @@ export function createInteractions(database: Database): Interactions {
   }
 }
 
+/** A record as it is kept: the request is last, so that what is searched for before it is none of a client's words. */
+export function interactionJson({ request, ...fields }: Interaction): string {
+  return JSON.stringify({ ...fields, request })
+}
+
 export function isUuid(text: string): boolean {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 }

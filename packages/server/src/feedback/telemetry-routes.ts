@@ -1,5 +1,5 @@
 import { defineRoute } from '@plumbline/gateway'
-import { feedbackPayload, interactionPayload } from '@plumbline/store'
+import { feedbackPayload, interactionJson, interactionPayload } from '@plumbline/store'
 import { z } from 'zod'
 import { keepDurably } from './keep.ts'
 import type { FeedbackLimiter } from './limits.ts'
@@ -32,7 +32,7 @@ export const telemetryRoutes = (limiter: FeedbackLimiter) => [
         limiter.take('key', keyId)
         const { record, id, created_at: createdAt, model, termination, subjects } = interaction
         const head = { record, id, project, createdAt, keyId, model, termination, subjects }
-        return [interactionPayload({ ...head, json: JSON.stringify(interaction) })]
+        return [interactionPayload({ ...head, json: interactionJson(interaction) })]
       })
       for (const feedback of good.flatMap((one) => one.feedback)) {
         const sender = await findSender(feedback, { identify, headers }, limiter, parts)

@@ -1,13 +1,12 @@
 import type { MonitoringOverview, ReadingState } from '@plumbline/contracts'
 import { cohortGaps } from '@plumbline/monitor'
-import type { CohortRow } from '@plumbline/store'
+import { type CohortRow, restCohort } from '@plumbline/store'
 import { banded } from './readings.ts'
 
 type CohortGap = MonitoringOverview['cohorts'][number]
 
 /** Callers may name as many as they like: the largest are compared, the rest is one more. */
 const mostCohorts = 20
-const restName = 'all others'
 
 /** Each cohort beside the others of its attribute. `rows` are sums over the days, the largest first. */
 export function cohortReadings(rows: readonly CohortRow[]): CohortGap[] {
@@ -21,10 +20,12 @@ export function cohortReadings(rows: readonly CohortRow[]): CohortGap[] {
 }
 
 function gapsOf(group: readonly CohortRow[]): Omit<CohortGap, 'evaluator' | 'attribute'>[] {
-  const shown = group.slice(0, mostCohorts).map(({ cohort, flagged, judged }) => ({ cohort, hits: flagged, n: judged }))
-  const rest = group.slice(mostCohorts)
+  const isNamed = ({ cohort }: CohortRow) => cohort !== restCohort
+  const largest = group.filter(isNamed).slice(0, mostCohorts)
+  const shown = largest.map(({ cohort, flagged, judged }) => ({ cohort, hits: flagged, n: judged }))
+  const rest = group.filter((row) => !largest.includes(row))
   const sum = (key: 'flagged' | 'judged') => rest.reduce((total, row) => total + row[key], 0)
-  const all = rest.length === 0 ? shown : [...shown, { cohort: restName, hits: sum('flagged'), n: sum('judged') }]
+  const all = rest.length === 0 ? shown : [...shown, { cohort: restCohort, hits: sum('flagged'), n: sum('judged') }]
   return cohortGaps(all).map(({ cohort, reading }, i) => {
     const counts = { cohort, judged: all[i].n, flagged: all[i].hits }
     if (reading.status === 'ok') {

@@ -1,6 +1,7 @@
 import type { Database, Queries } from '../database.ts'
 import { type NewAlarm, raise } from './alarms.ts'
 import type { DayRange } from './figures.ts'
+import { beforeRequest } from './take.ts'
 
 /** A day of one project, and how many answers it had. */
 export interface AnswerDay {
@@ -36,16 +37,21 @@ export async function answerDays(queries: Queries, before: string): Promise<Answ
   }))
 }
 
-/** Some whole records with answers of these days, by chance, always the same. */
-export async function sampleBodies(
+/** A record whose answer is longer is left out: all of a sample are held in memory at once. */
+const maxAnswerBytes = 64 * 1024
+
+/** Some records with answers of these days, without their requests, by chance, always the same. */
+export async function sampleAnswers(
   queries: Queries,
   { project, from, to }: DayRange,
   most: number,
 ): Promise<{ record: string; body: string }[]> {
   const rows = await queries.query(
-    `select record::text as record, body from plumbline.interactions where project = $1 and redacted_at is null
+    `select record::text as record, case when head = body then body else head || '}' end as body
+    from plumbline.interactions cross join lateral (select ${beforeRequest} as head offset 0) as own
+    where project = $1 and redacted_at is null
       and created_at >= $2::timestamptz and created_at < $3::timestamptz + interval '1 day'
-      and position('"choices":[{' in body) > 0
+      and octet_length(head) <= ${maxAnswerBytes} and position('"choices":[{' in head) > 0
     order by md5(record::text) limit $4::integer`,
     [project, `${from}T00:00:00Z`, `${to}T00:00:00Z`, most],
   )

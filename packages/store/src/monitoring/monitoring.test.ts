@@ -1,4 +1,6 @@
+import type { Interaction } from '@plumbline/contracts'
 import { beforeAll, expect, test } from 'vitest'
+import { interactionJson } from '../interactions.ts'
 import { recordRow } from '../record-row.test-support.ts'
 import type { Store } from '../store.ts'
 import { describeStores } from '../stores.test-support.ts'
@@ -97,5 +99,53 @@ describeStores('monitoring', (suite) => {
     await store.noteErasure(erasure)
     await store.erase(erasure)
     expect(await flagged()).toEqual([])
+  })
+
+  test('names of cohorts past a bound are counted together; those that are kept go on', async () => {
+    const { monitoring } = store
+    const project = 'cohorts'
+    const add = async (names: readonly string[]) => {
+      const row = recordRow({ project })
+      await store.insertInteractions([row])
+      const taken = (await monitoring.take('cohorts', 1000))!
+      const [one] = settlement(row.record, project).cohorts
+      const cohorts = names.map((cohort) => ({ ...one, cohort }))
+      expect(await monitoring.settle(taken, settlement(row.record, project, { cohorts }))).toBe(true)
+    }
+    await monitoring.take('cohorts', 1)
+    await add(Array.from({ length: 150 }, (_, i) => `first ${i}`))
+    await add([...Array.from({ length: 80 }, (_, i) => `second ${i}`), 'first 7', 'a\u0000', 'a\ufffd'])
+    const { cohorts } = await sums(project)
+    expect(cohorts).toHaveLength(201)
+    const judged = Object.fromEntries(cohorts.map((row) => [row.cohort, row.judged]))
+    expect(judged).toMatchObject({ 'first 7': 2, 'a\ufffd': 2, 'all others': 31 })
+    expect(cohorts.reduce((total, row) => total + row.judged, 0)).toBe(150 + 83)
+  })
+
+  test('what a client writes into its request is no answer, no guard and no configuration', async () => {
+    const project = 'marks'
+    const request = { x: { choices: [{}], config: 'c' }, guards: [{ outcome: 'blocked' }], request: 1 }
+    const row = (fields: object) =>
+      recordRow({ project, json: interactionJson({ request, ...fields } as unknown as Interaction) })
+    const guards = [{ outcome: 'flagged' }]
+    await store.monitoring.take('marks', 1)
+    await store.insertInteractions([row({ choices: [], guards: [] }), row({ choices: [{}], guards, config: 'own' })])
+    const heads = (await store.monitoring.take('marks', 1000))!.heads.filter((head) => head.project === project)
+    expect(heads).toMatchObject([
+      { hasAnswer: false, isGuarded: false, config: null },
+      { hasAnswer: true, isGuarded: true, config: 'own' },
+    ])
+  })
+
+  test('a sample for drift has answers without requests, and none that is too long', async () => {
+    const project = 'sample'
+    const row = (fields: object) =>
+      recordRow({ project, json: interactionJson({ request: { a: 'long' }, ...fields } as unknown as Interaction) })
+    const choices = [{ index: 0 }]
+    const kept = row({ text: 'short', choices })
+    await store.insertInteractions([kept, row({ text: 'a'.repeat(70_000), choices }), row({ text: '', choices: [] })])
+    expect(await store.monitoring.sampleAnswers({ project, from: day, to: day }, 10)).toEqual([
+      { record: kept.record, body: JSON.stringify({ text: 'short', choices }) },
+    ])
   })
 })

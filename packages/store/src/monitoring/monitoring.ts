@@ -2,7 +2,7 @@ import type { Alarm } from '@plumbline/contracts'
 import type { Database } from '../database.ts'
 import type { Page, PageOptions } from '../interactions.ts'
 import { closeAlarm, findAlarm, listAlarms, listNotifications, type Notification, type StoredAlarm } from './alarms.ts'
-import { type AnswerDay, answerDays, type KeptLook, keepLook, sampleBodies } from './drift.ts'
+import { type AnswerDay, answerDays, type KeptLook, keepLook, sampleAnswers } from './drift.ts'
 import {
   countPending,
   type DayRange,
@@ -31,7 +31,8 @@ export interface Monitoring {
   detectors(project: string): Promise<StoredDetector[]>
   /** Days with answers before a day, of all projects. */
   answerDays(before: string): Promise<AnswerDay[]>
-  sampleBodies(range: DayRange, most: number): Promise<{ record: string; body: string }[]>
+  /** Some records of these days without their requests, few and short enough to be held at once. */
+  sampleAnswers(range: DayRange, most: number): Promise<{ record: string; body: string }[]>
   /** Keeps a look for drift, once for each day. */
   keepLook(look: KeptLook): Promise<boolean>
   listAlarms(
@@ -56,7 +57,7 @@ export function createMonitoring(database: Database): Monitoring {
     findEvaluations: (key, options) => findEvaluations(database, key, options),
     detectors: (project) => listDetectors(database, project),
     answerDays: (before) => answerDays(database, before),
-    sampleBodies: (range, most) => sampleBodies(database, range, most),
+    sampleAnswers: (range, most) => sampleAnswers(database, range, most),
     keepLook: (look) => keepLook(database, look),
     listAlarms: (project, options) => listAlarms(database, project, options),
     findAlarm: (project, id) => findAlarm(database, project, id),

@@ -51,6 +51,11 @@ export interface MarkRow {
 }
 
 const maxMarks = 200
+/** Names of cohorts of one attribute that are kept apart, of so many days. */
+const maxCohorts = 200
+const cohortDays = 31
+/** Of all other names. */
+export const restCohort = 'all others'
 
 export async function addTraffic(queries: Queries, rows: readonly TrafficRow[]): Promise<void> {
   if (rows.length === 0) return
@@ -100,13 +105,30 @@ export async function addRates(queries: Queries, rows: readonly RateRow[]): Prom
   )
 }
 
+/** Past a bound new names of a month are counted together: callers may name cohorts at will. */
 export async function addCohorts(queries: Queries, rows: readonly CohortRow[]): Promise<void> {
   if (rows.length === 0) return
+  const group = 'project, evaluator, version, day, attribute'
   await queries.query(
-    `insert into plumbline.monitor_cohorts as old
-      (project, evaluator, version, day, attribute, cohort, judged, flagged)
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[], $7::integer[], $8::integer[])
-    on conflict (project, evaluator, version, day, attribute, cohort) do update set
+    `with sent as (
+      select * from unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[], $7::integer[],
+        $8::integer[]) as sent (${group}, cohort, judged, flagged)
+    ), known as materialized (
+      select distinct ${group}, old.cohort from (select distinct ${group} from sent) as own
+      join lateral (select cohort from plumbline.monitor_cohorts as kept
+        where (kept.project, kept.evaluator, kept.version, kept.attribute)
+          = (own.project, own.evaluator, own.version, own.attribute)
+          and kept.day > own.day - ${cohortDays} and kept.day <= own.day) as old on true
+    ), counted as (select ${group}, count(*) as names from known group by ${group}
+    ), placed as (
+      select sent.*, known.cohort is not null as is_known, coalesce(names, 0) + dense_rank() over (
+        partition by ${group}, known.cohort is not null order by sent.cohort) as place
+      from sent left join known using (${group}, cohort) left join counted using (${group})
+    )
+    insert into plumbline.monitor_cohorts as old (${group}, cohort, judged, flagged)
+    select ${group}, case when is_known or place <= ${maxCohorts} then cohort else $9 end as name, sum(judged),
+      sum(flagged) from placed group by ${group}, name
+    on conflict (${group}, cohort) do update set
       judged = old.judged + excluded.judged, flagged = old.flagged + excluded.flagged`,
     [
       rows.map(({ project }) => project),
@@ -117,6 +139,7 @@ export async function addCohorts(queries: Queries, rows: readonly CohortRow[]): 
       rows.map(({ cohort }) => storable(cohort)),
       rows.map(({ judged }) => String(judged)),
       rows.map(({ flagged }) => String(flagged)),
+      restCohort,
     ],
   )
 }

@@ -31,6 +31,9 @@ export interface Taken {
 /** The database looks through this much of the records' text at once. */
 const maxBytes = 32 * 2 ** 20
 
+/** A record's text up to its request, which is last: from there on it is a client's words, and these write no marks. */
+export const beforeRequest = `split_part(body, ',"request":', 1)`
+
 /** The next records that nobody in this lane has looked at; undefined when there are none. */
 export async function take(database: Database, lane: string, most: number): Promise<Taken | undefined> {
   const from = await cursorOf(database, lane)
@@ -48,11 +51,12 @@ export async function take(database: Database, lane: string, most: number): Prom
     )
     select page.seq::text as seq, record::text as record, project, created_at::text as at, model, page.bytes::integer as bytes,
       redacted_at is not null as is_redacted,
-      redacted_at is null and position('"choices":[{' in body) > 0 as has_answer,
-      redacted_at is null and position('"guards":[{' in body) > 0
-        and body ~ '"outcome":"(flagged|redacted|blocked)"' as is_guarded,
-      substring(body from '"config":"([^"]{1,64})"') as config
-    from page join plumbline.interactions as stored on stored.seq = page.seq order by page.seq`,
+      redacted_at is null and position('"choices":[{' in head) > 0 as has_answer,
+      redacted_at is null and position('"guards":[{' in head) > 0
+        and head ~ '"outcome":"(flagged|redacted|blocked)"' as is_guarded,
+      substring(head from '"config":"([^"]{1,64})"') as config
+    from page join plumbline.interactions as stored on stored.seq = page.seq
+    cross join lateral (select ${beforeRequest} as head offset 0) as own order by page.seq`,
     [from, end, most],
   )
   const to = rows.length === 0 ? end : String(rows.at(-1)!.seq)

@@ -51,6 +51,32 @@ test('a day of other answers is told with what moved, once; a day of few is not 
   expect(alarms).toMatchObject([{ kind: 'drift', evaluator: null, detections: 1 }])
 }, 600_000)
 
+test('a look that fails is kept as an error, and the next project is looked at', async () => {
+  const plan = readMonitoring({ evaluators: [], alarms: { baseline_days: 2 } }, {})
+  const now = () => Date.UTC(2026, 0, 4, 1)
+  const rows = (name: string, change: (json: string) => string) =>
+    [1, 2, 3].flatMap((n) =>
+      timesOf(n, 31).map((at) => {
+        const row = answerRow({ project: name, at, text: 'The plumb bob hangs from a string.' })
+        return { ...row, json: change(row.json) }
+      }),
+    )
+  const [broken, fine] = ['looked at first', 'looked at second']
+  await store.insertInteractions([
+    ...rows(broken, (json) => json.replace('"text":', '"text"')),
+    ...rows(fine, (json) => json),
+  ])
+  const [lane] = plan.lanes
+  const runner = createRunner({ ...lane, warn: () => {} })
+  while (await pass(lane, { store, plan, runner, now }, signal));
+  await runner.close()
+  expect(await compareDays({ store, plan, now, signal })).toBe(2)
+  const driftOf = async (name: string) =>
+    (await readOverview(store, plan, { project: name, from: '2026-01-03', to: '2026-01-03' })).drift
+  expect(await driftOf(broken)).toMatchObject({ day: '2026-01-03', state: 'error', has_drifted: null })
+  expect(await driftOf(fine)).toMatchObject({ day: '2026-01-03', state: 'measured', current: 31 })
+}, 600_000)
+
 test('the first days are the reference; a day long past is let go', () => {
   const days = ['01', '02', '03', '04', '05'].map((n) => ({ project, day: `2026-01-${n}`, isCompared: n === '04' }))
   expect(dueDays(days, 2, '2026-01-03')).toEqual(

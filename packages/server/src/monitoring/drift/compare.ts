@@ -12,6 +12,8 @@ export const driftJob = 'monitor-drift'
 const dayMs = 86_400_000
 /** Answers of each side. */
 const mostTexts = 600
+/** Of a look, in megabytes. */
+const maxHeapMb = 512
 /** Days that nobody looked at in time are let go. */
 const latestDays = 7
 const namedTerms = 4
@@ -32,14 +34,15 @@ export async function compareDays({ store, plan, now, signal }: CompareParts): P
   for (const { project, day, from, to } of dueDays(days, plan.watch.baselineDays, dayOf(now() - latestDays * dayMs))) {
     signal.throwIfAborted()
     const { falseAlarmsPerYear } = plan.watch
-    const reading = await look(
-      {
-        reference: await monitoring.sampleBodies({ project, from, to }, mostTexts),
-        current: await monitoring.sampleBodies({ project, from: day, to: day }, mostTexts),
-        level: levelPerLook({ falseAlarmsPerYear, looksPerYear: 365 }),
-      },
-      signal,
-    )
+    const request = {
+      reference: await monitoring.sampleAnswers({ project, from, to }, mostTexts),
+      current: await monitoring.sampleAnswers({ project, from: day, to: day }, mostTexts),
+      level: levelPerLook({ falseAlarmsPerYear, looksPerYear: 365 }),
+    }
+    const reading = await look(request, signal).catch((error: Error) => {
+      signal.throwIfAborted()
+      return failedLook(error)
+    })
     const report: KeptDrift = { reading }
     const hasDrifted = reading.status === 'ok' && reading.hasDrifted
     const alarm = hasDrifted ? driftAlarm(project, day, reading) : undefined
@@ -71,12 +74,19 @@ function driftAlarm(project: string, day: string, reading: DriftReport & Reading
   return { project, kind: 'drift', subject: '', version: null, summary, evidence }
 }
 
+/** Kept like any other, so that one project's texts keep no other project from being looked at. */
+function failedLook({ name, code = name }: Error & { readonly code?: string }): Reading<DriftReport> {
+  // The message may have words of the answers in it.
+  return { status: 'error', code: 'DRIFT_FAILED', reason: `The comparison ended with an error (${code}).` }
+}
+
 /** In a thread that lives as long as the look: it takes seconds of computing. */
 function look(request: DriftRequest, signal: AbortSignal): Promise<Reading<DriftReport>> {
   return new Promise((resolve, reject) => {
     const thread = new Worker(new URL('./thread.ts', import.meta.url), {
       workerData: request,
       name: 'drift',
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
       execArgv: [],
     })
     const end = (finish: () => void) => {

@@ -44,10 +44,15 @@ export function readRecord(body: string, setup: Pick<EvaluatorSetup, 'facts' | '
     cohorts: setup.cohorts.flatMap((attribute) => {
       const cohort = Object.hasOwn(asObject(metadata), attribute) ? asObject(metadata)[attribute] : undefined
       return typeof cohort === 'string' && cohort !== '' && cohort.length <= maxCohortLength
-        ? [{ attribute, cohort }]
+        ? [{ attribute, cohort: asStored(cohort) }]
         : []
     }),
   }
+}
+
+/** As the database has it: names that become the same there are added up before. */
+function asStored(name: string): string {
+  return name.toWellFormed().replaceAll('\u0000', '\ufffd')
 }
 
 /** What tools gave is what an answer is to be drawn from. */

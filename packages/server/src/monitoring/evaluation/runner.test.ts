@@ -12,8 +12,12 @@ afterEach(async () => {
   for (const runner of runners.splice(0)) await runner.close()
 })
 
-function open(names: readonly (keyof typeof evaluators)[], patienceMs = 600_000): EvaluationRunner {
-  const module = new URL('./broken-evaluators.test-support.ts', import.meta.url).href
+const broken = new URL('./broken-evaluators.test-support.ts', import.meta.url).href
+function open(
+  names: readonly (keyof typeof evaluators)[],
+  patienceMs = 600_000,
+  module: string = broken,
+): EvaluationRunner {
   const runner = createRunner({
     setup: { names, module, facts: [], canaries: [], cohorts: [] },
     concurrency: 1,
@@ -43,6 +47,25 @@ test('an evaluator that ends its thread is tried once more, then set aside with 
 test('what is no record, and an answer without words, are no verdicts', async () => {
   const found = await open(['throws']).evaluate(['{"text": 1', body(''), '"text"'], signal)
   expect(outcomes(found)).toEqual(['RECORD_UNREADABLE', 'set_aside', 'set_aside'])
+}, 600_000)
+
+test('a record that ends the thread while it is read is set aside alone', async () => {
+  const found = await open(['throws', 'ends']).evaluate(['good', 'ends the reading', 'good'].map(body), signal)
+  expect(outcomes(found)).toEqual(['passed passed', 'RECORD_UNREADABLE RECORD_UNREADABLE', 'passed passed'])
+  expect(warnings).toEqual([expect.stringContaining('time 1'), expect.stringContaining('time 2')])
+  expect(warnings[0]).toContain('the reading of a record')
+}, 600_000)
+
+test('a record that would take more memory than the process survives is not read', async () => {
+  const bomb = `{"text":"good","choices":[${'{},'.repeat(12_000_000)}{}]}`
+  expect(outcomes(await open(['throws']).evaluate([bomb], signal))).toEqual(['RECORD_UNREADABLE'])
+  expect(warnings).toEqual([])
+}, 600_000)
+
+test('a thread that cannot start blames no record, and is not started for ever', async () => {
+  const running = open(['throws'], 600_000, 'data:text/javascript,process.exit(1)').evaluate([body('good')], signal)
+  await expect(running).rejects.toMatchObject({ code: 'EVALUATION_THREAD' })
+  expect(warnings).toHaveLength(2)
 }, 600_000)
 
 test('an evaluator that never ends is ended, and a stop does not wait for it', async () => {

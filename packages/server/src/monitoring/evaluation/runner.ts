@@ -1,6 +1,8 @@
 import { Worker } from 'node:worker_threads'
+import { PlumblineError } from '@plumbline/contracts'
 import type { EvaluatorSetup } from './evaluators-of.ts'
 import type { Judgement, ThreadReply, ThreadRequest, ThreadSetup } from './thread.ts'
+import { notRead } from './verdict.ts'
 
 /** Judges records in a thread of its own, which may die: what ended it twice is left out, and said so. */
 export interface EvaluationRunner {
@@ -21,8 +23,12 @@ export interface RunnerOptions {
 const maxHeapMb = 512
 /** To load its evaluators, on a machine that has no time for it. */
 const startupMs = 300_000
-/** Times that one record and evaluator may end the thread. */
+/** Times that one record and evaluator, or the start, may end the thread. */
 const mostDeaths = 2
+
+/** In place of a record: none is under way yet. In place of an evaluator: the record is being read. */
+const atStart = -1
+const whileReading = -1
 
 type Pair = ThreadRequest['skip'][number]
 
@@ -53,7 +59,8 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
     new Promise<string | undefined>((resolve, reject) => {
       thread ??= start()
       const own = thread
-      Atomics.store(place, 0, -1)
+      Atomics.store(place, 0, atStart)
+      Atomics.store(place, 1, whileReading)
       const end = (finish: () => void) => {
         clearTimeout(timer)
         signal.removeEventListener('abort', onAbort)
@@ -81,6 +88,13 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
       own.postMessage(request)
     })
 
+  /** Where the thread ended. A record that was judged already is not it: of several at a time the oldest is. */
+  const blamed = (bodies: readonly string[], found: ReadonlyMap<number, Judgement>) => {
+    const [index, evaluator] = place
+    if (index === atStart || !found.has(index)) return { index, evaluator }
+    return { index: bodies.findIndex((_, one) => !found.has(one)), evaluator: 0 }
+  }
+
   return {
     evaluate: async (bodies, signal) => {
       signal.throwIfAborted()
@@ -90,13 +104,15 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
       while (found.size < bodies.length) {
         const left = bodies.map((body, index) => ({ index, body })).filter(({ index }) => !found.has(index))
         const code = await round({ records: left, skip }, found, signal)
-        if (code === undefined) continue
-        const isKnown = place[0] >= 0
-        const pair = { index: isKnown ? place[0] : left[0].index, evaluator: isKnown ? place[1] : 0, code }
+        if (code === undefined || found.size === bodies.length) continue
+        const pair = { ...blamed(bodies, found), code }
         deaths.push(pair)
         const times = deaths.filter((one) => one.index === pair.index && one.evaluator === pair.evaluator).length
-        warn(`The evaluation thread ended (${code}) at ${nameOf(setup, pair.evaluator)}, time ${times} for one record.`)
-        if (times >= mostDeaths) skip.push(pair)
+        warn(`The evaluation thread ended (${code}) at ${nameOf(setup, pair)}, time ${times}.`)
+        if (times < mostDeaths) continue
+        if (pair.index === atStart) throw noStart(code)
+        if (pair.evaluator === whileReading) found.set(pair.index, unreadable(setup))
+        else skip.push(pair)
       }
       return bodies.map((_, index) => found.get(index)!)
     },
@@ -107,6 +123,18 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
   }
 }
 
-function nameOf({ names }: EvaluatorSetup, evaluator: number): string {
-  return names[evaluator] ?? 'judge'
+function nameOf({ names }: EvaluatorSetup, { index, evaluator }: Pair): string {
+  if (index === atStart) return 'its start'
+  return evaluator === whileReading ? 'the reading of a record' : (names[evaluator] ?? 'judge')
+}
+
+function noStart(code: string): PlumblineError {
+  return new PlumblineError('EVALUATION_THREAD', `The evaluation thread ends before it judges anything (${code}).`, {
+    hint: 'Records wait, and it is tried again. Look for what the process said on its standard error.',
+  })
+}
+
+function unreadable({ names, judge }: EvaluatorSetup): Judgement {
+  const judged = Array.from({ length: names.length + Number(judge !== undefined) }, () => notRead)
+  return { guardHits: [], cohorts: [], judged }
 }

@@ -10,7 +10,7 @@ export interface ThreadSetup {
   readonly setup: EvaluatorSetup
   /** Records judged at a time; more than one only where evaluators wait for others. */
   readonly concurrency: number
-  /** Two numbers: which record and which evaluator is under way, for whoever finds the thread dead. */
+  /** Two numbers: which record and which evaluator is under way, -1 while it is read: for whoever finds the thread dead. */
   readonly underWay: SharedArrayBuffer
 }
 
@@ -59,22 +59,32 @@ async function judge(
   list: readonly Evaluator[],
   skipped: ReadonlyMap<number, string>,
 ): Promise<Judgement> {
+  const begin = (evaluator: number) => {
+    Atomics.store(place, 0, index)
+    Atomics.store(place, 1, evaluator)
+  }
+  begin(-1)
   const read = readOrUndefined(body)
   if (read === undefined) return { guardHits: [], cohorts: [], judged: list.map(() => notRead) }
   const { item, ...rest } = read
   const judged: Judged[] = []
   for (const [which, evaluator] of list.entries()) {
-    Atomics.store(place, 0, index)
-    Atomics.store(place, 1, which)
+    begin(which)
     const code = skipped.get(which)
     if (code !== undefined) judged.push({ ...notRead, error: code })
     else judged.push(item === undefined ? setAside('no_text') : judgedOf(evaluator, await evaluate(evaluator, item)))
   }
-  Atomics.store(place, 0, -1)
   return { ...rest, judged }
 }
 
+/**
+ * JSON may take twenty times its length in memory, and a heap that is full in the middle of `JSON.parse` ends the whole
+ * process, not the thread alone. A request of 16 MB, the gateway's default bound, still fits.
+ */
+const maxReadLength = 18 * 2 ** 20
+
 function readOrUndefined(body: string): ReadRecord | undefined {
+  if (body.length > maxReadLength) return undefined
   try {
     return readRecord(body, setup)
   } catch {
