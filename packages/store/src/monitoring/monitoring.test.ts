@@ -77,6 +77,22 @@ describeStores('monitoring', (suite) => {
     expect(await monitoring.listAlarms(project, { limit: 9, state: 'open' })).toEqual({ data: [], next: null })
   })
 
+  test('a lane begins with what comes after its first start, and later goes on where it stood', async () => {
+    const { monitoring } = store
+    const row = () => recordRow({ project: 'begun' })
+    const [old, next, last] = [row(), row(), row()]
+    await store.insertInteractions([old])
+    await monitoring.begin('begun')
+    expect(await monitoring.take('begun', 10)).toBeUndefined()
+    await store.insertInteractions([next])
+    await monitoring.begin('begun')
+    const taken = (await monitoring.take('begun', 1))!
+    expect(taken.heads.map(({ record }) => record)).toEqual([next.record])
+    await store.insertInteractions([last])
+    await monitoring.begin('begun')
+    expect((await monitoring.take('begun', 1))!.from).toBe(taken.from)
+  })
+
   test('a batch that fails leaves no trace and is taken again; evaluations go with their record', async () => {
     const { monitoring } = store
     const project = 'whole'
