@@ -73,6 +73,8 @@ describeStores('monitoring', (suite) => {
     const { data: alarms } = await monitoring.listAlarms(project, { limit: 9 })
     expect(alarms).toMatchObject([{ detections: 2, summary: "it's <b>", state: 'open' }])
     expect(await monitoring.notifications(project, alarms[0].id)).toMatchObject([{ state: 'waiting' }])
+    // Tried for a day, by a worker that waits an hour at most.
+    expect((await store.jobs.lease(['alarm-test'], 0))!.maxAttempts).toBeGreaterThan(24)
     await monitoring.closeAlarm(project, { id: alarms[0].id, by: 'k', at })
     expect(await monitoring.listAlarms(project, { limit: 9, state: 'open' })).toEqual({ data: [], next: null })
   })
