@@ -89,6 +89,27 @@ test.skipIf(missing !== undefined)(
   },
 )
 
+test.skipIf(missing !== undefined)(
+  `a worker that has done nothing yet outlives its PostgreSQL${missing === undefined ? '' : ` (skipped: ${missing})`}`,
+  { timeout: 240_000 },
+  async () => {
+    const server = await startPostgres()
+    onTestFinished(() => server.remove())
+    const worker = await start(['worker', '--json', '--database', server.url])
+    await server.crash()
+    const says = (text: string) =>
+      until(
+        async () => worker.process.exitCode ?? worker.stderr(),
+        (said) => typeof said === 'number' || said.includes(text),
+      )
+    expect(await says('wait for the store')).toEqual(expect.any(String))
+    await server.start()
+    expect(await says('Jobs go on.')).toEqual(expect.any(String))
+    worker.process.kill('SIGTERM')
+    expect(await worker.exited, worker.stderr()).toBe(0)
+  },
+)
+
 test('a gateway that is one of several needs a database and an upstream', async () => {
   const alone = await start(['gateway', '--data', 'x', '--upstream', 'http://127.0.0.1:1'])
   expect([await alone.exited, alone.stderr()]).toEqual([2, expect.stringContaining('--database')])

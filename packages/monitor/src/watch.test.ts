@@ -19,7 +19,7 @@ const quiet = (n: number) => ({ hits: 10, n: 500, days: [day(n)] })
 
 test('the first days give the baseline, a rise sets off an alarm, and the detector begins anew', () => {
   const { state } = run([1, 2, 3, 4].map(quiet))
-  expect(state).toMatchObject({ phase: 'watching', baseline: { hits: 40, n: 2000 }, observationsPerYear: 182_500 })
+  expect(state).toMatchObject({ phase: 'watching', baseline: { hits: 40, n: 2000 } })
   expect(
     run(
       Array.from({ length: 20 }, (_, i) => quiet(5 + i)),
@@ -29,6 +29,11 @@ test('the first days give the baseline, a rise sets off an alarm, and the detect
   const risen = run([{ hits: 60, n: 500, days: [day(9)] }], state)
   expect(risen.alarms).toBe(1)
   expect(risen.state).toMatchObject({ phase: 'watching', detector: { n: 0, hits: 0 } })
+})
+
+test('the traffic of a year is that of whole days: the day just begun makes it no lower', () => {
+  const { state } = run([...[1, 2, 3].map(quiet), { hits: 0, n: 1, days: [day(4)] }])
+  expect(state.phase === 'watching' && state.observationsPerYear).toBeCloseTo((1501 / 3) * 365, 6)
 })
 
 test('neither few answers nor few days are a baseline', () => {

@@ -80,7 +80,8 @@ function learn(state: Learning, batch: WatchBatch, options: WatchOptions): Watch
   if (window.status !== 'ok') return { phase: 'learning', hits, n, days }
   const { estimate, upper } = window
   const normal = { hits, n, estimate, upper }
-  const observationsPerYear = (n / days.length) * 365
+  // Over the whole days: the one just begun has few answers, and would make the traffic, and the threshold, too low.
+  const observationsPerYear = (n / Math.max(1, days.length - 1)) * 365
   try {
     const detector = startDetector({ baseline: window, falseAlarmsPerYear, observationsPerYear, smallestRise })
     return { phase: 'watching', baseline: normal, observationsPerYear, falseAlarmsPerYear, detector }

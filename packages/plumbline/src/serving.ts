@@ -160,7 +160,10 @@ async function guardsOf({ guards }: ServingConfig, world: World): Promise<GuardS
 
 export async function untilStopped({ signal }: World): Promise<void> {
   if (signal.aborted) return
+  // A process whose database went away has nothing else that is open: it must be there when that comes back.
+  const staying = setInterval(() => {}, 2 ** 30)
   await new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }))
+  clearInterval(staying)
 }
 
 const hasUpstream = ({ upstream, upstreams }: ServingConfig) => upstream !== undefined || upstreams.length > 0

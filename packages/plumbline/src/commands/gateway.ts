@@ -25,7 +25,7 @@ export const gateway = defineCommand({
   name: 'gateway',
   summary: 'plumb serve as one of several processes before one PostgreSQL',
   description:
-    'What plumb serve does, without its jobs: monitoring, deletions and retention are done by plumb worker, of which at least one must run. Each gateway has a --data folder of its own, in which its records wait for the database. A key that one gateway made or revoked is known to the others within five seconds; limits of keys, breakers and the retry budget are of each process.',
+    'What plumb serve does, without its jobs: monitoring, deletions and retention are done by plumb worker, of which at least one must run; give both the same --monitoring file, as a gateway shows what its own says. Each gateway has a --data folder of its own, in which its records wait for the database. A key that one gateway made or revoked is known to the others within five seconds; limits of keys, breakers and the retry budget are of each process.',
   examples: [
     {
       line: 'plumb gateway --data runs/gateway-1 --port 8080 --upstream http://127.0.0.1:8000/v1 --database postgres://plumbline@db/plumbline',

@@ -9,7 +9,7 @@ export const worker = defineCommand({
   name: 'worker',
   summary: 'do the jobs of plumb gateway processes: monitoring, deletion, redaction, retention',
   description:
-    'Any number may run on one database: each job is done by one of them, and goes to another when that one dies. The retention of the worker that was started last counts. SIGTERM and Ctrl-C put back what is under way and end with status 0.',
+    'Any number may run on one database: each job is done by one of them, and goes to another when that one dies. Give it the --monitoring file that the gateways have: they show evaluators by their own. The retention of the worker that was started last counts. SIGTERM and Ctrl-C put back what is under way and end with status 0.',
   examples: [
     {
       line: 'plumb worker --database postgres://plumbline@db/plumbline --retain-content-days 30',

@@ -40,6 +40,8 @@ export async function startMonitoring(
   const stops: (() => Promise<void>)[] = []
   for (const lane of plan.lanes) {
     const kind = `monitor-${lane.name}`
+    // Neither an upgrade nor a judge that is added later goes through what people said long ago.
+    await store.monitoring.begin(lane.name)
     await store.jobs.schedule({ kind, payload: null, everyMs })
     stops.push(startLane(kind, lane, plan, { store, now, warn }, everyMs))
   }

@@ -12,6 +12,11 @@ const wrong = (config: unknown, env = {}) => {
   return 'accepted'
 }
 
+const head = (record: string, isGuarded = false) => ({
+  ...{ record, project: 'p', at: '2026-01-01T00:00:00.000Z', model: null, config: null, bytes: 1 },
+  ...{ isRedacted: false, hasAnswer: true, isGuarded },
+})
+
 test('what is wrong with a configuration is told with its place', () => {
   expect(wrong({ evaluators: ['harms'] })).toContain('harms')
   expect(wrong({ sample: 0 })).toContain('sample')
@@ -32,12 +37,7 @@ test('the budget of false alarms is divided among the monitors', () => {
 })
 
 test('a draw is the same each time, keeps its share, and is halved under load', () => {
-  const heads = Array.from({ length: 4000 }, (_, i) => ({
-    ...{ record: `r${i}`, project: 'p', at: '2026-01-01T00:00:00.000Z', model: null, config: null, bytes: 1 },
-    isRedacted: false,
-    hasAnswer: true,
-    isGuarded: i % 100 === 0,
-  }))
+  const heads = Array.from({ length: 4000 }, (_, i) => head(`r${i}`, i % 100 === 0))
   const sampling = { sample: 0.1, sampleGuarded: 1, most: 1e9 }
   const drawn = draw(heads, 'records', sampling)
   expect(draw(heads, 'records', sampling)).toEqual(drawn)
@@ -46,6 +46,16 @@ test('a draw is the same each time, keeps its share, and is halved under load', 
   expect(drawn.filter(({ head, isDrawn }) => head.isGuarded && !isDrawn)).toEqual([])
   const loaded = draw(heads, 'records', { ...sampling, most: 120 })
   expect(new Set(loaded.map(({ probability }) => probability))).toEqual(new Set([0.25, 0.025]))
+})
+
+test.each([
+  { sample: 0.05, most: 20 },
+  { sample: 0.2, most: 100 },
+  { sample: 0.07, most: 100 },
+])('a full batch is judged at the share that was asked for: $sample', ({ sample, most }) => {
+  const full = Array.from({ length: Math.floor(most / sample) }, (_, i) => head(`r${i}`))
+  const drawn = draw(full, 'records', { sample, sampleGuarded: sample, most })
+  expect(new Set(drawn.map(({ probability }) => probability))).toEqual(new Set([sample]))
 })
 
 test('a range without an end, or without both', () => {

@@ -31,6 +31,9 @@ export interface Notification {
   readonly error: string | null
 }
 
+/** With a worker's longest wait of an hour, about a day: an alarm outlives a channel that is down for a night. */
+const tries = 34
+
 /**
  * Opens an alarm, or counts one more detection of the one that is open; its latest evidence is kept. People are told of new
  * ones, by jobs in the same transaction. Gives how many were new.
@@ -57,7 +60,7 @@ export async function raise(
     opened++
     for (const job of notify) {
       const payload = { project, alarm: String(row.id) }
-      await jobs.enqueue({ kind: job, project, payload, idempotencyKey: String(row.id), maxAttempts: 8 })
+      await jobs.enqueue({ kind: job, project, payload, idempotencyKey: String(row.id), maxAttempts: tries })
     }
   }
   return opened

@@ -75,8 +75,26 @@ describeStores('monitoring', (suite) => {
     const { data: alarms } = await monitoring.listAlarms(project, { limit: 9 })
     expect(alarms).toMatchObject([{ detections: 2, summary: "it's <b>", state: 'open' }])
     expect(await monitoring.notifications(project, alarms[0].id)).toMatchObject([{ state: 'waiting' }])
+    // Tried for a day, by a worker that waits an hour at most.
+    expect((await store.jobs.lease(['alarm-test'], 0))!.maxAttempts).toBeGreaterThan(24)
     await monitoring.closeAlarm(project, { id: alarms[0].id, by: 'k', at })
     expect(await monitoring.listAlarms(project, { limit: 9, state: 'open' })).toEqual({ data: [], next: null })
+  })
+
+  test('a lane begins with what comes after its first start, and later goes on where it stood', async () => {
+    const { monitoring } = store
+    const row = () => recordRow({ project: 'begun' })
+    const [old, next, last] = [row(), row(), row()]
+    await store.insertInteractions([old])
+    await monitoring.begin('begun')
+    expect(await monitoring.take('begun', 10)).toBeUndefined()
+    await store.insertInteractions([next])
+    await monitoring.begin('begun')
+    const taken = (await monitoring.take('begun', 1))!
+    expect(taken.heads.map(({ record }) => record)).toEqual([next.record])
+    await store.insertInteractions([last])
+    await monitoring.begin('begun')
+    expect((await monitoring.take('begun', 1))!.from).toBe(taken.from)
   })
 
   test('a batch that fails leaves no trace and is taken again; evaluations go with their record', async () => {

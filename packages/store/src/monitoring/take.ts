@@ -79,6 +79,15 @@ export async function take(database: Database, lane: string, most: number): Prom
   }
 }
 
+/** A lane that was never there looks at what comes from now on; one that was goes on where it stands. */
+export async function begin(database: Database, lane: string): Promise<void> {
+  await database.query(
+    `insert into plumbline.monitor_cursors select $1::text, coalesce(max(seq), 0) from plumbline.interactions
+    on conflict (lane) do nothing`,
+    [lane],
+  )
+}
+
 async function cursorOf(database: Database, lane: string): Promise<string> {
   await database.query('insert into plumbline.monitor_cursors values ($1, 0) on conflict (lane) do nothing', [lane])
   const [row] = await database.query('select seq::text as seq from plumbline.monitor_cursors where lane = $1', [lane])

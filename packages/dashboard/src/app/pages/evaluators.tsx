@@ -117,7 +117,7 @@ function Detector({ detector }: Pick<Evaluator, 'detector'>) {
           {formatShare(baseline.estimate)}, at most {formatShare(baseline.upper)}
         </Fact>
       )}
-      {nominal !== null && <Fact name="False alarms a year">at most {nominal}</Fact>}
+      {nominal !== null && <Fact name="False alarms a year">about {nominal}, at the traffic of the first days</Fact>}
     </>
   )
 }

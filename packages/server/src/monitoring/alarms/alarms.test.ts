@@ -142,13 +142,13 @@ test('a risen rate opens one alarm, which goes to log, webhook and e-mail with i
     expect(JSON.parse(body)).toMatchObject({
       project,
       alarm: { id },
-      link: `https://plumb.example.com/api/alarms/${id}`,
+      link: `https://plumb.example.com/#/alarms/${id}`,
     })
   }
   expect(mail.user).toBe('watch pass')
   expect(mail.messages).toHaveLength(1)
   expect(mail.messages[0]).toContain(`Message-ID: <alarm-${id}@example.com>`)
-  expect(mail.messages[0]).toContain('/api/alarms/')
+  expect(mail.messages[0]).toContain('/#/alarms/')
   expect(warnings.filter((text) => text.includes('[Plumbline]'))).toHaveLength(1)
 
   const listed = evaluatorListSchema.parse(

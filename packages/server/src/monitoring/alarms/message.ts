@@ -6,7 +6,7 @@ export interface AlarmMessage {
   readonly type: 'alarm.opened'
   readonly project: string
   readonly alarm: Alarm
-  /** Where the answers behind it are; a path where the server does not know its own address. */
+  /** The page with the answers behind it; a path where the server does not know its own address. */
   readonly link: string
   /** The newest of these answers, by their records. */
   readonly records: readonly string[]
@@ -16,7 +16,7 @@ export function alarmMessage(
   { alarm, project }: StoredAlarm,
   { link = '', records }: { readonly link: string | undefined; readonly records: readonly string[] },
 ): AlarmMessage {
-  return { type: 'alarm.opened', project, alarm, link: `${link}/api/alarms/${alarm.id}`, records }
+  return { type: 'alarm.opened', project, alarm, link: `${link}/#/alarms/${alarm.id}`, records }
 }
 
 /** Lines of plain text, the first of them a subject. */

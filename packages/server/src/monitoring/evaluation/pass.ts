@@ -28,7 +28,7 @@ export async function pass(lane: Lane, { store, plan, runner, now }: PassParts, 
   const { sample, most } = lane.sampling
   const isLate = (await monitoring.pending(lane.name)) > longBacklog
   // So many that all who are drawn can be judged.
-  const size = isLate ? mostRecords : Math.min(mostRecords, Math.ceil(most / sample))
+  const size = isLate ? mostRecords : Math.min(mostRecords, Math.floor(most / sample))
   const taken = await monitoring.take(lane.name, size)
   if (taken === undefined) return false
   const drawn = draw(taken.heads, lane.name, lane.sampling)
