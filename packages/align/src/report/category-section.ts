@@ -19,7 +19,7 @@ function kindTable(rows: readonly Cell[], kind: PromptKind, shown: readonly Alig
   const body = groups.map(([category, cells]) => {
     const n = Math.max(...cells.map(({ counts }) => counts.n))
     const find = (stage: AlignStage) => cells.find((cell) => cell.stage === stage)
-    return html`<tr><th scope="row">${category} <small>n = ${n}</small></th>${shown.map((stage) => cellOf(find(stage), stage))}</tr>`
+    return html`<tr><th scope="row">${category.replaceAll('_', ' ')} <small>n = ${n}</small></th>${shown.map((stage) => cellOf(find(stage), stage))}</tr>`
   })
   const head = shown.map((stage) => html`<th scope="col" class="num">${stageFacts[stage].short}</th>`)
   return html`<div class="card"><table class="categories"><caption>${kindFacts[kind].claim}</caption><thead><tr><th scope="col">Category</th>${head}</tr></thead><tbody>${body}</tbody></table></div>`
