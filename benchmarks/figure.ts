@@ -12,11 +12,11 @@ export interface Figure {
   readonly goal?: { readonly ratio: number } | { readonly atMost: number } | { readonly atLeast: number }
 }
 
-/** Numbers in the figure's unit, one of each side a run; `peer` is empty where there is none. */
+/** Numbers in the figure's unit, one of each side a run; `peer` is left out, or empty, where there is none. */
 export interface Measurement {
   readonly ours: readonly number[]
-  readonly peer: readonly number[]
-  readonly peerName: string | null
+  readonly peer?: readonly number[]
+  readonly peerName?: string | null
   /** More fields of the JSON line. */
   readonly details?: Readonly<Record<string, unknown>>
 }
@@ -41,7 +41,8 @@ export interface FigureLine {
 }
 
 /** Medians of both sides and their ratio. */
-export function figureLine(figure: Figure, { ours, peer, peerName, details }: Measurement): FigureLine {
+export function figureLine(figure: Figure, measurement: Measurement): FigureLine {
+  const { ours, peer = [], peerName = null, details } = measurement
   const [our, theirs] = [median(ours), peer.length > 0 ? median(peer) : null]
   const ratio = theirs === null ? null : figure.better === 'lower' ? theirs / our : our / theirs
   return {

@@ -48,8 +48,8 @@ const tokens: Section<BenchOptions> = {
       const side = (count: number) => () => tokensPerSecond(local.url, local.apiKey, count)
       const rates = await interleave({ one: side(1), eight: side(8) }, { runs: world.runs ?? 5 })
       const details = { new_tokens: NEW_TOKENS, threads: availableParallelism() }
-      record(figures[0], { ours: rates.one, peer: [], peerName: null, details })
-      record(figures[1], { ours: rates.eight, peer: [], peerName: null, details })
+      record(figures[0], { ours: rates.one, details })
+      record(figures[1], { ours: rates.eight, details })
     } finally {
       await local.stop()
     }

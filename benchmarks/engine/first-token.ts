@@ -67,7 +67,7 @@ export const installToFirstToken: Section<EngineWorld> = {
         const install = await secondsOf('npm', ['ci'], clone, env)
         if (install === undefined) throw new PlumblineError('BENCH_COMMAND', `npm ci failed in ${clone}.`)
         const total = install + (await plumbToFirstToken(clone, env))
-        record(figure, { ours: [total], peer: [], peerName: null, details: { install_s: Number(install.toFixed(2)) } })
+        record(figure, { ours: [total], details: { install_s: Number(install.toFixed(2)) } })
       }
     } finally {
       await rm(work, { recursive: true, force: true })

@@ -54,10 +54,10 @@ export const away: Section<GatewayWorld> = {
           p99_ms: answer.p99,
           note: sharing,
         }
-        record(failed, { ours: [answer.failed], peer: [], peerName: null, details })
+        record(failed, { ours: [answer.failed], details })
         await untilShipped(serving, 600_000)
         const { lost, doubled } = compareRecords(answer.ids, await listRecords(serving))
-        record(missing, { ours: [lost + doubled], peer: [], peerName: null, details: { ...details, lost, doubled } })
+        record(missing, { ours: [lost + doubled], details: { ...details, lost, doubled } })
       })
     } finally {
       await server.remove()

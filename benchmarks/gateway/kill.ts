@@ -24,7 +24,7 @@ export const kill: Section<GatewayWorld> = {
     const rounds = world.rounds ?? world.scale(20, 2)
     const { acknowledged, lost, doubled } = await killRounds(world, rounds)
     const details = { rounds, acknowledged, lost, doubled, note: sharing }
-    record(figure, { ours: [lost + doubled], peer: [], peerName: null, details })
+    record(figure, { ours: [lost + doubled], details })
   },
 }
 

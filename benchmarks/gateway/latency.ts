@@ -41,7 +41,7 @@ export const latency: Section<GatewayWorld> = {
         const ours = answers.ours.slice(1).map((answer) => answer[key])
         const achieved_rate = answers.ours.slice(1).map(({ achievedRate }) => Math.round(achievedRate))
         const details = { rate, achieved_rate, seconds, direct, through: ours, failed: failed.ours, note: sharing }
-        record(figure, { ours: ours.map((ms, i) => ms - direct[i]), peer: [], peerName: null, details })
+        record(figure, { ours: ours.map((ms, i) => ms - direct[i]), details })
       }
     })
   },

@@ -43,7 +43,7 @@ export const memory: Section<GatewayWorld> = {
         failed: answer.failed,
         note: sharing,
       }
-      record(figure, { ours: [(end / begin - 1) * 100], peer: [], peerName: null, details })
+      record(figure, { ours: [(end / begin - 1) * 100], details })
     })
   },
 }

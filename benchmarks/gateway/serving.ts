@@ -16,16 +16,17 @@ export interface Serving {
 }
 
 const bin = join(rootFolder, 'packages/plumbline/bin/plumb.js')
-const adminKey = 'an-administrator-key-of-this-bench'
+export const adminKey = 'an-administrator-key-of-this-bench'
 const authorization = `Bearer ${adminKey}`
 const pollMs = 100
 
 export async function startServing(options: {
   readonly folder: string
-  readonly upstream: string
+  /** Left out: one where nobody listens. */
+  readonly upstream?: string
   readonly database?: string
 }): Promise<Serving> {
-  const { folder, upstream, database } = options
+  const { folder, upstream = 'http://127.0.0.1:9/v1', database } = options
   const place = database === undefined ? [] : ['--database', database]
   const args = [bin, 'serve', '--json', '--data', folder, '--port', '0', '--upstream', upstream, ...place]
   const env = { ...process.env, PLUMBLINE_ADMIN_KEY: adminKey }

@@ -34,7 +34,7 @@ export const shipping: Section<GatewayWorld> = {
     if (isWanted(pglite)) {
       const side = async () => ship(world, { folder: join(await world.folder(), 'store') }, count)
       const { ours } = await interleave({ ours: side }, { runs })
-      record(pglite, { ours, peer: [], peerName: null, details })
+      record(pglite, { ours, details })
     }
     if (!isWanted(postgres)) return
     const missing = await noPostgres()
@@ -42,7 +42,7 @@ export const shipping: Section<GatewayWorld> = {
     const server = await startPostgres({ isDurable: true })
     try {
       const { ours } = await interleave({ ours: () => ship(world, { url: server.url }, count) }, { runs })
-      record(postgres, { ours, peer: [], peerName: null, details })
+      record(postgres, { ours, details })
     } finally {
       await server.remove()
     }

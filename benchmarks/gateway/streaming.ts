@@ -47,7 +47,7 @@ export const streaming: Section<GatewayWorld> = {
         const direct = answers.direct.slice(1).map((answer) => answer[key])
         const ours = answers.ours.slice(1).map((answer) => answer[key])
         const details = { streams: connections, events, spacing_ms: spacingMs, direct, through: ours, note: sharing }
-        record(figure, { ours: ours.map((ms, i) => ms - direct[i]), peer: [], peerName: null, details })
+        record(figure, { ours: ours.map((ms, i) => ms - direct[i]), details })
       }
     })
   },

@@ -1,12 +1,12 @@
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium } from 'playwright-core'
+import { chromiumPath } from '../../packages/align/src/report/testing/chromium.ts'
 import type { BenchOptions, Section } from '../bench.ts'
 import type { Figure, Measurement } from '../figure.ts'
+import { adminKey, withServing } from '../gateway/serving.ts'
 import { fillStore } from './filled-store.ts'
-import { adminKey, startServer } from './plumb-serve.ts'
 
 const overviewData: Figure = {
   name: 'overview_data_ms',
@@ -27,7 +27,6 @@ const fullSize = 1_000_000
 const quickSize = 20_000
 const calls = 30
 const visits = 9
-const chromiumPath = '/usr/bin/chromium'
 
 /** The real `plumb serve` on a filled embedded store, in a process of its own. */
 export const dashboard: Section<Pick<BenchOptions, 'isQuick' | 'log'>> = {
@@ -39,28 +38,17 @@ export const dashboard: Section<Pick<BenchOptions, 'isQuick' | 'log'>> = {
       const filling = performance.now()
       await fillStore(join(folder, 'store'), size, log)
       const details = { records: size, filled_in_s: Math.round((performance.now() - filling) / 1000) }
-      const server = await startServer(folder)
-      try {
-        const url = `http://127.0.0.1:${server.port}`
-        if (isWanted(overviewData)) record(overviewData, measured(await timeCalls(url), details))
+      await withServing({ folder }, async ({ target: { origin } }) => {
+        if (isWanted(overviewData)) record(overviewData, { ours: await timeCalls(origin), details })
         if (!isWanted(firstPaint)) return
-        if (existsSync(chromiumPath)) record(firstPaint, await timePaints(url, details))
+        if (chromiumPath !== undefined) record(firstPaint, await timePaints(chromiumPath, origin, details))
         else log('first_paint_ms is left out: no chromium is installed')
-      } finally {
-        await server.stop()
-      }
+      })
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
   },
 }
-
-const measured = (ours: number[], details: object): Measurement => ({
-  ours,
-  peer: [],
-  peerName: null,
-  details: { ...details },
-})
 
 /** From the request to the last byte of the answer; the first call is not counted. */
 async function timeCalls(url: string): Promise<number[]> {
@@ -76,21 +64,21 @@ async function timeCalls(url: string): Promise<number[]> {
 }
 
 /** Each visit with an empty cache. The first one of all, which waits for the bundle, is told apart. */
-async function timePaints(url: string, details: object): Promise<Measurement> {
-  const browser = await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox'] })
+async function timePaints(executablePath: string, url: string, details: object): Promise<Measurement> {
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
   try {
     const cold = await visit(browser, url)
     const warm = []
     for (let n = 0; n < visits; n++) warm.push(await visit(browser, url))
     const shown = warm.map(({ dataMs }) => Math.round(dataMs)).sort((a, b) => a - b)
-    return measured(
-      warm.map(({ paintMs }) => paintMs),
-      {
+    return {
+      ours: warm.map(({ paintMs }) => paintMs),
+      details: {
         ...details,
         first_visit_ms: Math.round(cold.paintMs),
         rates_shown_ms: shown[Math.floor(visits / 2)],
       },
-    )
+    }
   } finally {
     await browser.close()
   }

@@ -42,8 +42,6 @@ export const evaluation: Section<unknown> = {
     const characters = items.map(({ completion }) => completion.length).sort((a, b) => a - b)
     record(figure, {
       ours: medians,
-      peer: [],
-      peerName: null,
       details: {
         answers: items.length,
         evaluators: Object.keys(evaluators).length,

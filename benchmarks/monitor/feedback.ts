@@ -2,11 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Section } from '../bench.ts'
 import type { Figure } from '../figure.ts'
+import { adminKey, type Serving, untilShipped, withServing } from '../gateway/serving.ts'
 import { callForSeconds } from './load.ts'
-import { adminKey, startServer } from './plumb-serve.ts'
 
 const figure: Figure = {
   name: 'feedback_calls',
@@ -25,26 +24,27 @@ export const feedback: Section<unknown> = {
   figures: [figure],
   run: async (_, record) => {
     const folder = await mkdtemp(join(tmpdir(), 'feedback-bench-'))
-    const server = await startServer(join(folder, 'data'))
     try {
-      const caller = { ...server, key: adminKey, connections, path: '/v1/feedback', body: rating }
-      await callForSeconds(caller, 1)
-      const rates: number[] = []
-      const cpuBefore = await cpuMs(server.pid)
-      for (let round = 0; round < rounds; round++) rates.push((await callForSeconds(caller, seconds)) / seconds)
-      const cpu = (await cpuMs(server.pid)) - cpuBefore
-      const calls = rates.reduce((sum, rate) => sum + rate * seconds, 0)
-      const start = performance.now()
-      const stored = await allStored(server.port)
-      const details = {
-        connections,
-        server_cpu_ms_per_call: Number((cpu / calls).toFixed(3)),
-        stored,
-        seconds_until_stored: Number(((performance.now() - start) / 1000).toFixed(1)),
-      }
-      record(figure, { ours: rates, peer: [], peerName: null, details })
+      await withServing({ folder: join(folder, 'data') }, async (serving) => {
+        const port = Number(new URL(serving.target.origin).port)
+        const caller = { port, key: adminKey, connections, path: '/v1/feedback', body: rating }
+        await callForSeconds(caller, 1)
+        const rates: number[] = []
+        const cpuBefore = await cpuMs(serving.pid)
+        for (let round = 0; round < rounds; round++) rates.push((await callForSeconds(caller, seconds)) / seconds)
+        const cpu = (await cpuMs(serving.pid)) - cpuBefore
+        const calls = rates.reduce((sum, rate) => sum + rate * seconds, 0)
+        const start = performance.now()
+        await untilShipped(serving, 600_000)
+        const details = {
+          connections,
+          server_cpu_ms_per_call: Number((cpu / calls).toFixed(3)),
+          seconds_until_stored: Number(((performance.now() - start) / 1000).toFixed(1)),
+          stored: await countShipped(serving),
+        }
+        record(figure, { ours: rates, details })
+      })
     } finally {
-      await server.stop()
       await rm(folder, { recursive: true, force: true })
     }
   },
@@ -64,12 +64,7 @@ async function cpuMs(pid: number): Promise<number> {
   return (Number(user) + Number(system)) * 10 // ticks of 1/100 s
 }
 
-/** Waits until the store has every one that is in the spool. Gives how many. */
-async function allStored(port: number): Promise<number> {
-  for (;;) {
-    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-    const value = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
-    if (value('plumbline_spool_bytes') === 0) return value('plumbline_records_shipped_total')
-    await sleep(100)
-  }
+async function countShipped({ target }: Serving): Promise<number> {
+  const text = await (await fetch(`${target.origin}/metrics`)).text()
+  return Number(/^plumbline_records_shipped_total (\S+)$/m.exec(text)?.[1])
 }

@@ -37,8 +37,8 @@ export const mainJob: Section<TrainersWorld> = {
     const work = await mkdtemp(join(tmpdir(), 'plumbline-bench-'))
     try {
       const { seconds, peakBytes } = await measure(['start', '--', '--output', join(work, 'run')])
-      record(duration, { ours: [seconds], peer: [], peerName: null })
-      if (peakBytes !== undefined) record(memory, { ours: [peakBytes / 1e9], peer: [], peerName: null })
+      record(duration, { ours: [seconds] })
+      if (peakBytes !== undefined) record(memory, { ours: [peakBytes / 1e9] })
       else world.log(`skipped: ${memory.title}; only Linux tells it of other processes.`)
     } finally {
       await rm(work, { recursive: true, force: true })
