@@ -1,37 +1,18 @@
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import axe from 'axe-core'
 import { type Browser, chromium, type Page } from 'playwright-core'
+import { chromiumPath } from '../../packages/align/src/report/testing/chromium.ts'
+import { startPlumb } from './plumb-process.ts'
 
-export const chromiumPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-)
 export const adminKey = 'an-administrator-key-of-this-test'
 /** A busy machine is slow, not wrong. */
 export const patienceMs = 120_000
-const bin = resolve(import.meta.dirname, '../../packages/plumbline/bin/plumb.js')
 
 /** The real `plumb serve --demo` in a process of its own. */
 export async function startDemo() {
-  const child = spawn(process.execPath, [bin, 'serve', '--demo', '--json', '--quiet', '--port', '0'], {
-    env: { ...process.env, PLUMBLINE_ADMIN_KEY: adminKey },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let [out, err] = ['', '']
-  child.stderr.on('data', (chunk) => {
-    err += chunk
-  })
-  const exited = new Promise<void>((done) => child.on('exit', () => done()))
-  const ready = new Promise<void>((done) => {
-    child.stdout.on('data', (chunk) => {
-      out += chunk
-      if (out.includes('\n')) done()
-    })
-  })
-  await Promise.race([ready, exited])
-  if (!out.includes('\n')) throw new Error(`plumb serve --demo has ended: ${err}`)
-  const { url } = JSON.parse(out) as { url: string }
+  const args = ['serve', '--demo', '--json', '--quiet', '--port', '0']
+  const plumb = await startPlumb(args, { PLUMBLINE_ADMIN_KEY: adminKey })
+  if (!plumb.stdout().includes('\n')) throw new Error(`plumb serve --demo has ended: ${plumb.stderr()}`)
+  const { url } = JSON.parse(plumb.stdout()) as { url: string }
   const send = async <Answer>(method: string, path: string, body?: unknown): Promise<Answer> => {
     const response = await fetch(`${url}${path}`, {
       method,
@@ -43,10 +24,10 @@ export async function startDemo() {
     return JSON.parse(text) as Answer
   }
   const stop = async () => {
-    child.kill('SIGTERM')
-    await exited
+    plumb.process.kill('SIGTERM')
+    await plumb.exited
   }
-  return { url, send, stop, stderr: () => err }
+  return { url, send, stop, stderr: plumb.stderr }
 }
 export type Demo = Awaited<ReturnType<typeof startDemo>>
 

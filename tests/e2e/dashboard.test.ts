@@ -4,17 +4,8 @@ import { join } from 'node:path'
 import type { ReviewStats } from '@plumbline/contracts'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  chromiumPath,
-  type Demo,
-  launch,
-  patienceMs,
-  signIn,
-  startDemo,
-  tooWide,
-  violations,
-  visit,
-} from './dashboard-browser.ts'
+import { chromiumPath } from '../../packages/align/src/report/testing/chromium.ts'
+import { type Demo, launch, patienceMs, signIn, startDemo, tooWide, violations, visit } from './dashboard-browser.ts'
 
 /** A folder for pictures of every page, to be looked at; none are taken without it. */
 const pictures = process.env.PLUMBLINE_SCREENSHOTS

@@ -1,30 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import { startUpstream } from '../../packages/gateway/src/upstream-server.test-support.ts'
 import { noPostgres, startPostgres } from '../../packages/store/src/postgres-server.test-support.ts'
 import { startPlumb } from './plumb-process.ts'
 
 const missing = await noPostgres()
 const adminKey = 'an-administrator-key-of-this-test'
-
-async function startUpstream(): Promise<string> {
-  const server = createServer((req, res) => {
-    req.resume()
-    const choices = [{ index: 0, message: { role: 'assistant', content: 'Yes.' }, finish_reason: 'stop' }]
-    res.setHeader('content-type', 'application/json')
-    res.end(JSON.stringify({ id: `chatcmpl-${process.hrtime.bigint()}`, created: 1, model: 'm', choices }))
-  })
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  onTestFinished(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
 
 async function start(args: readonly string[]) {
   const started = await startPlumb(args, { PLUMBLINE_ADMIN_KEY: adminKey })
@@ -49,9 +33,10 @@ test.skipIf(missing !== undefined)(
     const server = await startPostgres()
     onTestFinished(() => server.remove())
     const upstream = await startUpstream()
+    onTestFinished(() => upstream.close())
     const gateway = async (name: string) => {
       const place = ['--data', join(folder, name), '--port', '0', '--database', server.url]
-      const started = await start(['gateway', '--json', ...place, '--upstream', upstream])
+      const started = await start(['gateway', '--json', ...place, '--upstream', upstream.url])
       const { url } = JSON.parse(started.stdout()) as { url: string }
       const call = async (method: string, path: string, body?: unknown, key = adminKey) => {
         const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }

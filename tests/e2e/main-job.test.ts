@@ -1,11 +1,12 @@
 /** A shortened main job on the real model: a few rows of the example set, all stages, and the report in a browser. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { alignReportSchema } from '@plumbline/contracts'
 import { chromium } from 'playwright-core'
 import { afterAll, expect, test } from 'vitest'
+import { chromiumPath } from '../../packages/align/src/report/testing/chromium.ts'
 import { runCli } from '../../packages/plumbline/src/cli.ts'
 import { commands } from '../../packages/plumbline/src/commands.ts'
 import { takeGlobals } from '../../packages/plumbline/src/flags.ts'
@@ -14,10 +15,6 @@ import { smollm2Path } from './smollm2.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'plumbline-main-job-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-)
 
 /** The first `each` rows of every kind that fit, as a file of its own. */
 function part(name: string, each: number, fits: (row: { split?: string }) => boolean = () => true): string {
@@ -31,7 +28,7 @@ function part(name: string, each: number, fits: (row: { split?: string }) => boo
   return path
 }
 
-const opened = browserPath === undefined ? '(not opened: no chromium is installed)' : 'and it opens in a browser'
+const opened = chromiumPath === undefined ? '(not opened: no chromium is installed)' : 'and it opens in a browser'
 
 test(`the reward rises on the real model, and there is a report ${opened}`, { timeout: 600_000 }, async () => {
   const output = join(folder, 'run')
@@ -67,8 +64,8 @@ test(`the reward rises on the real model, and there is a report ${opened}`, { ti
   expect(scores).toHaveLength(4)
   expect(scores.at(-1)!, `scores ${scores}`).toBeGreaterThan(scores[0])
 
-  if (browserPath === undefined) return
-  const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] })
+  if (chromiumPath === undefined) return
+  const browser = await chromium.launch({ executablePath: chromiumPath, args: ['--no-sandbox'] })
   try {
     const page = await browser.newPage()
     const complaints: string[] = []

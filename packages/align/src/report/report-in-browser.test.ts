@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -7,12 +7,10 @@ import axe from 'axe-core'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { renderReport } from './render-report.ts'
+import { chromiumPath } from './testing/chromium.ts'
 import { emptyReport, exampleReport } from './testing/example-report.ts'
 
-const found = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-)
-const why = found === undefined ? ' (skipped: no chromium is installed)' : ''
+const why = chromiumPath === undefined ? ' (skipped: no chromium is installed)' : ''
 
 interface Violation {
   readonly id: string
@@ -45,12 +43,12 @@ const hostile: AlignReport = {
   })),
 }
 
-describe.skipIf(found === undefined)(`the report in a browser${why}`, () => {
+describe.skipIf(chromiumPath === undefined)(`the report in a browser${why}`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'plumbline-report-'))
   let browser: Browser
 
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: found!, args: ['--no-sandbox'] })
+    browser = await chromium.launch({ executablePath: chromiumPath!, args: ['--no-sandbox'] })
   })
   afterAll(async () => {
     await browser.close()
