@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from 'react'
+import { withQuery } from './api.ts'
 
 /** Where one is, kept behind the `#`: the server knows one page, the back button and links work. */
 export interface Address {
@@ -31,11 +32,7 @@ function decoded(part: string): string {
 
 /** `#/answers?model=m`, without parameters that are empty. */
 export function addressOf(path: readonly string[], query: Readonly<Record<string, string | undefined>> = {}): string {
-  const given = Object.entries(query).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== '',
-  )
-  const text = new URLSearchParams(given).toString()
-  return `#/${path.map(encodeURIComponent).join('/')}${text === '' ? '' : `?${text}`}`
+  return withQuery(`#/${path.map(encodeURIComponent).join('/')}`, query)
 }
 
 export function go(address: string): void {

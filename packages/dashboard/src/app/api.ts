@@ -11,6 +11,12 @@ export class ApiError extends Error {
   }
 }
 
+/** What was thrown, if it is what the server said; throws anything else on. */
+export function failureOf(thrown: unknown): ApiError {
+  if (thrown instanceof ApiError) return thrown
+  throw thrown
+}
+
 export interface Call {
   readonly method?: 'GET' | 'POST' | 'DELETE'
   readonly body?: unknown

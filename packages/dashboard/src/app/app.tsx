@@ -1,7 +1,7 @@
 import { MantineProvider } from '@mantine/core'
 import type { Session } from '@plumbline/contracts'
 import { useEffect, useMemo, useState } from 'react'
-import { ApiError, call, rememberCsrfToken, watchSession } from './api.ts'
+import { type ApiError, call, failureOf, rememberCsrfToken, watchSession } from './api.ts'
 import { SignIn } from './pages/sign-in.tsx'
 import { SessionContext } from './session.ts'
 import { Shell } from './shell.tsx'
@@ -24,8 +24,8 @@ function Door() {
   const [trouble, setTrouble] = useState<ApiError>()
   useEffect(() => {
     watchSession(() => setVisitor('nobody'))
-    call<Session>('/api/session').then(setVisitor, (error) => {
-      if (!(error instanceof ApiError)) throw error
+    call<Session>('/api/session').then(setVisitor, (thrown) => {
+      const error = failureOf(thrown)
       if (error.status !== 401) setTrouble(error)
       setVisitor('nobody')
     })

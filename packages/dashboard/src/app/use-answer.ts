@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { ApiError, call } from './api.ts'
+import { type ApiError, call, failureOf } from './api.ts'
 
 /** What the server answers, and how it stands with it: none of the three is shown as another. */
 export interface Answer<Data> {
@@ -25,9 +25,9 @@ export function useAnswer<Data>(path: string, everyMs?: number): Answer<Data> {
       try {
         const data = await call<Data>(path, { signal: abort.signal })
         if (!abort.signal.aborted) setState({ path, data })
-      } catch (error) {
+      } catch (thrown) {
         if (abort.signal.aborted) return
-        if (!(error instanceof ApiError)) throw error
+        const error = failureOf(thrown)
         setState((before) => ({ ...(before.path === path ? before : {}), path, error }))
       }
       if (everyMs !== undefined && !abort.signal.aborted) timer = setTimeout(askIfVisible, everyMs)

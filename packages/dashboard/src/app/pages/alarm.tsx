@@ -2,11 +2,12 @@ import { Button, Table, Title } from '@mantine/core'
 import type { AlarmDetail } from '@plumbline/contracts'
 import { useState } from 'react'
 import { addressOf } from '../address.ts'
-import { ApiError, call } from '../api.ts'
+import { type ApiError, call, failureOf } from '../api.ts'
 import { formatCount, formatShare, formatTime } from '../format.ts'
 import { AlarmBadge } from '../parts/alarm-list.tsx'
 import { Chart } from '../parts/chart.tsx'
 import { visible } from '../parts/content.tsx'
+import { Fact } from '../parts/fact.tsx'
 import { MovedTerms } from '../parts/moved-terms.tsx'
 import { Loaded, Nothing, PageFrame, Trouble } from '../parts/page-frame.tsx'
 import { chartPoints } from '../parts/reading.tsx'
@@ -58,8 +59,7 @@ function CloseButton({ id, onChanged }: { readonly id: string; readonly onChange
       await call(`/api/alarms/${id}/close`, { method: 'POST' })
       onChanged()
     } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure
-      setError(failure)
+      setError(failureOf(failure))
     }
   }
   return (
@@ -81,30 +81,21 @@ function Evidence({ alarm }: { readonly alarm: AlarmDetail }) {
       </Title>
       <dl className="facts in-a-row">
         {baseline !== null && (
-          <div>
-            <dt>Before</dt>
-            <dd>
-              {formatShare(baseline.estimate)}, at most {formatShare(baseline.upper)} ({formatCount(baseline.flagged)}{' '}
-              of {formatCount(baseline.judged)})
-            </dd>
-          </div>
+          <Fact name="Before">
+            {formatShare(baseline.estimate)}, at most {formatShare(baseline.upper)} ({formatCount(baseline.flagged)} of{' '}
+            {formatCount(baseline.judged)})
+          </Fact>
         )}
         {since_start !== null && (
-          <div>
-            <dt>Since the detector began</dt>
-            <dd>
-              {formatCount(since_start.flagged)} of {formatCount(since_start.judged)}; fits a rate of{' '}
-              {formatShare(since_start.likeliest_rate)} best
-            </dd>
-          </div>
+          <Fact name="Since the detector began">
+            {formatCount(since_start.flagged)} of {formatCount(since_start.judged)}; fits a rate of{' '}
+            {formatShare(since_start.likeliest_rate)} best
+          </Fact>
         )}
         {log_evidence !== null && log_needed !== null && (
-          <div>
-            <dt>Evidence (ln)</dt>
-            <dd>
-              {log_evidence.toFixed(1)}; {log_needed.toFixed(1)} ring the alarm
-            </dd>
-          </div>
+          <Fact name="Evidence (ln)">
+            {log_evidence.toFixed(1)}; {log_needed.toFixed(1)} ring the alarm
+          </Fact>
         )}
       </dl>
       {series.length > 0 && (

@@ -1,10 +1,11 @@
-import { Button, SegmentedControl } from '@mantine/core'
+import { SegmentedControl } from '@mantine/core'
 import type { Alarm } from '@plumbline/contracts'
 import { addressOf, go } from '../address.ts'
 import { withQuery } from '../api.ts'
 import type { PageProps } from '../pages.ts'
 import { AlarmList } from '../parts/alarm-list.tsx'
 import { Loaded, Nothing, PageFrame } from '../parts/page-frame.tsx'
+import { Pager } from '../parts/pager.tsx'
 import { useAnswer } from '../use-answer.ts'
 import { AlarmRecord } from './alarm.tsx'
 
@@ -37,13 +38,7 @@ function AlarmPageList({ query }: { readonly query: URLSearchParams }) {
         {({ data, next }) => (
           <>
             {data.length === 0 ? <Nothing>There is no such alarm.</Nothing> : <AlarmList alarms={data} />}
-            <nav className="pager" aria-label="Pages of alarms">
-              {next !== null && (
-                <Button component="a" variant="default" href={addressOf(['alarms'], { state, after: next })}>
-                  Older
-                </Button>
-              )}
-            </nav>
+            <Pager of="alarms" links={{ Older: next && addressOf(['alarms'], { state, after: next }) }} />
           </>
         )}
       </Loaded>

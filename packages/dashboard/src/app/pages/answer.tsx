@@ -2,7 +2,7 @@ import { Button, Paper, Title } from '@mantine/core'
 import type { Feedback, FeedbackPage, Interaction } from '@plumbline/contracts'
 import { useState } from 'react'
 import { addressOf } from '../address.ts'
-import { ApiError, call, withQuery } from '../api.ts'
+import { ApiError, call, failureOf, withQuery } from '../api.ts'
 import { formatTime } from '../format.ts'
 import { Content, visible } from '../parts/content.tsx'
 import { Conversation } from '../parts/conversation.tsx'
@@ -40,8 +40,7 @@ function ToReview({ interaction }: { readonly interaction: string }) {
       await call('/api/review/items', { method: 'POST', body: { interaction, reason: 'uncertainty', reviewers: 2 } })
       setState('queued')
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error
-      setState(error)
+      setState(failureOf(error))
     }
   }
   if (state instanceof ApiError) return <Trouble error={state} onAgain={queue} />

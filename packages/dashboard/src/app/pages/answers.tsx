@@ -1,4 +1,4 @@
-import { Button, Table } from '@mantine/core'
+import { Table } from '@mantine/core'
 import type { Interaction, InteractionPage } from '@plumbline/contracts'
 import { addressOf } from '../address.ts'
 import { withQuery } from '../api.ts'
@@ -7,6 +7,7 @@ import type { PageProps } from '../pages.ts'
 import { AnswerFilters, readFilters } from '../parts/answer-filters.tsx'
 import { visible } from '../parts/content.tsx'
 import { Loaded, Nothing, PageFrame } from '../parts/page-frame.tsx'
+import { Pager } from '../parts/pager.tsx'
 import { TerminationBadge } from '../parts/termination-badge.tsx'
 import { lastPrompt } from '../prompt.ts'
 import { useAnswer } from '../use-answer.ts'
@@ -39,18 +40,13 @@ function AnswerList({ query }: { readonly query: URLSearchParams }) {
             ) : (
               <AnswerTable answers={data} />
             )}
-            <nav className="pager" aria-label="Pages of answers">
-              {after !== undefined && (
-                <Button component="a" variant="default" href={addressOf(['answers'], filters)}>
-                  Newest
-                </Button>
-              )}
-              {next !== null && (
-                <Button component="a" variant="default" href={addressOf(['answers'], { ...filters, after: next })}>
-                  Older
-                </Button>
-              )}
-            </nav>
+            <Pager
+              of="answers"
+              links={{
+                Newest: after === undefined ? null : addressOf(['answers'], filters),
+                Older: next && addressOf(['answers'], { ...filters, after: next }),
+              }}
+            />
           </>
         )}
       </Loaded>

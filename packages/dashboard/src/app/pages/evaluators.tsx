@@ -1,8 +1,8 @@
 import type { EvaluatorList } from '@plumbline/contracts'
-import type { ReactNode } from 'react'
 import { addressOf } from '../address.ts'
 import { formatCount, formatDay, formatShare, formatTime } from '../format.ts'
 import { visible } from '../parts/content.tsx'
+import { Fact } from '../parts/fact.tsx'
 import { Loaded, Nothing, PageFrame } from '../parts/page-frame.tsx'
 import { Badges } from '../parts/reading.tsx'
 import { useAnswer } from '../use-answer.ts'
@@ -62,15 +62,6 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
         <Detector detector={one.detector} />
       </dl>
     </article>
-  )
-}
-
-function Fact({ name, children }: { readonly name: string; readonly children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   )
 }
 

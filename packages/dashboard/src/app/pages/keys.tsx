@@ -2,11 +2,12 @@ import { Alert, Button, NativeSelect, Table, TextInput } from '@mantine/core'
 import type { CreatedKey, KeyPage } from '@plumbline/contracts'
 import { type FormEvent, useState } from 'react'
 import { addressOf } from '../address.ts'
-import { ApiError, call, withQuery } from '../api.ts'
+import { type ApiError, call, failureOf, withQuery } from '../api.ts'
 import { formatTime } from '../format.ts'
 import type { PageProps } from '../pages.ts'
 import { visible } from '../parts/content.tsx'
 import { Loaded, PageFrame, Trouble } from '../parts/page-frame.tsx'
+import { Pager } from '../parts/pager.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
 import { useSession } from '../session.ts'
 import { useAnswer } from '../use-answer.ts'
@@ -23,8 +24,7 @@ export function Keys({ query }: PageProps) {
       await work()
       setError(undefined)
     } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure
-      setError(failure)
+      setError(failureOf(failure))
     }
     answer.refresh()
   }
@@ -36,13 +36,7 @@ export function Keys({ query }: PageProps) {
         {({ data, next }) => (
           <>
             <KeyTable keys={data} onRevoke={(id) => attempt(() => call(`/api/keys/${id}`, { method: 'DELETE' }))} />
-            <nav className="pager" aria-label="Pages of keys">
-              {next !== null && (
-                <Button component="a" variant="default" href={addressOf(['keys'], { after: next })}>
-                  More
-                </Button>
-              )}
-            </nav>
+            <Pager of="keys" links={{ More: next && addressOf(['keys'], { after: next }) }} />
           </>
         )}
       </Loaded>

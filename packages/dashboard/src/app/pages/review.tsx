@@ -1,7 +1,7 @@
 import { Button } from '@mantine/core'
 import type { ReviewItem, ReviewStats } from '@plumbline/contracts'
 import { useCallback, useEffect, useState } from 'react'
-import { ApiError, call } from '../api.ts'
+import { type ApiError, call, failureOf } from '../api.ts'
 import { formatCount } from '../format.ts'
 import { Nothing, PageFrame, Trouble, Waiting } from '../parts/page-frame.tsx'
 import { Hotkeys } from '../review/hotkeys.tsx'
@@ -59,9 +59,8 @@ function useNextItem(stats: ReviewStats | undefined) {
       setItem(next.item)
       setError(undefined)
     } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure
+      setError(failureOf(failure))
       setItem(undefined)
-      setError(failure)
     }
     setIsAsking(false)
   }, [])

@@ -2,11 +2,13 @@ import { Button, Table, TextInput, Title } from '@mantine/core'
 import type { AuditPage } from '@plumbline/contracts'
 import { type FormEvent, useState } from 'react'
 import { addressOf } from '../address.ts'
-import { ApiError, call, withQuery } from '../api.ts'
+import { ApiError, call, failureOf, withQuery } from '../api.ts'
 import { formatTime } from '../format.ts'
 import type { PageProps } from '../pages.ts'
 import { visible } from '../parts/content.tsx'
+import { Fact } from '../parts/fact.tsx'
 import { Loaded, PageFrame, Trouble } from '../parts/page-frame.tsx'
+import { Pager } from '../parts/pager.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
 import { useAnswer } from '../use-answer.ts'
 
@@ -38,17 +40,11 @@ function GatewayState() {
         {({ status, recording, store, config }) => (
           <dl className="facts in-a-row">
             {Object.entries({ Gateway: status, Recording: recording, Store: store }).map(([name, state]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>
-                  <StateBadge tone={['ready', 'ok'].includes(state) ? 'good' : 'bad'}>{state}</StateBadge>
-                </dd>
-              </div>
+              <Fact key={name} name={name}>
+                <StateBadge tone={['ready', 'ok'].includes(state) ? 'good' : 'bad'}>{state}</StateBadge>
+              </Fact>
             ))}
-            <div>
-              <dt>Configuration in force</dt>
-              <dd>{config}</dd>
-            </div>
+            <Fact name="Configuration in force">{config}</Fact>
           </dl>
         )}
       </Loaded>
@@ -114,11 +110,6 @@ function Actions() {
   )
 }
 
-function failureOf(error: unknown): ApiError {
-  if (error instanceof ApiError) return error
-  throw error
-}
-
 function Audit({ after }: { readonly after: string | undefined }) {
   const answer = useAnswer<AuditPage>(withQuery('/api/audit', { after, limit: '20' }))
   return (
@@ -152,13 +143,7 @@ function Audit({ after }: { readonly after: string | undefined }) {
                 ))}
               </Table.Tbody>
             </Table>
-            <nav className="pager" aria-label="Pages of the audit log">
-              {next !== null && (
-                <Button component="a" variant="default" href={addressOf(['settings'], { after: next })}>
-                  Older
-                </Button>
-              )}
-            </nav>
+            <Pager of="the audit log" links={{ Older: next && addressOf(['settings'], { after: next }) }} />
           </>
         )}
       </Loaded>

@@ -1,7 +1,7 @@
 import { Alert, Button, Paper, PasswordInput, Stack, Text, Title } from '@mantine/core'
 import type { Session } from '@plumbline/contracts'
 import { type FormEvent, useState } from 'react'
-import { ApiError, call } from '../api.ts'
+import { type ApiError, call, failureOf } from '../api.ts'
 
 interface SignInProps {
   readonly trouble: ApiError | undefined
@@ -19,8 +19,7 @@ export function SignIn({ trouble, onSignedIn }: SignInProps) {
     try {
       onSignedIn(await call<Session>('/api/session', { method: 'POST', key: key.trim() }))
     } catch (failure) {
-      if (!(failure instanceof ApiError)) throw failure
-      setError(failure)
+      setError(failureOf(failure))
       setIsBusy(false)
     }
   }

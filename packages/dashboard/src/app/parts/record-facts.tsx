@@ -1,8 +1,8 @@
 import { Table, Title } from '@mantine/core'
 import type { GuardVerdict, Interaction } from '@plumbline/contracts'
-import type { ReactNode } from 'react'
 import { formatCount, formatMs, formatTime } from '../format.ts'
 import { visible } from './content.tsx'
+import { Fact } from './fact.tsx'
 import { StateBadge, type Tone } from './state-badge.tsx'
 import { TerminationBadge } from './termination-badge.tsx'
 
@@ -39,15 +39,6 @@ export function RecordFacts({ record }: { readonly record: Interaction }) {
         </pre>
       </details>
     </aside>
-  )
-}
-
-function Fact({ name, children }: { readonly name: string; readonly children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   )
 }
 

@@ -1,7 +1,7 @@
 import { Alert, Button, Kbd, Textarea, TextInput } from '@mantine/core'
 import type { ReviewItem } from '@plumbline/contracts'
 import { type FormEvent, useEffect, useRef, useState } from 'react'
-import { ApiError, call } from '../api.ts'
+import { type ApiError, call, failureOf } from '../api.ts'
 import { FeedbackCard } from '../pages/answer.tsx'
 import { Conversation } from '../parts/conversation.tsx'
 import { Trouble } from '../parts/page-frame.tsx'
@@ -39,8 +39,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
       setIsSent(true)
       onDone(said(answer))
     } catch (thrown) {
-      if (!(thrown instanceof ApiError)) throw thrown
-      setFailure(thrown)
+      setFailure(failureOf(thrown))
       isBusy.current = false
     }
   }

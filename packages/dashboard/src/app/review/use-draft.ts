@@ -1,6 +1,6 @@
 import type { ReviewDraft, ReviewItem } from '@plumbline/contracts'
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { ApiError, call } from '../api.ts'
+import { type ApiError, call, failureOf } from '../api.ts'
 
 const saveAfterMs = 1_500
 
@@ -17,8 +17,8 @@ export function useDraft(item: ReviewItem) {
         const kept = await call<{ leased_until: string }>(`/api/review/${item.item}/draft`, { method: 'POST', body })
         setLeasedUntil(kept.leased_until)
         setError(undefined)
-      } catch (failure) {
-        if (!(failure instanceof ApiError)) throw failure
+      } catch (thrown) {
+        const failure = failureOf(thrown)
         // Half a label is refused while it is being typed; submitting will say so.
         if (failure.status !== 400) setError(failure)
       }
