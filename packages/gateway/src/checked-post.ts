@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { PlumblineError } from '@plumbline/contracts'
 import { Agent, request } from 'undici'
 import { addressKind, allowedKinds, checkedLookup } from './address.ts'
+import { readCapped } from './capped-body.ts'
 
 export interface PostReply {
   readonly status: number
@@ -31,14 +32,8 @@ export function createPoster(url: string, { what, isPrivate }: { what: string; i
         signal,
         dispatcher: agent,
       })
-      const chunks: Buffer[] = []
-      let size = 0
-      for await (const chunk of reply.body) {
-        size += chunk.length
-        if (size > maxReplyBytes) throw new Error('the reply has more than a megabyte')
-        chunks.push(chunk)
-      }
-      return { status: reply.statusCode, text: Buffer.concat(chunks).toString('utf8') }
+      const text = await readCapped(reply.body, maxReplyBytes, 'the reply has more than a megabyte')
+      return { status: reply.statusCode, text }
     },
     close: () => agent.destroy(),
   }

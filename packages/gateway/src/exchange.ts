@@ -193,8 +193,8 @@ export class Exchange implements PursuitListener, DeliveryListener {
 
   /** Nothing of an attempt that failed may come out of its guards later. */
   private dropAttempt(): void {
+    this.filter?.cut()
     this.filter = undefined
-    this.request.guarding?.dropFilter()
     this.delivery.forget()
   }
 
@@ -231,7 +231,7 @@ export class Exchange implements PursuitListener, DeliveryListener {
     const ours = this.replyTo(termination, answer)
     const outcome = this.outcome(ours?.termination ?? termination, answer, ours?.reply)
     const { guarding } = this.request
-    const verdicts = guarding === undefined ? Promise.resolve([]) : guarding.verdicts(outcome.choices)
+    const verdicts = guarding === undefined ? Promise.resolve([]) : guarding.verdicts(outcome.choices, this.filter)
     const recorded = verdicts.then((guards) => this.onOutcome({ ...outcome, guards }))
     if (guarding === undefined || (await comesWithin(verdicts, observerPatienceMs))) await recorded
     this.sendEnd(termination, ours?.reply)

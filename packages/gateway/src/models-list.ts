@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { asArray, asObject, type Json } from './answer.ts'
+import { readCapped } from './capped-body.ts'
 import { RequestError } from './openai-error.ts'
 import type { Policies } from './policies.ts'
 import type { Upstream } from './upstream.ts'
@@ -33,15 +34,9 @@ async function askForModels(upstream: Upstream, client: IncomingHttpHeaders, rec
     headers: upstream.headers(client, record),
     signal: AbortSignal.timeout(patienceMs),
   })
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxBytes) throw new Error('too large')
-    chunks.push(chunk)
-  }
+  const text = await readCapped(body, maxBytes, 'too large')
   if (statusCode !== 200) throw new Error(`status ${statusCode}`)
-  const { data } = asObject(JSON.parse(Buffer.concat(chunks).toString('utf8')))
+  const { data } = asObject(JSON.parse(text))
   return asArray(data)
     .map(asObject)
     .filter(({ id }) => typeof id === 'string')

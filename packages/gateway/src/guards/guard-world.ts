@@ -1,4 +1,5 @@
 import { request } from 'undici'
+import { readCapped } from '../capped-body.ts'
 import type { GuardWorld } from './kinds/kind.ts'
 
 /** A guard's answer is short; more is not read. */
@@ -18,14 +19,9 @@ export function openGuardWorld(env: Readonly<Record<string, string | undefined>>
         await reply.body.dump()
         throw new Error(`the guard's server answered with status ${reply.statusCode}`)
       }
-      const chunks: Buffer[] = []
-      let size = 0
-      for await (const chunk of reply.body) {
-        size += chunk.length
-        if (size > maxReplyBytes) throw new Error('the guard’s server answered with more than a megabyte')
-        chunks.push(chunk)
-      }
-      return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+      return JSON.parse(
+        await readCapped(reply.body, maxReplyBytes, 'the guard’s server answered with more than a megabyte'),
+      )
     },
     secret: (variable) => env[variable],
     rewardModels: {},

@@ -25,7 +25,6 @@ export class Guarding {
   private readonly endpoint: string
   private prompt = ''
   private inputVerdicts: Promise<GuardVerdict[]> = Promise.resolve([])
-  private filter: AnswerFilter | undefined
 
   constructor(set: GuardSet, endpoint: string) {
     this.set = set
@@ -54,33 +53,20 @@ export class Guarding {
     onBytes: (bytes: Buffer) => void,
     onUnknown: (reason: string) => void,
   ): AnswerFilter | undefined {
-    this.filter?.cut()
+    if (!this.mayActOnAnswers || !Object.hasOwn(shapes, this.endpoint)) return undefined
     const guards = this.guardsFor('output')
-    const isNeeded = this.mayActOnAnswers && Object.hasOwn(shapes, this.endpoint)
-    this.filter = isNeeded
-      ? new AnswerFilter({
-          shape: shapes[this.endpoint],
-          guards,
-          prompt: this.prompt,
-          isEventStream,
-          onBytes,
-          onUnknown,
-        })
-      : undefined
-    return this.filter
+    const shape = shapes[this.endpoint]
+    return new AnswerFilter({ shape, guards, prompt: this.prompt, isEventStream, onBytes, onUnknown })
   }
 
-  /** The attempt at an answer is void, and with it what its guards would have said. */
-  dropFilter(): void {
-    this.filter?.cut()
-    this.filter = undefined
-  }
-
-  /** What every guard said, when the last of them has spoken. `choices` are what the record has of the answer. */
-  async verdicts(choices: readonly Choice[]): Promise<GuardVerdict[]> {
+  /**
+   * What every guard said, when the last of them has spoken. `choices` are what the record has of the answer, `filter` is
+   * what it went through.
+   */
+  async verdicts(choices: readonly Choice[], filter?: AnswerFilter): Promise<GuardVerdict[]> {
     const guards = this.guardsFor('output')
     const isRead = guards.length > 0 && Object.hasOwn(shapes, this.endpoint)
-    const output = this.filter?.verdicts() ?? (isRead ? observeAnswer(choices, guards, this.prompt) : [])
+    const output = filter?.verdicts() ?? (isRead ? observeAnswer(choices, guards, this.prompt) : [])
     return [...(await this.inputVerdicts), ...(await output)]
   }
 
