@@ -1,11 +1,10 @@
+import { krippendorffAlpha } from '@plumbline/evals'
 import type { Store } from '@plumbline/store'
 
 type Figures = Awaited<ReturnType<Store['review']['figures']>>
 
 /** Of all reviewers, or of one. */
-export async function reviewStats({ items, labels, reviewers }: Figures, only: string | undefined) {
-  // Read when it is asked for: the gateway starts without the statistics.
-  const { krippendorffAlpha } = await import('@plumbline/evals')
+export function reviewStats({ items, labels, reviewers }: Figures, only: string | undefined) {
   const byItem = Map.groupBy(labels, ({ item }) => item)
   const units = [...byItem.values()].map((unit) => unit.map(({ label }) => label))
   const paired = units.filter(({ length }) => length >= 2)

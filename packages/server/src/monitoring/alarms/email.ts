@@ -1,4 +1,3 @@
-import { createTransport } from 'nodemailer'
 import type { Channels } from './channels.ts'
 import { type AlarmMessage, alarmText } from './message.ts'
 
@@ -11,6 +10,8 @@ export async function sendEmail(message: AlarmMessage, email: NonNullable<Channe
   const isSecure = protocol === 'smtps:'
   const isHere = loopback.test(hostname)
   const hasPassword = username !== '' && email.password !== undefined
+  // Read when it is needed: most gateways send no mail.
+  const { createTransport } = await import('nodemailer')
   const transport = createTransport({
     host: hostname.replace(/^\[|\]$/g, ''),
     port: Number(port) || (isSecure ? 465 : 587),

@@ -1,7 +1,7 @@
 /** One look for drift, away from the gateway's thread. */
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
-import { createRandom } from '@plumbline/engine'
+import { createRandom } from '@plumbline/engine/random'
 import { type DriftSample, drift } from '@plumbline/monitor'
 import { readRecord } from '../evaluation/read-record.ts'
 
