@@ -42,6 +42,7 @@ export {
   type Interval,
   newcombeDifference,
   roganGladen,
+  roganGladenEstimate,
   wilson,
 } from './proportions.ts'
 export { complianceRate, type GradedRow, type Rate, refusalRate } from './rates.ts'

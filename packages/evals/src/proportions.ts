@@ -94,9 +94,15 @@ export function roganGladen(
   const shift = 2 * z * z * (p * seVariance - (1 - p) * spVariance)
   const variance = (rate * (1 - rate)) / (n + z * z) + p * p * seVariance + (1 - p) * (1 - p) * spVariance
   const half = (z * Math.sqrt(variance)) / scale
-  const estimate = cut((hits / n + sp.hits / sp.n - 1) / power)
+  const estimate = cut(roganGladenEstimate(hits / n, { sensitivity, specificity }))
   // The interval is centred on adjusted counts; near 0 and 1 it is widened to hold the estimate.
   return { estimate, low: Math.min(estimate, cut(p + shift - half)), high: Math.max(estimate, cut(p + shift + half)) }
+}
+
+/** Rogan & Gladen's estimate alone, as it comes: it may lie outside [0, 1]. `p` is the graded rate. */
+export function roganGladenEstimate(p: number, { sensitivity, specificity }: GraderError): number {
+  const [se, sp] = [sensitivity.hits / sensitivity.n, specificity.hits / specificity.n]
+  return (p + sp - 1) / (se + sp - 1)
 }
 
 /** z with P(|Z| ≤ z) = confidence. */

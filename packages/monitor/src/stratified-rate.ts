@@ -8,7 +8,7 @@
  * and leaves the estimate to the others. Corrected for the grader's error as in `corrected-rate.ts`, each stratum alone.
  */
 import { PlumblineError } from '@plumbline/contracts'
-import type { Count, Estimate, GraderError } from '@plumbline/evals'
+import { type Count, type Estimate, type GraderError, roganGladenEstimate } from '@plumbline/evals'
 import { betaBinomialBounds, checkedConfidence, type SequenceOptions } from './confidence-sequence.ts'
 import { correctedRate } from './corrected-rate.ts'
 import { noData, notEvaluated, ok, type Reading } from './reading.ts'
@@ -18,7 +18,7 @@ export interface RateStratum extends Count {
   readonly answers: number
 }
 
-export interface StratifiedRate extends Count {
+export interface StratifiedRate {
   readonly raw: Estimate
   /** Undefined where the grader's error is not known, or does not fit what it says here. */
   readonly corrected: Estimate | undefined
@@ -55,29 +55,17 @@ export function stratifiedRate(
     }
   }
   const raw = over(judged.map(({ hits, n }) => betaBinomialBounds({ hits, n }, share)))
-  const counts = { hits: total(judged, 'hits'), n: total(judged, 'n') }
   const bands: Estimate[] = []
   for (const { hits, n } of judged) {
     const reading = correctedRate({ hits, n }, calibration, { confidence: 1 - share })
-    if (reading.status === 'uncalibrated')
-      return ok({ raw, corrected: undefined, reason: 'its error is not known', ...counts })
+    if (reading.status === 'uncalibrated') return ok({ raw, corrected: undefined, reason: 'its error is not known' })
     if (reading.status !== 'ok') return reading
     bands.push(reading)
   }
   const { low, high } = over(bands)
   // All of the band below zero, and cut there: a sure zero would be a lie.
-  if (high === 0) return ok({ raw, corrected: undefined, reason: misfit, ...counts })
+  if (high === 0) return ok({ raw, corrected: undefined, reason: misfit })
   // Cutting each stratum's estimate to [0, 1] would lift their sum: the whole is corrected at once.
   const estimate = Math.min(high, Math.max(low, roganGladenEstimate(raw.estimate, calibration!)))
-  return ok({ raw, corrected: { estimate, low, high }, reason: null, ...counts })
-}
-
-function total(strata: readonly RateStratum[], key: 'hits' | 'n'): number {
-  return strata.reduce((sum, one) => sum + one[key], 0)
-}
-
-/** (p + Sp − 1) / (Se + Sp − 1). */
-function roganGladenEstimate(p: number, { sensitivity, specificity }: GraderError): number {
-  const [se, sp] = [sensitivity.hits / sensitivity.n, specificity.hits / specificity.n]
-  return (p + sp - 1) / (se + sp - 1)
+  return ok({ raw, corrected: { estimate, low, high }, reason: null })
 }

@@ -1,5 +1,5 @@
 import type { AlarmDetail } from '@plumbline/contracts'
-import type { Store, StoredAlarm } from '@plumbline/store'
+import type { RateRow, Store, StoredAlarm } from '@plumbline/store'
 import { alarmJobs } from './alarms/channels.ts'
 import { readEvidence } from './alarms/evidence.ts'
 import { driftReading } from './drift/reading.ts'
@@ -53,9 +53,10 @@ async function seriesOf(
   const to = until.slice(0, 10)
   const from = new Date(Date.parse(to) - (seriesDays - 1) * dayMs).toISOString().slice(0, 10)
   const { rates, traffic } = await monitoring.sums({ project, from, to })
-  const own = rates.filter(({ evaluator, version }) => evaluator === alarm.evaluator && version === alarm.version)
-  const read = await evaluatorReadings(plan, { rates: own, traffic }, daysOf({ from, to }))
-  return read.find(({ evaluator, version }) => evaluator === alarm.evaluator && version === alarm.version)?.days ?? []
+  const isOwn = ({ evaluator, version }: Pick<RateRow, 'evaluator' | 'version'>) =>
+    evaluator === alarm.evaluator && version === alarm.version
+  const [read] = await evaluatorReadings(plan, { rates, traffic }, daysOf({ from, to }), isOwn)
+  return read?.days ?? []
 }
 
 export function baselineOf({ hits, n, estimate, upper }: { hits: number; n: number; estimate: number; upper: number }) {

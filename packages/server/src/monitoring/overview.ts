@@ -56,11 +56,12 @@ function volumesOf(day: string, { traffic, rates }: MonitorSums): MonitoringOver
   }
 }
 
-/** Those that are configured, and other versions that have readings in these days. */
+/** Those that are configured, and other versions that have readings in these days; of these the ones that are asked for. */
 export async function evaluatorReadings(
   plan: MonitoringPlan,
   sums: Pick<MonitorSums, 'rates' | 'traffic'>,
   days: readonly string[],
+  isAsked: (one: Pick<RateRow, 'evaluator' | 'version'>) => boolean = () => true,
 ): Promise<MonitoringOverview['evaluators']> {
   const current = plan.lanes.flatMap(({ name, evaluators }) =>
     evaluators.map((evaluator) => ({ lane: name, evaluator })),
@@ -77,7 +78,7 @@ export async function evaluatorReadings(
     })),
   ]
   const readings: MonitoringOverview['evaluators'] = []
-  for (const { lane, isCurrent, evaluator, version, summary, calibration } of listed) {
+  for (const { lane, isCurrent, evaluator, version, summary, calibration } of listed.filter(isAsked)) {
     const rates = sums.rates.filter((row) => row.evaluator === evaluator && row.version === version)
     const worked = new Set(rates.map(({ day }) => day))
     const laneTraffic = sums.traffic.filter((row) => row.lane === lane)

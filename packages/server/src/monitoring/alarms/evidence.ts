@@ -2,7 +2,7 @@ import type { FoundEvaluation, Monitoring, StoredAlarm } from '@plumbline/store'
 import { z } from 'zod'
 
 const count = z.number()
-/** As `decide.ts` writes it. */
+/** What an alarm of a risen rate rests on, as it is kept. */
 const rateEvidenceSchema = z.object({
   baseline: z.object({ hits: count, n: count, estimate: z.number(), upper: z.number() }),
   hits: count,
@@ -12,14 +12,14 @@ const rateEvidenceSchema = z.object({
   needed: z.number(),
   until: z.iso.datetime(),
 })
-export type ReadRateEvidence = z.infer<typeof rateEvidenceSchema>
+export type RateEvidence = z.infer<typeof rateEvidenceSchema>
 
 /** What an alarm of a rate rests on, and the flagged answers up to its last detection, the newest first. */
 export async function readEvidence(
   monitoring: Monitoring,
   { alarm, project, evidence }: StoredAlarm,
   limit: number,
-): Promise<{ readonly rate: ReadRateEvidence | undefined; readonly records: readonly FoundEvaluation[] }> {
+): Promise<{ readonly rate: RateEvidence | undefined; readonly records: readonly FoundEvaluation[] }> {
   const rate = alarm.kind === 'rate' ? rateEvidenceSchema.safeParse(evidence).data : undefined
   if (rate === undefined || alarm.evaluator === null || alarm.version === null) return { rate, records: [] }
   const key = { project, evaluator: alarm.evaluator, version: alarm.version }

@@ -1,7 +1,8 @@
 import type { Evaluator } from '@plumbline/evals'
 import { type WatchOptions, watch, watchStateSchema } from '@plumbline/monitor'
 import type { Decision, DetectorKey, NewAlarm, StoredDetector } from '@plumbline/store'
-import { dayOf, type Evaluated, hasVerdict } from './tally.ts'
+import type { RateEvidence } from '../alarms/evidence.ts'
+import { dayOf, type Evaluated, evenVerdicts } from './tally.ts'
 
 interface Verdicts extends DetectorKey {
   hits: number
@@ -9,17 +10,6 @@ interface Verdicts extends DetectorKey {
   readonly days: Set<string>
   /** The time of the newest answer. */
   last: string
-}
-
-/** What an alarm of a risen rate rests on, as it is kept. */
-export interface RateEvidence {
-  readonly baseline: { readonly hits: number; readonly n: number; readonly estimate: number; readonly upper: number }
-  readonly hits: number
-  readonly n: number
-  readonly likeliestRate: number
-  readonly evidence: number
-  readonly needed: number
-  readonly until: string
 }
 
 /** Takes a batch's verdicts to the detectors of their evaluators. Only the even sample counts there. */
@@ -52,27 +42,15 @@ export function deciderOf(
 
 function verdictsOf(evaluated: readonly Evaluated[], evaluators: readonly Evaluator[]): Verdicts[] {
   const found = new Map<string, Verdicts>()
-  for (const { head, isEven, judgement } of evaluated) {
-    if (!isEven || !head.hasAnswer) continue
-    for (const [i, verdict] of judgement.judged.entries()) {
-      if (!hasVerdict(verdict)) continue
-      const { name: evaluator, version } = evaluators[i]
-      const key = JSON.stringify([head.project, evaluator])
-      const one = found.get(key) ?? {
-        project: head.project,
-        evaluator,
-        version,
-        hits: 0,
-        n: 0,
-        days: new Set(),
-        last: '',
-      }
-      one.n++
-      one.hits += Number(verdict.outcome === 'flagged')
-      one.days.add(dayOf(head.at))
-      if (head.at > one.last) one.last = head.at
-      found.set(key, one)
-    }
+  for (const { head, evaluator, version, isFlagged } of evenVerdicts(evaluated, evaluators)) {
+    const { project } = head
+    const key = JSON.stringify([project, evaluator])
+    const one = found.get(key) ?? { project, evaluator, version, hits: 0, n: 0, days: new Set(), last: '' }
+    one.n++
+    one.hits += Number(isFlagged)
+    one.days.add(dayOf(head.at))
+    if (head.at > one.last) one.last = head.at
+    found.set(key, one)
   }
   return [...found.values()]
 }

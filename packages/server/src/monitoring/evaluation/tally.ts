@@ -61,7 +61,7 @@ export function tally(
     rates.add(
       { project, evaluator, version, day: dayOf(recordAt), probability, lane },
       {
-        judged: Number(outcome === 'flagged' || outcome === 'passed'),
+        judged: Number(hasVerdict({ outcome })),
         flagged: Number(outcome === 'flagged'),
         setAside: Number(outcome === 'set_aside'),
         errors: Number(outcome === 'error'),
@@ -93,27 +93,28 @@ function toRows({ head, probability, judgement }: Evaluated, evaluators: readonl
   }))
 }
 
-export function hasVerdict({ outcome }: Pick<EvaluationRow, 'outcome'>): boolean {
+function hasVerdict({ outcome }: Pick<EvaluationRow, 'outcome'>): boolean {
   return outcome === 'flagged' || outcome === 'passed'
+}
+
+/** The verdicts on answers of the even sample: those that guards speak of are drawn more often than others. */
+export function* evenVerdicts(evaluated: readonly Evaluated[], evaluators: readonly Evaluator[]) {
+  for (const { head, isEven, judgement } of evaluated) {
+    if (!isEven || !head.hasAnswer) continue
+    for (const [i, verdict] of judgement.judged.entries()) {
+      if (!hasVerdict(verdict)) continue
+      const { name: evaluator, version } = evaluators[i]
+      yield { head, cohorts: judgement.cohorts, evaluator, version, isFlagged: verdict.outcome === 'flagged' }
+    }
+  }
 }
 
 /** Only the even sample: cohorts that guards speak of more often would look worse than they are. */
 function cohortsOf(evaluated: readonly Evaluated[], evaluators: readonly Evaluator[]): CohortRow[] {
   const sums = new Sums<Omit<CohortRow, 'judged' | 'flagged'>, Pick<CohortRow, 'judged' | 'flagged'>>()
-  for (const { head, isEven, judgement } of evaluated) {
-    if (!isEven || !head.hasAnswer) continue
-    for (const [i, verdict] of judgement.judged.entries())
-      for (const cohort of hasVerdict(verdict) ? judgement.cohorts : [])
-        sums.add(
-          {
-            project: head.project,
-            evaluator: evaluators[i].name,
-            version: evaluators[i].version,
-            day: dayOf(head.at),
-            ...cohort,
-          },
-          { judged: 1, flagged: Number(verdict.outcome === 'flagged') },
-        )
+  for (const { head, cohorts, evaluator, version, isFlagged } of evenVerdicts(evaluated, evaluators)) {
+    const key = { project: head.project, evaluator, version, day: dayOf(head.at) }
+    for (const cohort of cohorts) sums.add({ ...key, ...cohort }, { judged: 1, flagged: Number(isFlagged) })
   }
   return sums.all()
 }
