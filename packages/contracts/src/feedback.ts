@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { numberedPageSchema, pageOf } from './admin-api.ts'
 
 /** What people say of an answer. */
 export const feedbackKindSchema = z.enum(['rating', 'flag', 'correction', 'preference', 'comment'])
@@ -9,11 +10,12 @@ export const actorKindSchema = z.enum(['end_user', 'moderator', 'system'])
 export type ActorKind = z.infer<typeof actorKindSchema>
 
 /** The id of an answer, or our own id of its record. */
-const interactionIdSchema = z.string().min(1).max(512)
+export const interactionIdSchema = z.string().min(1).max(512)
 export const categorySchema = z
   .string()
   .regex(/^[a-z0-9][a-z0-9/_-]{0,63}$/, 'a category is 1 to 64 of a-z, 0-9, "/", "_" and "-"')
-const answerSchema = z.string().min(1).max(64_000)
+/** What people write, an answer among it. */
+export const feedbackTextSchema = z.string().min(1).max(64_000)
 
 /** What each kind cannot do without. */
 const needed: Readonly<Record<FeedbackKind, readonly ('rating' | 'category' | 'text' | 'chosen' | 'rejected')[]>> = {
@@ -38,9 +40,9 @@ export const newFeedbackSchema = z
     rating: z.number().min(-1e6).max(1e6).optional(),
     category: categorySchema.optional(),
     /** A comment, the reason of a flag, or what a correction puts in the answer's place. */
-    text: answerSchema.optional(),
-    chosen: answerSchema.optional(),
-    rejected: answerSchema.optional(),
+    text: feedbackTextSchema.optional(),
+    chosen: feedbackTextSchema.optional(),
+    rejected: feedbackTextSchema.optional(),
     /** A second one with this key, of the same actor, is the first one edited. */
     idempotency_key: z.string().min(1).max(200).optional(),
     actor: z.strictObject({ kind: actorKindSchema.optional(), id: z.string().min(1).max(512).optional() }).optional(),
@@ -84,15 +86,8 @@ export const feedbackSchema = z.object({
   updated_at: z.iso.datetime(),
 })
 export type Feedback = z.infer<typeof feedbackSchema>
-export const feedbackQuerySchema = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
-  after: z
-    .string()
-    .regex(/^\d{1,18}$/, 'after is the "next" of the page before')
-    .optional(),
-  interaction: interactionIdSchema.optional(),
-})
-export const feedbackPageSchema = z.object({ data: z.array(feedbackSchema), next: z.string().nullable() })
+export const feedbackQuerySchema = numberedPageSchema.extend({ interaction: interactionIdSchema.optional() })
+export const feedbackPageSchema = pageOf(feedbackSchema)
 export type FeedbackPage = z.infer<typeof feedbackPageSchema>
 
 /** Langfuse's score, as its clients send it to `POST /api/public/scores`. */
@@ -101,8 +96,8 @@ export const langfuseScoreSchema = z.object({
   traceId: interactionIdSchema,
   observationId: interactionIdSchema.nullish(),
   name: z.string().min(1).max(200),
-  value: z.union([z.number().min(-1e6).max(1e6), z.boolean(), answerSchema]),
+  value: z.union([z.number().min(-1e6).max(1e6), z.boolean(), feedbackTextSchema]),
   dataType: z.enum(['NUMERIC', 'BOOLEAN', 'CATEGORICAL', 'TEXT', 'CORRECTION']).nullish(),
-  comment: answerSchema.nullish(),
+  comment: feedbackTextSchema.nullish(),
 })
 export type LangfuseScore = z.infer<typeof langfuseScoreSchema>

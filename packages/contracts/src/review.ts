@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { categorySchema, feedbackSchema } from './feedback.ts'
+import { categorySchema, feedbackSchema, feedbackTextSchema, interactionIdSchema } from './feedback.ts'
 import { interactionSchema } from './interaction.ts'
 
 /** Why a person is to look at an answer. */
@@ -19,11 +19,10 @@ export type ReviewReason = z.infer<typeof reviewReasonSchema>
 
 /** What a reviewer calls an answer; `discard`: not worth judging. */
 const reviewLabelSchema = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'a label is 1 to 64 of a-z, 0-9, "_" and "-"')
-const textSchema = z.string().min(1).max(64_000)
 
 /** Body of `POST /api/review/items`. */
 export const newReviewItemSchema = z.strictObject({
-  interaction: z.string().min(1).max(512),
+  interaction: interactionIdSchema,
   reason: reviewReasonSchema,
   /** Higher comes first. */
   priority: z.number().int().min(0).max(1000).default(50),
@@ -44,9 +43,9 @@ export const reviewSampledSchema = z.object({ queued: z.number().int().min(0) })
 export const reviewDraftSchema = z.strictObject({
   label: reviewLabelSchema.optional(),
   category: categorySchema.optional(),
-  comment: textSchema.optional(),
+  comment: feedbackTextSchema.optional(),
   /** A better answer. */
-  correction: textSchema.optional(),
+  correction: feedbackTextSchema.optional(),
 })
 export type ReviewDraft = z.infer<typeof reviewDraftSchema>
 const lease = z.uuid()

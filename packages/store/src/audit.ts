@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Queries } from './database.ts'
-import { type Database, within } from './database.ts'
-import type { Page, PageOptions } from './interactions.ts'
+import { type Database, type Queries, type Row, within } from './database.ts'
+import { type Page, type PageOptions, pageOf } from './interactions.ts'
 import { storable } from './storable.ts'
 
 /** Who did what to what, and how it ended. */
@@ -39,13 +38,13 @@ export function createAuditLog(database: Database): AuditLog {
     append: (event) => database.transaction((queries) => append(queries, event)),
     list: async (project, { limit, after }) => {
       const rows = await database.query(
-        `select entry, sha256 from plumbline.audit
+        `select position::text as position, entry, sha256 from plumbline.audit
         where ($1::text is null or project = $1) and ($2::text is null or position < $2::bigint)
-        order by position desc limit $3::integer + 1`,
+        order by audit.position desc limit $3::integer + 1`,
         [project ?? null, after ?? null, limit],
       )
-      const data = rows.slice(0, limit).map((row) => ({ ...JSON.parse(String(row.entry)), sha256: String(row.sha256) }))
-      return { data, next: rows.length > limit ? String(data.at(-1).position) : null }
+      const toItem = (row: Row) => ({ ...JSON.parse(String(row.entry)), sha256: String(row.sha256) })
+      return pageOf(rows, limit, { toItem, place: 'position' })
     },
     verify: async () => {
       let previous = firstHash

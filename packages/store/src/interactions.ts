@@ -1,5 +1,5 @@
 import type { Interaction } from '@plumbline/contracts'
-import type { Database, Queries } from './database.ts'
+import type { Database, Queries, Row } from './database.ts'
 import { redactBody } from './redact.ts'
 import { storable } from './storable.ts'
 
@@ -36,6 +36,16 @@ export interface Page<Item> {
   readonly data: readonly Item[]
   /** For `after` of the next page; null at the end. */
   readonly next: string | null
+}
+
+/** A page of rows of which one more than `limit` was asked for; `place` is what `after` is compared with. */
+export function pageOf<Item>(
+  rows: readonly Row[],
+  limit: number,
+  { toItem, place }: { readonly toItem: (row: Row) => Item; readonly place: string },
+): Page<Item> {
+  const page = rows.slice(0, limit)
+  return { data: page.map(toItem), next: rows.length > limit ? String(page[limit - 1][place]) : null }
 }
 
 export interface PageOptions {

@@ -36,10 +36,7 @@ export function createRetention(database: Database): Retention {
       // What goes altogether need not be redacted first.
       if (metadataDays !== undefined) {
         deleted = await deleteInBatches(database, where, old(metadataDays), options)
-        await database.query(
-          'delete from plumbline.feedback where created_at < $1::timestamptz and ($2::text is null or project = $2)',
-          old(metadataDays),
-        )
+        await database.query(`delete from plumbline.feedback where ${where}`, old(metadataDays))
         if (project === undefined) {
           await database.query('delete from plumbline.gaps where to_time < $1::timestamptz', [before(metadataDays)])
         }

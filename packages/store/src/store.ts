@@ -10,7 +10,7 @@ import { type ExportOptions, exportInteractions } from './export/export.ts'
 import { exportTraining, type TrainingCounts, type TrainingOptions } from './export/training.ts'
 import { createFeedback, type FeedbackStore } from './feedback/feedback.ts'
 import type { Write } from './files.ts'
-import { createInteractions, type Interactions, type Page, type PageOptions } from './interactions.ts'
+import { createInteractions, type Interactions, type Page, type PageOptions, pageOf } from './interactions.ts'
 import { createJobs, type Jobs } from './jobs/jobs.ts'
 import { migrate } from './migrate.ts'
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts'
@@ -211,8 +211,7 @@ export function createStore(database: Database): Store {
         order by id limit $3::integer + 1`,
         [project ?? null, after ?? null, limit],
       )
-      const data = rows.slice(0, limit).map(toKeyFacts)
-      return { data, next: rows.length > limit ? data.at(-1)!.id : null }
+      return pageOf(rows, limit, { toItem: toKeyFacts, place: 'id' })
     },
     revokeKey: async (id, project, at) => {
       const rows = await database.query(

@@ -1,6 +1,6 @@
 import type { ActorKind, Feedback, FeedbackKind } from '@plumbline/contracts'
 import type { Database, Queries, Row } from '../database.ts'
-import { erasureLock, isUuid, type Page, type PageOptions } from '../interactions.ts'
+import { erasureLock, isUuid, type Page, type PageOptions, pageOf } from '../interactions.ts'
 import { enqueueForReview } from '../review/queue.ts'
 import { storable } from '../storable.ts'
 import { editWindowMs, type FeedbackRow, latestOfEach } from './latest.ts'
@@ -50,8 +50,7 @@ export function createFeedback(database: Database): FeedbackStore {
         order by feedback.seq desc limit $4::integer + 1`,
         [project, after ?? null, interaction === undefined ? null : storable(interaction), limit],
       )
-      const page = rows.slice(0, limit)
-      return { data: page.map(toFeedback), next: rows.length > limit ? String(page.at(-1)?.seq) : null }
+      return pageOf(rows, limit, { toItem: toFeedback, place: 'seq' })
     },
   }
 }
@@ -106,7 +105,10 @@ const isEdit = `(excluded.updated_at > old.updated_at
 
 async function upsert(queries: Queries, rows: readonly Timed[]): Promise<void> {
   const texts = (read: (row: Timed) => string | null) =>
-    rows.map((row) => read(row)?.replaceAll('\u0000', '\ufffd') ?? null)
+    rows.map((row) => {
+      const text = read(row)
+      return text === null ? null : storable(text)
+    })
   await queries.query(
     `insert into plumbline.feedback as old (project, id, interaction, record, kind, category, rating, content, chosen,
       rejected, actor_kind, actor, consent, people, created_at, updated_at)

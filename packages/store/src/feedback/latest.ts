@@ -1,26 +1,28 @@
-import type { ActorKind, FeedbackKind } from '@plumbline/contracts'
+import { actorKindSchema, feedbackKindSchema } from '@plumbline/contracts'
+import { z } from 'zod'
 
 /** One piece of feedback on its way. */
-export interface FeedbackRow {
+export const feedbackRowSchema = z.object({
   /** The same for the same feedback sent again, or edited. */
-  readonly id: string
-  readonly project: string
+  id: z.uuid(),
+  project: z.string(),
   /** The id of an answer or of a record, which may come later. */
-  readonly interaction: string
-  readonly kind: FeedbackKind
-  readonly category: string | null
-  readonly rating: number | null
-  readonly text: string | null
-  readonly chosen: string | null
-  readonly rejected: string | null
-  readonly actorKind: ActorKind
+  interaction: z.string(),
+  kind: feedbackKindSchema,
+  category: z.string().nullable(),
+  rating: z.number().nullable(),
+  text: z.string().nullable(),
+  chosen: z.string().nullable(),
+  rejected: z.string().nullable(),
+  actorKind: actorKindSchema,
   /** The hash of a person. */
-  readonly actor: string
-  readonly consent: boolean | null
+  actor: z.string(),
+  consent: z.boolean().nullable(),
   /** How many people must have looked before anything follows from it; above 0 it is put before reviewers. */
-  readonly people: number
-  readonly at: string
-}
+  people: z.number().int().min(0),
+  at: z.iso.datetime(),
+})
+export type FeedbackRow = Readonly<z.infer<typeof feedbackRowSchema>>
 
 /** For so long after it was said first, feedback may be said anew. */
 export const editWindowMs = 86_400_000

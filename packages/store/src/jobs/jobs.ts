@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Database, Row } from '../database.ts'
+import { later } from '../later.ts'
 import { storable } from '../storable.ts'
 
 /** Work that is remembered in the database. Times are the database's: workers on machines whose clocks differ agree. */
@@ -57,7 +58,6 @@ export interface Jobs {
 
 const columns = `id::text as id, kind, project, payload, state, attempts, max_attempts, result, error,
   created_at::text as created_at, finished_at::text as finished_at`
-const later = (parameter: string) => `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`
 
 export function createJobs(database: Database): Jobs {
   const held = async (sql: string, { id, lease }: LeasedJob, ...more: (string | number | null)[]) => {

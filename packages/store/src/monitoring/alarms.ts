@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Alarm } from '@plumbline/contracts'
 import { type Queries, type Row, within } from '../database.ts'
-import type { Page, PageOptions } from '../interactions.ts'
+import { type Page, type PageOptions, pageOf } from '../interactions.ts'
 import { createJobs, type JobState } from '../jobs/jobs.ts'
 import { storable } from '../storable.ts'
 
@@ -76,8 +76,7 @@ export async function listAlarms(
       and ($3::text is null or state = $3) order by alarms.seq desc limit $4::integer + 1`,
     [project, after ?? null, state ?? null, limit],
   )
-  const page = rows.slice(0, limit)
-  return { data: page.map(toAlarm), next: rows.length > limit ? String(page.at(-1)?.seq) : null }
+  return pageOf(rows, limit, { toItem: toAlarm, place: 'seq' })
 }
 
 export async function findAlarm(queries: Queries, project: string, id: string): Promise<StoredAlarm | undefined> {

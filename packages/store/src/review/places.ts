@@ -11,7 +11,6 @@ export interface Holder {
   readonly lease: string
 }
 
-export const later = (parameter: string) => `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`
 /** The record of an item or of feedback, by either of its ids. */
 export const isAbout = (one: string) =>
   `stored.project = ${one}.project and (stored.record = ${one}.record or stored.id = ${one}.interaction)`

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { Feedback, Interaction, ReviewDraft, ReviewReason } from '@plumbline/contracts'
 import type { Database, Queries, Row } from '../database.ts'
 import { feedbackColumns, toFeedback } from '../feedback/feedback.ts'
+import { later } from '../later.ts'
 import { answer, type SubmitOptions } from './answer.ts'
-import { type Holder, hasPlace, inTurn, isAbout, type LeaseAnswer, later } from './places.ts'
+import { type Holder, hasPlace, inTurn, isAbout, type LeaseAnswer } from './places.ts'
 import { enqueueForReview, type ReviewRequest, sampleForReview } from './queue.ts'
 import { type ReviewFigures, readFigures } from './stats.ts'
 
@@ -121,7 +122,7 @@ async function readLease(
   { lease, until, draft }: Row,
 ): Promise<ReviewLease> {
   const [row] = await queries.query(
-    `select array_to_string(reasons, ' ') as reasons, category, priority, item.state, gold is not null as is_gold,
+    `select array_to_string(reasons, ' ') as reasons, category, priority, item.state,
       (select body from plumbline.interactions as stored where ${isAbout('item')}
         order by (stored.record = item.record) is true desc, seq desc limit 1) as body
     from plumbline.review_items as item where item.id = $1::uuid`,

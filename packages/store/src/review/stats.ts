@@ -1,4 +1,5 @@
 import type { Queries } from '../database.ts'
+import { isAbout } from './places.ts'
 
 /** What reviewing has come to in one project. */
 export interface ReviewFigures {
@@ -24,8 +25,7 @@ export async function readFigures(queries: Queries, project: string): Promise<Re
       count(*) filter (where item.state <> 'done' and not has_come)::integer as waiting,
       count(*) filter (where item.state = 'disputed' and has_come)::integer as disputed,
       count(*) filter (where item.state = 'done')::integer as done
-    from (select state, exists (select 1 from plumbline.interactions as stored where stored.project = one.project
-      and (stored.record = one.record or stored.id = one.interaction)) as has_come
+    from (select state, exists (select 1 from plumbline.interactions as stored where ${isAbout('one')}) as has_come
       from plumbline.review_items as one where project = $1 and gold is null) as item`,
     [project],
   )

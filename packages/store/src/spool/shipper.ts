@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { actorKindSchema, feedbackKindSchema } from '@plumbline/contracts'
 import { z } from 'zod'
 import { isDataError } from '../database.ts'
-import type { FeedbackRow } from '../feedback/latest.ts'
+import { type FeedbackRow, feedbackRowSchema } from '../feedback/latest.ts'
 import type { RecordRow } from '../interactions.ts'
 import type { Gap, Store } from '../store.ts'
 import { keepAside } from './segments.ts'
@@ -35,25 +34,7 @@ const headSchema = z.discriminatedUnion('kind', [
       .max(2 ** 31 - 1),
     reason: z.string(),
   }),
-  z.object({
-    kind: z.literal('feedback'),
-    row: z.object({
-      id: z.uuid(),
-      project: z.string(),
-      interaction: z.string(),
-      kind: feedbackKindSchema,
-      category: z.string().nullable(),
-      rating: z.number().nullable(),
-      text: z.string().nullable(),
-      chosen: z.string().nullable(),
-      rejected: z.string().nullable(),
-      actorKind: actorKindSchema,
-      actor: z.string(),
-      consent: z.boolean().nullable(),
-      people: z.number().int().min(0),
-      at: z.iso.datetime(),
-    }),
-  }),
+  z.object({ kind: z.literal('feedback'), row: feedbackRowSchema }),
 ])
 
 export function interactionPayload({ json, ...head }: RecordRow): Buffer {
