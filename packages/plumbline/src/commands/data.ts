@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { PlumblineError, projectSchema } from '@plumbline/contracts'
-import type { Erasure } from '@plumbline/store'
+import type { Erasure, Store, Write } from '@plumbline/store'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { placeFields, withStore } from '../data-place.ts'
@@ -63,29 +63,28 @@ export const dataExport = defineCommand({
   async run({ kind, format, output, consent, since, until, project, overwrite, ...place }, world) {
     const { writeFileWhole } = await import('@plumbline/store')
     const file = resolve(world.cwd, output ?? `${kind}.${format}`)
+    const filter = { project, since, until, signal: world.signal }
+    const exported = <T>(work: (store: Store, write: Write, onRows: (done: number) => void) => Promise<T>) =>
+      withStore(place, world, (store) =>
+        withProgress('export', world, (onRows) =>
+          writeFileWhole(file, { overwrite }, (write) => work(store, write, onRows)),
+        ),
+      )
     if (kind !== 'interactions') {
       if (format !== 'jsonl') {
         throw new PlumblineError('USAGE_CONFLICT', `Trainers read JSON lines: there are no ${kind} as ${format}.`, {
           hint: 'Leave --format out.',
         })
       }
-      const counts = await withStore(place, world, (store) =>
-        withProgress('export', world, (onRows) =>
-          writeFileWhole(file, { overwrite }, (write) =>
-            store.exportTraining(write, { kind, consent, project, since, until, onRows, signal: world.signal }),
-          ),
-        ),
+      const counts = await exported((store, write, onRows) =>
+        store.exportTraining(write, { ...filter, kind, consent, onRows }),
       )
       if (world.json) world.emit({ file, ...counts })
       else world.stdout.write(`${counts.rows} ${kind} in ${file}; left out: ${leftOut(counts)}\n`)
       return
     }
-    const rows = await withStore(place, world, (store) =>
-      withProgress('export', world, (onRows) =>
-        writeFileWhole(file, { overwrite }, (write) =>
-          store.exportInteractions(write, { format, project, since, until, onRows, signal: world.signal }),
-        ),
-      ),
+    const rows = await exported((store, write, onRows) =>
+      store.exportInteractions(write, { ...filter, format, onRows }),
     )
     if (world.json) world.emit({ file, rows })
     else world.stdout.write(`${rows} interactions in ${file}\n`)
