@@ -5,7 +5,7 @@ import { z } from 'zod'
 const scheduleFields = {
   per_device_train_batch_size: z.number().int().min(1).default(8).describe('rows of a batch'),
   gradient_accumulation_steps: z.number().int().min(1).default(1).describe('batches of an optimizer step'),
-  num_train_epochs: z.number().int().min(1).default(3).describe('times each row is seen'),
+  num_train_epochs: z.number().positive().default(3).describe('times each row is seen; maybe not whole'),
   max_steps: z
     .number()
     .int()
@@ -75,7 +75,6 @@ export const sftConfig = z.object({
     .describe('fill each step up to batch size × max length tokens; rows never see each other'),
   opening_epochs: z
     .number()
-    .int()
     .min(0)
     .default(0)
     .describe(
@@ -105,7 +104,7 @@ export const rewardConfig = z.object({
     .describe('rows held out, by whole prompts, when there is no --eval-data'),
   ...scheduleFields,
   ...bestFields,
-  num_train_epochs: z.number().int().min(1).default(1).describe('times each pair is seen'),
+  num_train_epochs: z.number().positive().default(1).describe('times each pair is seen; maybe not whole'),
   ...optimizationFields,
   ...loraFields,
 })
@@ -171,14 +170,13 @@ export const alignConfig = z.object({
   sft_learning_rate: z.number().positive().default(7e-4).describe('fine-tuning: highest learning rate'),
   sft_opening_epochs: z
     .number()
-    .int()
     .min(0)
     .default(2)
     .describe('fine-tuning: last passes over the opening of each answer alone'),
   sft_opening_tokens: z.number().int().min(1).default(3).describe('fine-tuning: tokens of an opening'),
-  sft_epochs: z.number().int().min(1).default(1).describe('fine-tuning: times each whole demonstration is seen'),
+  sft_epochs: z.number().positive().default(1).describe('fine-tuning: times each whole demonstration is seen'),
   reward_learning_rate: z.number().positive().default(1e-3).describe('reward model: highest learning rate'),
-  reward_epochs: z.number().int().min(1).default(2).describe('reward model: times each pair is seen'),
+  reward_epochs: z.number().positive().default(2).describe('reward model: times each pair is seen'),
   reward_lora_skip_share: z
     .number()
     .min(0)

@@ -30,6 +30,21 @@ test('a longer plan begins with the shorter one, so a run may be told to go furt
   expect(plan(11).slice(0, 5)).toEqual(plan(5))
 })
 
+test('a part of an epoch is the beginning of it, and a longer plan goes on from there', () => {
+  const rows = new Array(40).fill(1)
+  const plan = (epochs: number) => planBatches(rows, { batchSize: 4, epochs, maxSteps: -1, random: createRandom(4) })
+  for (const [epochs, steps] of [
+    [0.4, 4],
+    [0.41, 5],
+    [1.5, 15],
+    [2.1, 21],
+    [0.01, 1],
+  ] as const) {
+    expect(plan(epochs), `${epochs} epochs`).toHaveLength(steps)
+    expect(plan(3).slice(0, steps)).toEqual(plan(epochs))
+  }
+})
+
 test('packing fills steps up to their tokens; a row that is longer stands alone', () => {
   fc.assert(
     fc.property(lengths, fc.integer({ min: 1, max: 40 }), (rows, packedTokens) => {

@@ -15,6 +15,7 @@ export interface PlanOptions {
   readonly batchSize: number
   /** With packing: as many rows as fit in this many tokens, instead of a number of rows. */
   readonly packedTokens?: number
+  /** Maybe not a whole number: of the last epoch, that share of the steps. */
   readonly epochs: number
   /** Ends the plan early, or goes on for further epochs; below 0 the epochs decide. */
   readonly maxSteps: number
@@ -33,7 +34,10 @@ export function planBatches(
   const isEnough = (epoch: number) => (maxSteps >= 0 ? plan.length >= maxSteps : epoch >= epochs)
   for (let epoch = 0; !isEnough(epoch); epoch++) {
     const order = shuffled(lengths.length, random.fork(`epoch ${epoch}`))
-    plan.push(...cutBatches(order, lengths, sizes))
+    const batches = cutBatches(order, lengths, sizes)
+    const share = maxSteps >= 0 ? 1 : Math.min(1, epochs - epoch)
+    // 2.1 epochs less two are a little more than a tenth.
+    plan.push(...batches.slice(0, Math.ceil(share * batches.length - 1e-6)))
   }
   return maxSteps >= 0 ? plan.slice(0, maxSteps) : plan
 }
