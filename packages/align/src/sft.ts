@@ -197,11 +197,11 @@ function averages({ loss, accuracy, entropy, gradNorm, steps }: ReturnType<typeo
 }
 
 /** Rows as tokens, cut to length. Rows that lose all their targets are left out, and said. */
-function encodeRows(
+export function encodeRows(
   { config, tokenizer }: LanguageModel,
   rows: readonly SftRow[],
   { max_length }: SftConfig,
-  { log }: TrainerWorld,
+  { log }: Pick<TrainerWorld, 'log'>,
 ): EncodedRow[] {
   const limit = Math.min(max_length, config.maxPositions)
   const encoded = rows.map((row, i) => encodeDemonstration(tokenizer, row, rowName(row, i)))
