@@ -59,6 +59,8 @@ export const monitoringSettingsSchema = z.strictObject({
       /** Whose flags, and whose close calls, people are shown. */
       evaluators: z.array(z.string()).default(['harm', 'toxicity', 'personal-data', 'judge']),
       guards: z.boolean().default(true),
+      /** Evaluators, and guards on answers, that ask the same question: people are shown where two say the opposite. */
+      disagreement: z.array(z.string()).max(20).default(['harm', 'judge']),
       per_day: z.number().int().min(0).max(100_000).default(100),
     })
     .prefault({}),
