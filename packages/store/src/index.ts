@@ -11,6 +11,7 @@ export type { NewAlarm, Notification, StoredAlarm } from './monitoring/alarms.ts
 export type { AnswerDay } from './monitoring/drift.ts'
 export type { FoundEvaluation, MonitorSums } from './monitoring/figures.ts'
 export type { Monitoring } from './monitoring/monitoring.ts'
+export type { PairDay, PairRow, PairSum, PairSums } from './monitoring/pairs.ts'
 export type { Decision, DetectorKey, EvaluationRow, Settlement, StoredDetector, Verdict } from './monitoring/settle.ts'
 export { type CohortRow, type MarkRow, type RateRow, restCohort, type TrafficRow } from './monitoring/sums.ts'
 export type { RecordHead, Taken } from './monitoring/take.ts'

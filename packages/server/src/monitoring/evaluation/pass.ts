@@ -64,7 +64,7 @@ export async function pass(lane: Lane, { store, plan, runner, now }: PassParts, 
 }
 
 /** Few enough at a time, and not too large together. */
-function chunks(heads: readonly RecordHead[]): string[][] {
+export function chunks(heads: readonly RecordHead[]): string[][] {
   const list: string[][] = []
   let bytes = 0
   for (const { record, bytes: own } of heads) {
