@@ -14,7 +14,7 @@ export function createServerRoutes(plan: MonitoringPlan, limits: Partial<Feedbac
     ...feedbackRoutes(limiter),
     ...langfuseRoutes(limiter),
     ...telemetryRoutes(limiter),
-    ...reviewRoutes,
+    ...reviewRoutes(plan),
     ...monitoringRoutes(plan),
   ]
 }

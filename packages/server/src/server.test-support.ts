@@ -12,7 +12,6 @@ import { readMonitoring } from './monitoring/plan.ts'
 import { startMonitoring } from './monitoring/service.ts'
 import { createServerRoutes } from './routes.ts'
 
-const policies = policiesOf(z.object(policyFields).parse({ upstream: 'http://127.0.0.1:9/v1' }), {})
 const adminKey = 'an-administrator-key-of-this-test'
 
 interface ServerOptions {
@@ -20,10 +19,18 @@ interface ServerOptions {
   /** As the file of `--monitoring` says it; nothing is monitored when left out. */
   readonly monitoring?: object
   readonly env?: Readonly<Record<string, string>>
+  /** Where a model answers; nowhere when left out. */
+  readonly upstream?: string
 }
 
 /** A real gateway on a folder of its own, with the server's routes; `tokens` are those that it signs by. */
-export async function startServer({ limits = {}, monitoring, env = {} }: ServerOptions = {}) {
+export async function startServer({
+  limits = {},
+  monitoring,
+  env = {},
+  upstream = 'http://127.0.0.1:9/v1',
+}: ServerOptions = {}) {
+  const policies = policiesOf(z.object(policyFields).parse({ upstream }), {})
   const plan = readMonitoring(monitoring, env)
   const folder = await mkdtemp(join(tmpdir(), 'server-'))
   const place = { folder: join(folder, 'store') }
