@@ -11,6 +11,7 @@ import type { FeedbackLimits } from './feedback/limits.ts'
 import { readMonitoring } from './monitoring/plan.ts'
 import { startMonitoring } from './monitoring/service.ts'
 import { createServerRoutes } from './routes.ts'
+import type { Runs } from './training-runs/runs.ts'
 
 const policies = policiesOf(z.object(policyFields).parse({ upstream: 'http://127.0.0.1:9/v1' }), {})
 const adminKey = 'an-administrator-key-of-this-test'
@@ -20,10 +21,11 @@ interface ServerOptions {
   /** As the file of `--monitoring` says it; nothing is monitored when left out. */
   readonly monitoring?: object
   readonly env?: Readonly<Record<string, string>>
+  readonly runs?: Runs
 }
 
 /** A real gateway on a folder of its own, with the server's routes; `tokens` are those that it signs by. */
-export async function startServer({ limits = {}, monitoring, env = {} }: ServerOptions = {}) {
+export async function startServer({ limits = {}, monitoring, env = {}, runs }: ServerOptions = {}) {
   const plan = readMonitoring(monitoring, env)
   const folder = await mkdtemp(join(tmpdir(), 'server-'))
   const place = { folder: join(folder, 'store') }
@@ -49,7 +51,7 @@ export async function startServer({ limits = {}, monitoring, env = {} }: ServerO
     recordPatienceMs: 1_000,
     drainMs: 1_000,
     retention: {},
-    routes: createServerRoutes(plan, limits),
+    routes: createServerRoutes(plan, { limits, runs }),
     services: monitoring === undefined ? [] : [(parts) => startMonitoring(plan, parts, { everyMs: 50, backoffMs: 10 })],
     version: '0.0.0',
     now: () => Date.now() + later,
