@@ -26,10 +26,12 @@ export async function readRun(place: RunPlace): Promise<KnownRun | undefined> {
   try {
     const text = await readPlainText(path, maxRecordBytes)
     if (text === undefined) return undefined
-    const parsed = runRecordSchema.safeParse(parseObject(text))
+    const object = parseObject(text)
+    if (object === undefined) throw problem(path, 'is no JSON object')
+    const parsed = runRecordSchema.safeParse(object)
     if (!parsed.success) {
       const { path: key, message } = parsed.error.issues[0]
-      throw problem(path, `is not what a run writes there: ${key.join('.') || 'the file'}: ${message}`)
+      throw problem(path, `is not what a run writes there: ${key.join('.')}: ${message}`)
     }
     return { place, record: parsed.data, reason: undefined, startedMs: timeOf(Date.parse(parsed.data.started)) }
   } catch (error) {

@@ -122,6 +122,7 @@ test('a folder that became a link after it was found is not followed', async () 
   renameSync(join(folder, 'in'), join(base, 'away'))
   symlinkSync(join(base, 'secret'), join(folder, 'in'))
   expect(await runs.find(data[0].id, now)).toBeUndefined()
+  expect(await runs.list({ limit: 1 }, now)).toMatchObject({ data: [] })
 })
 
 test('samples: the newest, of a text or a conversation, clipped; whatever else the lines hold', async () => {

@@ -26,7 +26,7 @@ export interface RunsOptions {
   readonly note?: string
 }
 
-export function openRuns({ folder, note = undefined }: RunsOptions): Runs {
+export function openRuns({ folder, note }: RunsOptions): Runs {
   const look = createLook(folder)
   const logs = createLogs()
   return {
@@ -42,7 +42,8 @@ export function openRuns({ folder, note = undefined }: RunsOptions): Runs {
       const from = after === undefined ? 0 : all.findIndex((run) => isAfter(run, after))
       const shown = from < 0 ? [] : all.slice(from, from + limit)
       const hasMore = from >= 0 && from + limit < all.length
-      const data = await Promise.all(shown.map((run) => describeRun(run, now)))
+      const described = shown.map(async (run) => ((await isInPlace(run.place)) ? [await describeRun(run, now)] : []))
+      const data = (await Promise.all(described)).flat()
       return { ...page, data, next: hasMore ? cursorOf(shown[shown.length - 1]) : null, folder: 'read', reason: null }
     },
     async find(id, now) {

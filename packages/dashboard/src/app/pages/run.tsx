@@ -61,8 +61,9 @@ function RunHead({ run }: { readonly run: RunDetail }) {
   return (
     <section aria-label="How it stands" className="card">
       <p className="alarm-summary">
-        <RunBadge status={status} /> {command !== null && visible(`plumb ${command}`)}{' '}
-        <span dir="auto">{visible(name)}</span>
+        <RunBadge status={status} />{' '}
+        <strong dir="auto">{visible(name)}</strong>{' '}
+        {command !== null && <span className="dim">{visible(`plumb ${command}`)}</span>}
       </p>
       <dl className="facts in-a-row">
         <Fact name="Step">
@@ -74,7 +75,7 @@ function RunHead({ run }: { readonly run: RunDetail }) {
         </Fact>
         <Fact name="Started">{started_at === null ? 'unknown' : formatTime(started_at)}</Fact>
         <Fact name="Last written">{updated_at === null ? 'unknown' : formatTime(updated_at)}</Fact>
-        {took !== undefined && <Fact name="From start to last written">{formatSeconds(took)}</Fact>}
+        {took !== undefined && <Fact name="Took">{formatSeconds(took)}</Fact>}
         <Fact name="On">
           {visible(run.host ?? 'unknown')}, plumbline {visible(run.plumbline ?? 'unknown')}
         </Fact>

@@ -21,8 +21,13 @@ export function topOf(points: readonly Drawn[]): number {
 
 /** Three to six round values around a range, the outer ones outside of it or at its ends. */
 export function ticksAround(low: number, high: number): number[] {
-  const room = Math.max(Math.abs(low), Math.abs(high))
-  if (!(high - low > room * 1e-9)) return ticksAround(low - (room / 2 || 0.5), high + (room / 2 || 0.5))
+  const size = Math.max(Math.abs(low), Math.abs(high))
+  // What is smaller has no digits left to divide.
+  const isTiny = size < 1e-100
+  if (isTiny || high - low <= size * 1e-9) {
+    const room = isTiny ? 0.5 : size / 2
+    return ticksAround(low - room, high + room)
+  }
   const step = niceTop((high - low) / 4)
   const first = Math.floor(low / step + 1e-9)
   const last = Math.ceil(high / step - 1e-9)

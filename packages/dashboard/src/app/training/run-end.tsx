@@ -2,7 +2,7 @@ import { Alert } from '@mantine/core'
 import type { RunDetail } from '@plumbline/contracts'
 import { visible } from '../parts/content.tsx'
 
-type Ending = Pick<RunDetail, 'status' | 'error' | 'command' | 'checkpoint_step'>
+type Ending = Pick<RunDetail, 'status' | 'error' | 'command' | 'checkpoint_step' | 'job'>
 
 /** Why a run is not going on, and what can be done; nothing for one that does, or is done. */
 export function RunEnd(run: Ending) {
@@ -28,8 +28,9 @@ const titles = {
   unreadable: 'It cannot be read',
 }
 
-function nextStep({ status, command, checkpoint_step }: Ending): string {
+function nextStep({ status, command, checkpoint_step, job }: Ending): string {
   if (status === 'unreadable') return 'What else lies in its folder is shown as far as it can be read.'
-  const from = checkpoint_step === null ? 'from its beginning: it has no checkpoint' : `from step ${checkpoint_step}`
-  return `plumb ${visible(command ?? '')} --resume with the same --output goes on ${from}.`
+  const again = job === null ? `plumb ${visible(command ?? '')} --resume` : 'plumb align'
+  const from = checkpoint_step === null ? 'starts anew: it has no checkpoint' : `goes on from step ${checkpoint_step}`
+  return `${again} with the same --output ${from}.`
 }

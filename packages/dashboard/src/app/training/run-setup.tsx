@@ -14,15 +14,17 @@ export function RunSetup({ config, inputs }: Pick<RunDetail, 'config' | 'inputs'
         Configuration
       </Title>
       <div className="card">
-        <dl className="facts in-a-row">
-          {inputs.map(({ name, path, rows, sha256 }) => (
-            <Fact key={name} name={visible(name)}>
-              {visible(path)}
-              {rows !== null && `, ${formatCount(rows)} rows`}
-              <div className="dim">SHA-256 {visible(sha256.slice(0, 12))}</div>
-            </Fact>
-          ))}
-        </dl>
+        {inputs.length > 0 && (
+          <dl className="facts in-a-row">
+            {inputs.map(({ name, path, rows, sha256 }) => (
+              <Fact key={name} name={visible(name)}>
+                {visible(path)}
+                {rows !== null && `, ${formatCount(rows)} rows`}
+                <div className="dim">SHA-256 {visible(sha256.slice(0, 12))}</div>
+              </Fact>
+            ))}
+          </dl>
+        )}
         <dl className="facts in-a-row settings">
           {settings.map(([name, value]) => (
             <Fact key={name} name={visible(name)}>
