@@ -8,10 +8,13 @@ export const adminKey = 'an-administrator-key-of-this-test'
 export const patienceMs = 120_000
 
 /** The real `plumb serve --demo` in a process of its own. */
-export async function startDemo() {
-  const args = ['serve', '--demo', '--json', '--quiet', '--port', '0']
+export const startDemo = () => startServed(['--demo'])
+
+/** `plumb serve` with other flags. */
+export async function startServed(flags: readonly string[]) {
+  const args = ['serve', ...flags, '--json', '--quiet', '--port', '0']
   const plumb = await startPlumb(args, { PLUMBLINE_ADMIN_KEY: adminKey })
-  if (!plumb.stdout().includes('\n')) throw new Error(`plumb serve --demo has ended: ${plumb.stderr()}`)
+  if (!plumb.stdout().includes('\n')) throw new Error(`plumb ${args.join(' ')} has ended: ${plumb.stderr()}`)
   const { url } = JSON.parse(plumb.stdout()) as { url: string }
   const send = async <Answer>(method: string, path: string, body?: unknown): Promise<Answer> => {
     const response = await fetch(`${url}${path}`, {
@@ -29,7 +32,7 @@ export async function startDemo() {
   }
   return { url, send, stop, stderr: plumb.stderr }
 }
-export type Demo = Awaited<ReturnType<typeof startDemo>>
+export type Demo = Awaited<ReturnType<typeof startServed>>
 
 export const launch = () => chromium.launch({ executablePath: chromiumPath!, args: ['--no-sandbox'] })
 

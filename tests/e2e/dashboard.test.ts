@@ -9,7 +9,7 @@ import { type Demo, launch, patienceMs, signIn, startDemo, tooWide, violations, 
 
 /** A folder for pictures of every page, to be looked at; none are taken without it. */
 const pictures = process.env.PLUMBLINE_SCREENSHOTS
-const names = ['overview', 'answers', 'alarms', 'review', 'evaluators', 'keys', 'settings']
+const names = ['overview', 'answers', 'alarms', 'review', 'evaluators', 'runs', 'keys', 'settings']
 const why = chromiumPath === undefined ? ' (skipped: no chromium is installed)' : ''
 
 describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, { timeout: 10 * patienceMs }, () => {
@@ -84,15 +84,20 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
         for (const [list, link] of [
           ['answers', '.row-link'],
           ['alarms', '.alarms a'],
+          ['runs', '.list a:text("align/ppo")'],
+          ['runs', '.list a:text("align/reward")'],
+          ['runs', '.list a:text("stopped-reward")'],
         ]) {
           await open(page, list)
           await page.locator(link).first().click()
+          const of = /"(.*)"/.exec(link)?.[1].replace('/', '-') ?? 'one'
           await page.getByRole('link', { name: `All ${list}` }).waitFor()
           await loaded(page)
-          for (const closed of await page.locator('details').all()) await closed.locator('summary').click()
-          expect(await violations(page), `one of ${list}`).toEqual([])
-          expect(await tooWide(page), `one of ${list}`).toBe(0)
-          await picture(page, `${list}-one-${width}-${scheme}`)
+          // The outer one before those in it.
+          for (const closed of await page.locator('details').all()) await closed.locator('summary').first().click()
+          expect(await violations(page), `${of} of ${list}`).toEqual([])
+          expect(await tooWide(page), `${of} of ${list}`).toBe(0)
+          await picture(page, `${list}-${of}-${width}-${scheme}`)
         }
         expect(complaints).toEqual([])
         await close()

@@ -118,3 +118,17 @@ export {
   reviewSubmitBodySchema,
   reviewSubmittedSchema,
 } from './review.ts'
+export {
+  type Run,
+  type RunDetail,
+  type RunPage,
+  type RunRecordFile,
+  type RunStatus,
+  rewardEvaluationSchema,
+  runDetailSchema,
+  runIdSchema,
+  runPageSchema,
+  runQuerySchema,
+  runRecordSchema,
+  runStatusSchema,
+} from './training-run.ts'

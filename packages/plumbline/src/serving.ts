@@ -3,13 +3,14 @@ import { resolve } from 'node:path'
 import type { PlumblineError } from '@plumbline/contracts'
 import type { GuardSet, Serving } from '@plumbline/gateway'
 import { type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
-import type { MonitoringPlan } from '@plumbline/server'
+import type { MonitoringPlan, Runs } from '@plumbline/server'
 import { z } from 'zod'
 import { adminKeyOf } from './admin-key.ts'
 import { lockData } from './data-place.ts'
 import { readGuardsFile } from './guards-file.ts'
 import { localModelFields, startLocal } from './local-model.ts'
 import { readMonitoringFile } from './monitoring-file.ts'
+import { openRunsFolder } from './runs-folder.ts'
 import { version } from './version.ts'
 import type { World } from './world.ts'
 
@@ -33,6 +34,11 @@ export const servingConfig = z.object({
     .min(1)
     .optional()
     .describe('YAML file of evaluators, sampling and where alarms go; without one, four classifiers and the log'),
+  runs: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('folder in which training runs lie, whose curves the pages show; without one, none are shown'),
   record_patience_ms: z
     .number()
     .int()
@@ -64,6 +70,7 @@ const fixed = [
   'batch_size',
   'max_waiting',
   'monitoring',
+  'runs',
   'record_patience_ms',
   'retain_content_days',
   'retain_metadata_days',
@@ -82,6 +89,7 @@ export async function runServing(
   // What is wrong with it is told before a folder is made.
   const guards = await guardsOf(config, world)
   const monitoring = await readMonitoringFile(config.monitoring, world)
+  const runs = await openRunsFolder(config.runs, world)
   if (hasUpstream(config) || !isAlone) policiesOf(config, world.env)
   const folder = resolve(world.cwd, config.data)
   await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -89,7 +97,7 @@ export async function runServing(
   try {
     const local = await startLocal(config, world)
     try {
-      await serveUntilStopped(config, { folder, local, adminKey, guards, monitoring, reread, isAlone }, world)
+      await serveUntilStopped(config, { folder, local, adminKey, guards, monitoring, runs, reread, isAlone }, world)
     } finally {
       await local?.stop()
     }
@@ -104,12 +112,13 @@ interface Prepared {
   readonly adminKey: string | undefined
   readonly guards: GuardSet | undefined
   readonly monitoring: MonitoringPlan
+  readonly runs: Runs | undefined
   readonly reread: () => Promise<ServingConfig>
   readonly isAlone: boolean
 }
 
 export async function serveUntilStopped(config: ServingConfig, prepared: Prepared, world: World) {
-  const { folder, local, adminKey, guards, monitoring, reread, isAlone } = prepared
+  const { folder, local, adminKey, guards, monitoring, runs, reread, isAlone } = prepared
   const { serve } = await import('@plumbline/gateway')
   const { createServerRoutes, startMonitoring } = await import('@plumbline/server')
   const { loadPages, pagePaths } = await import('@plumbline/dashboard')
@@ -131,7 +140,7 @@ export async function serveUntilStopped(config: ServingConfig, prepared: Prepare
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
     retention: isAlone ? retentionOf(config) : undefined,
-    routes: createServerRoutes(monitoring),
+    routes: createServerRoutes(monitoring, { runs }),
     pages: { paths: pagePaths, load: loadPages },
     services: isAlone ? [(parts) => startMonitoring(monitoring, parts)] : [],
     version,

@@ -1,6 +1,8 @@
 export { demoPlan } from './demo/look.ts'
 export { demoDays } from './demo/month.ts'
+export { demoRuns } from './demo/runs.ts'
 export { seedDemo } from './demo/seed.ts'
 export { type MonitoringPlan, readMonitoring } from './monitoring/plan.ts'
 export { startMonitoring } from './monitoring/service.ts'
 export { createServerRoutes } from './routes.ts'
+export { openRuns, type Runs } from './training-runs/runs.ts'

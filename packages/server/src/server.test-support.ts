@@ -11,6 +11,7 @@ import type { FeedbackLimits } from './feedback/limits.ts'
 import { readMonitoring } from './monitoring/plan.ts'
 import { startMonitoring } from './monitoring/service.ts'
 import { createServerRoutes } from './routes.ts'
+import type { Runs } from './training-runs/runs.ts'
 
 const adminKey = 'an-administrator-key-of-this-test'
 
@@ -21,6 +22,7 @@ interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Where a model answers; nowhere when left out. */
   readonly upstream?: string
+  readonly runs?: Runs
 }
 
 /** A real gateway on a folder of its own, with the server's routes; `tokens` are those that it signs by. */
@@ -29,6 +31,7 @@ export async function startServer({
   monitoring,
   env = {},
   upstream = 'http://127.0.0.1:9/v1',
+  runs,
 }: ServerOptions = {}) {
   const policies = policiesOf(z.object(policyFields).parse({ upstream }), {})
   const plan = readMonitoring(monitoring, env)
@@ -56,7 +59,7 @@ export async function startServer({
     recordPatienceMs: 1_000,
     drainMs: 1_000,
     retention: {},
-    routes: createServerRoutes(plan, limits),
+    routes: createServerRoutes(plan, { limits, runs }),
     services: monitoring === undefined ? [] : [(parts) => startMonitoring(plan, parts, { everyMs: 50, backoffMs: 10 })],
     version: '0.0.0',
     now: () => Date.now() + later,

@@ -32,3 +32,18 @@ export function formatP(p: number | null): string {
   if (p === null) return 'p unknown'
   return p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`
 }
+
+/** About three digits that say something: 1234.5 → "1,235", 0.01234 → "0.0123". */
+export function formatNumber(value: number): string {
+  const size = Math.abs(value)
+  if (size >= 1e6 || (size > 0 && size < 1e-4)) return value.toExponential(1).replace('e+', 'e')
+  if (size >= 1000) return whole.format(Math.round(value))
+  return String(Number(value.toPrecision(3)))
+}
+
+export function formatSeconds(seconds: number): string {
+  const rounded = Math.round(seconds)
+  if (rounded < 60) return `${rounded} s`
+  if (rounded < 3600) return `${Math.floor(rounded / 60)} min ${rounded % 60} s`
+  return `${Math.floor(rounded / 3600)} h ${Math.floor((rounded % 3600) / 60)} min`
+}

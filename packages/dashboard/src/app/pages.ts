@@ -6,6 +6,7 @@ import { Evaluators } from './pages/evaluators.tsx'
 import { Keys } from './pages/keys.tsx'
 import { Overview } from './pages/overview.tsx'
 import { Review } from './pages/review.tsx'
+import { Runs } from './pages/runs.tsx'
 import { Settings } from './pages/settings.tsx'
 
 export interface PageProps {
@@ -28,6 +29,7 @@ export const pages: readonly PageEntry[] = [
   { name: 'alarms', title: 'Alarms', scopes: ['admin'], Page: Alarms },
   { name: 'review', title: 'Review', scopes: ['reviewer', 'admin'], Page: Review },
   { name: 'evaluators', title: 'Evaluators', scopes: ['admin'], Page: Evaluators },
+  { name: 'runs', title: 'Training runs', scopes: ['admin'], Page: Runs },
   { name: 'keys', title: 'Keys', scopes: ['admin'], Page: Keys },
   { name: 'settings', title: 'Settings', scopes: ['admin'], Page: Settings },
 ]

@@ -10,11 +10,14 @@ export interface Answer<Data> {
   readonly refresh: () => void
 }
 
+/** How long to wait for the next time, maybe by what came last. One function for all times: it is compared by identity. */
+type Pace<Data> = number | ((last: Data | undefined) => number)
+
 /**
  * Asks for a path, and again every `everyMs` while the page is visible. Polling and not a stream: nothing to keep open
  * through proxies, and a server that was away is found again by itself.
  */
-export function useAnswer<Data>(path: string, everyMs?: number): Answer<Data> {
+export function useAnswer<Data>(path: string, everyMs?: Pace<Data>): Answer<Data> {
   const [state, setState] = useState<{ path: string; data?: Data; error?: ApiError }>({ path })
   const ask = useRef(() => {})
   useEffect(() => {
@@ -22,15 +25,17 @@ export function useAnswer<Data>(path: string, everyMs?: number): Answer<Data> {
     let timer: ReturnType<typeof setTimeout> | undefined
     const next = async () => {
       clearTimeout(timer)
+      let data: Data | undefined
       try {
-        const data = await call<Data>(path, { signal: abort.signal })
+        data = await call<Data>(path, { signal: abort.signal })
         if (!abort.signal.aborted) setState({ path, data })
       } catch (thrown) {
         if (abort.signal.aborted) return
         const error = failureOf(thrown)
         setState((before) => ({ ...(before.path === path ? before : {}), path, error }))
       }
-      if (everyMs !== undefined && !abort.signal.aborted) timer = setTimeout(askIfVisible, everyMs)
+      const waitMs = typeof everyMs === 'function' ? everyMs(data) : everyMs
+      if (waitMs !== undefined && !abort.signal.aborted) timer = setTimeout(askIfVisible, waitMs)
     }
     const askIfVisible = () => {
       if (document.visibilityState === 'visible') void next()

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { runCli } from '../cli.ts'
 import { commands } from '../commands.ts'
@@ -20,4 +22,17 @@ test('the folder of the records is asked for first', async () => {
   const memory = createMemoryWorld(globals)
   expect(await runCli(rest, globals, commands, memory.world)).toBe(2)
   expect(memory.stderr()).toMatch(/--data/)
+})
+
+test('a folder of runs that is not there, or is a file, is told before anything is made', async () => {
+  for (const [runs, code] of [
+    ['none', /none: no such file/],
+    [import.meta.filename, /is a file; --runs is the folder/],
+  ] as const) {
+    const { globals, rest } = takeGlobals(['serve', '--data', 'never-made', '--upstream', 'http://127.0.0.1:9/v1'])
+    const memory = createMemoryWorld(globals)
+    expect(await runCli([...rest, '--runs', runs], globals, commands, memory.world)).toBe(2)
+    expect(memory.stderr()).toMatch(code)
+    expect(existsSync(join(memory.world.cwd, 'never-made'))).toBe(false)
+  }
 })

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { adminKeyOf } from '../admin-key.ts'
 import { defineCommand } from '../command.ts'
 import { createDemoData } from '../demo.ts'
+import { openRunsFolder } from '../runs-folder.ts'
 import { runServing, type ServingConfig, serveUntilStopped, servingConfig } from '../serving.ts'
 import type { World } from '../world.ts'
 
@@ -15,7 +16,9 @@ const config = servingConfig.extend({
   demo: z
     .boolean()
     .default(false)
-    .describe('show the pages on an invented month, without a model; it is made anew and kept nowhere'),
+    .describe(
+      'show the pages on an invented month and recorded training runs, without a model; it is made anew and kept nowhere',
+    ),
 })
 type Config = z.output<typeof config>
 
@@ -45,6 +48,10 @@ export const serve = defineCommand({
     {
       line: 'plumb serve --data runs/gateway --upstream http://127.0.0.1:8000/v1 --monitoring monitoring.yaml',
       does: 'with evaluators of your choice and alarms by webhook and e-mail: see the README of packages/server',
+    },
+    {
+      line: 'plumb serve --data runs/gateway --upstream http://127.0.0.1:8000/v1 --runs runs',
+      does: 'with a page of the training runs below that folder',
     },
     {
       line: 'plumb serve --data runs/gateway --config gateway.yaml',
@@ -77,14 +84,15 @@ async function serveDemo(config: Config, world: World): Promise<void> {
     })
   }
   const adminKey = adminKeyOf(world)
-  const { demoPlan } = await import('@plumbline/server')
+  const { demoPlan, demoRuns } = await import('@plumbline/server')
   const monitoring = demoPlan()
+  const runs = (await openRunsFolder(config.runs, world)) ?? demoRuns()
   const { folder, remove } = await createDemoData(monitoring, world)
   try {
     // Nobody listens there: a question to a model gets an error that says so.
     const alone = { ...config, data: folder, upstream: 'http://127.0.0.1:9/v1' }
     const reread = async () => alone
-    const prepared = { folder, local: undefined, adminKey, guards: undefined, monitoring, reread, isAlone: true }
+    const prepared = { folder, local: undefined, adminKey, guards: undefined, monitoring, runs, reread, isAlone: true }
     await serveUntilStopped(alone, prepared, world)
   } finally {
     await remove()

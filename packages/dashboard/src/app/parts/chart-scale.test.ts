@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { linePieces, niceTop, topOf } from './chart-scale.ts'
+import { linePieces, niceTop, ticksAround, topOf } from './chart-scale.ts'
 
 test('the top of a scale is 1, 2 or 5 times a power of ten, and not more than needed', () => {
   expect([0, 0.03, 0.05, 1, 7, 999, Number.NaN].map(niceTop)).toEqual([1, 0.05, 0.05, 1, 10, 1000, 1])
@@ -32,4 +32,22 @@ test('wide bands do not press the line to the ground; where all is zero they are
   expect(topOf([point(0.01, 0.02)])).toBe(0.02)
   expect(topOf([point(0, 0.3)])).toBe(0.5)
   expect(topOf([])).toBe(1)
+})
+
+test('ticks are three to six round values that hold the range between them', () => {
+  expect(ticksAround(0.9, 3.2)).toEqual([0, 1, 2, 3, 4])
+  expect(ticksAround(-2, -2)).toHaveLength(5)
+  expect(ticksAround(0, 0)).toEqual([-0.5, 0, 0.5])
+  const value = fc.double({ min: -1e100, max: 1e100, noNaN: true })
+  fc.assert(
+    fc.property(value, value, (a, b) => {
+      const [low, high] = [Math.min(a, b), Math.max(a, b)]
+      const ticks = ticksAround(low, high)
+      const room = (ticks.at(-1)! - ticks[0]) * 1e-6
+      expect(ticks.length).toBeGreaterThanOrEqual(3)
+      expect(ticks.length).toBeLessThanOrEqual(6)
+      expect(ticks[0]).toBeLessThanOrEqual(low + room)
+      expect(ticks.at(-1)!).toBeGreaterThanOrEqual(high - room)
+    }),
+  )
 })

@@ -1,4 +1,9 @@
-import type { ChartPoint } from './chart.tsx'
+/** What is drawn at one place; null where there is no number. */
+export interface Drawn {
+  readonly value: number | null
+  readonly low?: number | null
+  readonly high?: number | null
+}
 
 /** The next 1, 2 or 5 times a power of ten; something to draw against where all is zero. */
 export function niceTop(largest: number): number {
@@ -8,16 +13,31 @@ export function niceTop(largest: number): number {
 }
 
 /** The bands of a few answers a day reach far: past four times the largest value they leave the drawing, not the table. */
-export function topOf(points: readonly ChartPoint[]): number {
+export function topOf(points: readonly Drawn[]): number {
   const largest = Math.max(0, ...points.map(({ value }) => value ?? 0))
   const highest = Math.max(largest, ...points.map(({ high }) => high ?? 0))
   return niceTop(largest > 0 ? Math.min(highest, 4 * largest) : highest)
 }
 
+/** Three to six round values around a range, the outer ones outside of it or at its ends. */
+export function ticksAround(low: number, high: number): number[] {
+  const size = Math.max(Math.abs(low), Math.abs(high))
+  // What is smaller has no digits left to divide.
+  const isTiny = size < 1e-100
+  if (isTiny || high - low <= size * 1e-9) {
+    const room = isTiny ? 0.5 : size / 2
+    return ticksAround(low - room, high + room)
+  }
+  const step = niceTop((high - low) / 4)
+  const first = Math.floor(low / step + 1e-9)
+  const last = Math.ceil(high / step - 1e-9)
+  return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step)
+}
+
 type Place = readonly [index: number, value: number]
 
 /** Lines and bands break where there is no number: a gap is not drawn over. */
-export function linePieces(points: readonly ChartPoint[]): { lines: Place[][]; bands: Place[][] } {
+export function linePieces(points: readonly Drawn[]): { lines: Place[][]; bands: Place[][] } {
   const pieces: number[][] = []
   for (const [index, { value }] of points.entries()) {
     if (value === null) continue

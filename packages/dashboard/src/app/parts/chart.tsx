@@ -1,8 +1,7 @@
-import { useId } from 'react'
 import { formatDay } from '../format.ts'
+import { ChartFigure, Pieces, Scale } from './chart-figure.tsx'
 import { linePieces, topOf } from './chart-scale.ts'
 import { visible } from './content.tsx'
-import { useWidth } from './use-width.ts'
 
 /** One day; `value` is null where there is no number, and then nothing is drawn there. */
 export interface ChartPoint {
@@ -34,17 +33,12 @@ const margin = { top: 12, right: 10, bottom: 24, left: 54 }
 
 /** Days from left to right. Everything that it shows stands in the table below it, too. */
 export function Chart({ title, points, kind, marks = [], format }: ChartProps) {
-  const [ref, width] = useWidth<HTMLElement>()
-  const titleId = useId()
   return (
-    <figure className="chart" ref={ref} aria-labelledby={titleId}>
-      <figcaption id={titleId}>{title}</figcaption>
-      {width > 0 && <Drawing {...{ title, points, kind, marks, format, width }} />}
-      <details>
-        <summary>As a table</summary>
-        <ChartTable {...{ title, points, marks, format }} />
-      </details>
-    </figure>
+    <ChartFigure
+      title={title}
+      draw={(width) => <Drawing {...{ title, points, kind, marks, format, width }} />}
+      table={() => <ChartTable {...{ points, marks, format }} />}
+    />
   )
 }
 
@@ -60,14 +54,7 @@ function Drawing({ title, points, kind, marks, format, width }: DrawingProps) {
   const every = Math.max(1, Math.ceil(points.length / Math.max(2, Math.floor(inner / 80))))
   return (
     <svg width={width} height={height} role="img" aria-label={`${title}: see the table`}>
-      {[0, 0.5, 1].map((part) => (
-        <g key={part}>
-          <line className="grid" x1={margin.left} x2={width - margin.right} y1={y(part * top)} y2={y(part * top)} />
-          <text className="tick" x={margin.left - 6} y={y(part * top) + 4} textAnchor="end">
-            {format(part * top)}
-          </text>
-        </g>
-      ))}
+      <Scale ticks={[0, top / 2, top]} y={y} from={margin.left} to={width - margin.right} format={format} />
       {points.map(({ day }, index) =>
         index % every === 0 ? (
           <text key={day} className="tick" x={x(index)} y={height - 6} textAnchor="middle">
@@ -114,17 +101,9 @@ interface LinesProps extends Pick<ChartProps, 'points' | 'format'> {
 }
 
 function Lines({ points, x, y, format }: LinesProps) {
-  const { bands, lines } = linePieces(points)
-  const path = (places: readonly (readonly [number, number])[]) =>
-    places.map(([index, value], i) => `${i === 0 ? 'M' : 'L'}${x(index).toFixed(1)} ${y(value).toFixed(1)}`).join('')
   return (
     <>
-      {bands.map((band) => (
-        <path key={band[0].join()} className="band" d={`${path(band)}Z`} />
-      ))}
-      {lines.map((line) => (
-        <path key={line[0].join()} className="line" d={path(line)} />
-      ))}
+      <Pieces pieces={linePieces(points)} x={x} y={y} />
       {points.map(({ day, value }, index) =>
         value === null ? null : (
           <circle key={day} className="dot" cx={x(index)} cy={y(value)} r={2.5}>
@@ -136,31 +115,28 @@ function Lines({ points, x, y, format }: LinesProps) {
   )
 }
 
-function ChartTable({ title, points, marks, format }: Pick<DrawingProps, 'title' | 'points' | 'marks' | 'format'>) {
+function ChartTable({ points, marks, format }: Pick<DrawingProps, 'points' | 'marks' | 'format'>) {
   const said = Map.groupBy(marks, ({ day }) => day)
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
-    <section className="chart-table" tabIndex={0} aria-label={`${title}, table`}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Day</th>
-            <th scope="col">Value</th>
-            <th scope="col">95 % band</th>
-            <th scope="col">What happened</th>
+    <>
+      <thead>
+        <tr>
+          <th scope="col">Day</th>
+          <th scope="col">Value</th>
+          <th scope="col">95 % band</th>
+          <th scope="col">What happened</th>
+        </tr>
+      </thead>
+      <tbody>
+        {points.map(({ day, value, low, high, note }) => (
+          <tr key={day}>
+            <th scope="row">{formatDay(day)}</th>
+            <td>{value === null ? (note ?? 'no data') : format(value)}</td>
+            <td>{low == null || high == null ? '' : `${format(low)} to ${format(high)}`}</td>
+            <td>{visible((said.get(day) ?? []).map(({ text }) => text).join('; '))}</td>
           </tr>
-        </thead>
-        <tbody>
-          {points.map(({ day, value, low, high, note }) => (
-            <tr key={day}>
-              <th scope="row">{formatDay(day)}</th>
-              <td>{value === null ? (note ?? 'no data') : format(value)}</td>
-              <td>{low == null || high == null ? '' : `${format(low)} to ${format(high)}`}</td>
-              <td>{visible((said.get(day) ?? []).map(({ text }) => text).join('; '))}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
+        ))}
+      </tbody>
+    </>
   )
 }
