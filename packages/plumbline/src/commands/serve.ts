@@ -43,6 +43,10 @@ export const serve = defineCommand({
       does: 'with guards that watch, redact or stop what is asked and answered',
     },
     {
+      line: 'plumb serve --data runs/gateway --upstream http://127.0.0.1:8000/v1 --reward-model runs/reward/model --best-of 4',
+      does: 'with the best of four answers to each chat, as the reward model sees it',
+    },
+    {
       line: 'plumb serve --data runs/gateway --upstream http://127.0.0.1:8000/v1 --monitoring monitoring.yaml',
       does: 'with evaluators of your choice and alarms by webhook and e-mail: see the README of packages/server',
     },
@@ -68,13 +72,17 @@ function withData({ data, ...config }: Config): ServingConfig {
 
 /** Nothing is asked for but where to listen: no model, no records of anybody. */
 async function serveDemo(config: Config, world: World): Promise<void> {
-  const given = (['data', 'database', 'upstream', 'guards', 'monitoring'] as const).filter(
+  const given = (['data', 'database', 'upstream', 'guards', 'reward_model', 'monitoring'] as const).filter(
     (key) => config[key] !== undefined,
   )
   if (given.length > 0) {
-    throw new PlumblineError('USAGE_DEMO', `--demo does not go with --${given[0]}: its month is made anew each time.`, {
-      hint: 'Leave out one of the two.',
-    })
+    throw new PlumblineError(
+      'USAGE_DEMO',
+      `--demo does not go with --${given[0].replace('_', '-')}: its month is made anew each time.`,
+      {
+        hint: 'Leave out one of the two.',
+      },
+    )
   }
   const adminKey = adminKeyOf(world)
   const { demoPlan } = await import('@plumbline/server')
@@ -84,7 +92,7 @@ async function serveDemo(config: Config, world: World): Promise<void> {
     // Nobody listens there: a question to a model gets an error that says so.
     const alone = { ...config, data: folder, upstream: 'http://127.0.0.1:9/v1' }
     const reread = async () => alone
-    const prepared = { folder, local: undefined, adminKey, guards: undefined, monitoring, reread, isAlone: true }
+    const prepared = { folder, local: undefined, adminKey, judging: {}, monitoring, reread, isAlone: true }
     await serveUntilStopped(alone, prepared, world)
   } finally {
     await remove()
