@@ -64,7 +64,7 @@ const { guards } = readGuards(
     { kind: 'harm', mode: 'block', window: 200 },
     { kind: 'refusal', mode: 'observe' },
   ],
-  { postJson: () => Promise.reject(new Error('no network')), secret: () => undefined, rewardModels: {} },
+  { postJson: () => Promise.reject(new Error('no network')), secret: () => undefined },
 )
 
 const dataFile = join(
@@ -142,7 +142,8 @@ async function filter(pieces: readonly Buffer[], isEventStream: boolean): Promis
   const onUnknown = (reason: string) => {
     throw new Error(reason)
   }
-  const answer = new AnswerFilter({ shape: shapes[path], guards, prompt: '', isEventStream, onBytes, onUnknown })
+  const question = { prompt: '', conversation: [] }
+  const answer = new AnswerFilter({ shape: shapes[path], guards, question, isEventStream, onBytes, onUnknown })
   for (const piece of pieces) answer.push(piece)
   await answer.end()
   const said = (await answer.verdicts()).map(({ name, outcome, label, score }) => ({ name, outcome, label, score }))

@@ -67,6 +67,7 @@ export {
 export {
   type AttemptNote,
   attemptNoteSchema,
+  type BestOfNote,
   type Choice,
   choiceSchema,
   type GuardVerdict,

@@ -74,6 +74,22 @@ export const attemptNoteSchema = z.object({
 })
 export type AttemptNote = z.infer<typeof attemptNoteSchema>
 
+/** How one of several answers was chosen. */
+const bestOfNoteSchema = z.object({
+  /** Answers that the upstream was asked for, and those that it gave. */
+  asked: z.number().int().min(2),
+  candidates: z.number().int().min(1),
+  /** In the order of the upstream's choices; empty where nothing was scored. */
+  rewards: z.array(z.number()),
+  /** Which of them the client got: the first where nothing was scored. */
+  chosen: z.number().int().min(0),
+  /** Of scoring. */
+  ms: z.number(),
+  /** Why nothing was scored; null also where there was only one. */
+  error: z.string().nullable(),
+})
+export type BestOfNote = z.infer<typeof bestOfNoteSchema>
+
 /** One exchange with a model, as it is kept. */
 export const interactionSchema = z.object({
   /** The id in the answer's body; where the body has none (embeddings, errors), the same as `record`. */
@@ -121,6 +137,8 @@ export const interactionSchema = z.object({
   timings: z.object({ headers_ms: z.number().nullable(), first_token_ms: z.number().nullable(), total_ms: z.number() }),
   /** What the guards said; the answer stands here as the model gave it, whatever they took out of it. */
   guards: z.array(guardVerdictSchema).default([]),
+  /** Where the answer is the best of several: the others are not kept, and `usage` is that of all. */
+  best_of: bestOfNoteSchema.optional(),
   /** Bytes of the two bodies. */
   request_bytes: z.number().int().min(0),
   response_bytes: z.number().int().min(0),

@@ -31,12 +31,6 @@ function chatAnswer({ record, model, text, createdAt, isFiltered }: CannedAnswer
   const reason = isFiltered ? 'content_filter' : 'stop'
   const head = { id: `chatcmpl-${record}`, created: Math.floor(createdAt / 1000), model }
   const message = { role: 'assistant', content: text, refusal: null }
-  const chunk = (delta: object, finish_reason: string | null) =>
-    event({
-      ...head,
-      object: 'chat.completion.chunk',
-      choices: [{ index: 0, delta, logprobs: null, finish_reason }],
-    })
   return {
     whole: {
       ...head,
@@ -44,14 +38,39 @@ function chatAnswer({ record, model, text, createdAt, isFiltered }: CannedAnswer
       choices: [{ index: 0, message, logprobs: null, finish_reason: reason }],
       usage: noTokens,
     },
-    events: (withUsage) => [
-      chunk({ role: 'assistant', content: '', refusal: null }, null),
-      chunk({ content: text }, null),
-      chunk({}, reason),
-      ...(withUsage ? [event({ ...head, object: 'chat.completion.chunk', choices: [], usage: noTokens })] : []),
-      done,
-    ],
+    events: (withUsage) => chatEvents({ head, message, finishReason: reason, usage: withUsage ? noTokens : undefined }),
   }
+}
+
+export interface WholeChat {
+  /** What every chunk repeats: id, created, model. */
+  readonly head: object
+  readonly message: Readonly<Record<string, unknown>>
+  readonly finishReason: unknown
+  /** In a chunk of its own; undefined for none. */
+  readonly usage: unknown
+}
+
+/** A chat's answer, which is there as a whole, as the events of a stream. */
+export function chatEvents({ head, message, finishReason, usage }: WholeChat): string[] {
+  const chunk = (delta: object, finish_reason: unknown) =>
+    event({
+      ...head,
+      object: 'chat.completion.chunk',
+      choices: [{ index: 0, delta, logprobs: null, finish_reason }],
+    })
+  const { role = 'assistant', content, ...rest } = message
+  const isSaid = (value: unknown) => value !== null && value !== undefined && value !== ''
+  const more = Object.fromEntries(Object.entries(rest).filter(([, value]) => isSaid(value)))
+  return [
+    chunk({ role, content: '', refusal: null }, null),
+    // A reasoning comes before what it leads to.
+    ...(Object.keys(more).length > 0 ? [chunk(more, null)] : []),
+    ...(isSaid(content) ? [chunk({ content }, null)] : []),
+    chunk({}, finishReason),
+    ...(usage === undefined ? [] : [event({ ...head, object: 'chat.completion.chunk', choices: [], usage })]),
+    done,
+  ]
 }
 
 function completionAnswer({ record, model, text, createdAt, isFiltered }: CannedAnswer): CannedShape {

@@ -1,6 +1,8 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { z } from 'zod'
+import type { BestOfOptions } from './best-of.ts'
 import type { PolicyOptions, RouteOptions } from './policies.ts'
+import type { RewardModel } from './reward-model.ts'
 
 const seconds = (fallback: number, text: string) => z.number().positive().max(86_400).default(fallback).describe(text)
 const limit = (text: string) => z.number().int().min(1).max(1e9).optional().describe(text)
@@ -67,6 +69,14 @@ export const policyFields = {
     .max(10_000)
     .optional()
     .describe('text to answer with when no upstream does, instead of an error'),
+  best_of: z
+    .number()
+    .int()
+    .min(2)
+    .max(16)
+    .optional()
+    .describe('answers that an upstream is asked for at each chat; the one that the reward model likes best is given'),
+  best_of_timeout: seconds(10, 'seconds for the reward model to choose; then the first answer is given'),
 }
 const policySchema = z.object(policyFields)
 type PolicyConfig = z.output<typeof policySchema>
@@ -109,6 +119,18 @@ export function policiesOf(config: PolicyConfig, env: Env, local?: LocalUpstream
     },
     fallbackAnswer: config.fallback_answer,
   }
+}
+
+/** How several answers are chosen from; undefined where one is asked for. Throws when nothing could choose. */
+export function bestOfOf(
+  { best_of: candidates, best_of_timeout }: PolicyConfig,
+  rewardModel: RewardModel | undefined,
+): BestOfOptions | undefined {
+  if (candidates === undefined) return undefined
+  if (rewardModel !== undefined) return { candidates, timeoutMs: Math.round(best_of_timeout * 1000), rewardModel }
+  throw new PlumblineError('USAGE_BEST_OF', '--best-of needs a reward model, which chooses.', {
+    hint: 'Give --reward-model with a folder as plumb reward writes it, or leave --best-of out.',
+  })
 }
 
 function routesOf(config: PolicyConfig, env: Env, local: LocalUpstream | undefined): RouteOptions[] {

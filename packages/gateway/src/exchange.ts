@@ -4,6 +4,7 @@ import type { Termination } from '@plumbline/contracts'
 import { type Answer, createAnswer } from './answer.ts'
 import { AnswerReader } from './answer-reader.ts'
 import type { Refusal, UpstreamRequest } from './attempt.ts'
+import { BestOf, type BestOfListener, type BestOfRequest } from './best-of.ts'
 import { Delivery, type DeliveryListener, type Reply } from './delivery.ts'
 import { type EndpointPath, endpoints } from './endpoints.ts'
 import { failureEvent, replyOfOurs } from './failure.ts'
@@ -11,7 +12,7 @@ import type { AnswerFilter } from './guards/answer-filter.ts'
 import { filteredHeaders, type Guarding } from './guards/guarding.ts'
 import { describeAnswer, type Outcome } from './outcome.ts'
 import type { Policies } from './policies.ts'
-import { Pursuit, type PursuitListener, type PursuitWorld } from './pursuit.ts'
+import { Pursuit, type PursuitWorld } from './pursuit.ts'
 import { clientHeaders, withOwnHeaders } from './upstream.ts'
 
 export interface ExchangeRequest extends UpstreamRequest {
@@ -24,6 +25,8 @@ export interface ExchangeRequest extends UpstreamRequest {
   /** Of ours, on whatever answer the client gets. */
   readonly ownHeaders: Readonly<Record<string, string>>
   readonly guarding?: Guarding | undefined
+  /** `body` asks for several answers, of which one is given. */
+  readonly bestOf?: BestOfRequest | undefined
 }
 
 /** What may wait for the record: more than that after the end mark is no answer. */
@@ -43,7 +46,7 @@ const observerPatienceMs = 250
  * client, byte for byte, and reads along. Every way in which this can end comes to `finish`, once. The last bytes of an
  * answer wait for `onOutcome`, which makes it durable: what a client has seen whole is on record.
  */
-export class Exchange implements PursuitListener, DeliveryListener {
+export class Exchange implements BestOfListener, DeliveryListener {
   private readonly started = performance.now()
   private readonly request: ExchangeRequest
   private readonly policies: Policies
@@ -51,6 +54,7 @@ export class Exchange implements PursuitListener, DeliveryListener {
   private readonly onOutcome: (outcome: Outcome) => Promise<void>
   private readonly delivery: Delivery
   private readonly pursuit: Pursuit
+  private readonly bestOf: BestOf | undefined
   private askedMs = 0
   private reader: AnswerReader | undefined
   private refusal: Refusal | undefined
@@ -78,7 +82,8 @@ export class Exchange implements PursuitListener, DeliveryListener {
     this.onOutcome = onOutcome
     this.totalTimer = setTimeout(() => this.finish('timeout_total'), policies.totalMs)
     this.delivery = new Delivery(res, this, policies.idleMs)
-    this.pursuit = new Pursuit(policies, request.model, request, this, world)
+    this.bestOf = request.bestOf && new BestOf(request.bestOf, this)
+    this.pursuit = new Pursuit(policies, request.model, request, this.bestOf ?? this, world)
     this.pursuit.start()
   }
 
@@ -104,7 +109,12 @@ export class Exchange implements PursuitListener, DeliveryListener {
     this.headersMs = null
     this.firstTokenMs = null
     this.askedMs = this.elapsed()
-    if (this.request.isStream) this.awaitFirstToken()
+    if (this.request.isStream && this.bestOf === undefined) this.awaitFirstToken()
+  }
+
+  /** The attempt has done well and is over, whatever becomes of its answers. */
+  onCandidates(): void {
+    this.pursuit.end('completed')
   }
 
   onWait(): void {
@@ -220,6 +230,7 @@ export class Exchange implements PursuitListener, DeliveryListener {
   private async settle(termination: Termination): Promise<void> {
     clearTimeout(this.totalTimer)
     this.endPhase()
+    this.bestOf?.stop()
     this.pursuit.end(termination)
     const isOver = termination === 'upstream_error' || termination === 'completed'
     if (!isOver || this.reader?.answer.isEnded) this.pursuit.stop(termination)
@@ -228,6 +239,8 @@ export class Exchange implements PursuitListener, DeliveryListener {
       else this.filter.cut()
     }
     const answer = this.reader?.answer ?? createAnswer()
+    // Candidates that nobody has got were paid for too.
+    answer.usage ??= this.bestOf?.usage
     const ours = this.replyTo(termination, answer)
     const outcome = this.outcome(ours?.termination ?? termination, answer, ours?.reply)
     const { guarding } = this.request
@@ -281,6 +294,7 @@ export class Exchange implements PursuitListener, DeliveryListener {
       upstream: this.pursuit.upstream?.origin ?? '',
       attempts: this.pursuit.notes,
       upstream_request_id: this.pursuit.upstreamRequestId,
+      ...(this.bestOf?.note && { best_of: this.bestOf.note }),
     }
   }
 

@@ -12,6 +12,7 @@ import { createMetrics } from './metrics.ts'
 import { createPolicyBook, type PolicyOptions, type RouteOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
 import { createReload } from './reload.ts'
+import type { RewardModel } from './reward-model.ts'
 import type { UpstreamWorld } from './upstream.ts'
 import { startUpstream, type UpstreamServer } from './upstream-server.test-support.ts'
 import { startGatewayWorker } from './worker.ts'
@@ -77,7 +78,10 @@ export async function startHarness() {
   const clientKey = await addKey('client')
   const adminKey = await addKey('admin', 'default', true)
 
-  const open = async (more: Partial<PolicyOptions> = {}, world: Partial<UpstreamWorld> = {}) => {
+  const open = async (
+    more: Partial<PolicyOptions> = {},
+    { rewardModel, ...world }: Partial<UpstreamWorld> & { rewardModel?: RewardModel } = {},
+  ) => {
     const first = { ...defaults, upstreams: [route('main', server.url, { apiKey: 'sk-operator' })], ...more }
     const policies = createPolicyBook(first, { clock: () => performance.now(), warn, ...world })
     const metrics = createMetrics()
@@ -87,7 +91,7 @@ export async function startHarness() {
     )
     let next = async (): Promise<PolicyOptions> => first
     const reload = createReload(policies, metrics, () => next())
-    const records = { store, spool, shipper, recorder }
+    const records = { store, spool, shipper, recorder, rewardModel }
     const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes: [] }
     const rest = { now: Date.now, random: Math.random, warn, ...api }
     const gateway = createGateway({ ...records, ...rest, policies, limiter, feedback, keys, metrics, reload })

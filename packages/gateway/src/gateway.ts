@@ -107,6 +107,7 @@ export function createGateway(parts: GatewayParts): Gateway {
     // Traffic goes on without either: these say what to look at.
     recording: isRecording() ? 'ok' : 'degraded',
     store: parts.shipper.state().isStoreAway ? 'away' : 'ok',
+    ...(parts.rewardModel && { reward_model: parts.rewardModel.state().isUp ? 'ok' : 'away' }),
     config: parts.policies.current.version,
   })
 

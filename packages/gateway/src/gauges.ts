@@ -2,11 +2,13 @@ import type { Shipper, Spool } from '@plumbline/store'
 import { type Gauge, labelText } from './metrics.ts'
 import type { Policies } from './policies.ts'
 import type { Recorder } from './recorder.ts'
+import type { RewardModel } from './reward-model.ts'
 
 export interface GaugeParts {
   readonly spool: Spool
   readonly shipper: Pick<Shipper, 'state'>
   readonly recorder: Recorder
+  readonly rewardModel?: Pick<RewardModel, 'state'> | undefined
 }
 
 const breakerNumbers = { closed: 0, half_open: 1, open: 2 } as const
@@ -15,6 +17,7 @@ const breakerNumbers = { closed: 0, half_open: 1, open: 2 } as const
 export function readGauges(parts: GaugeParts, policies: Policies, inFlight: number): Gauge[] {
   const spool = parts.spool.state()
   const shipper = parts.shipper.state()
+  const reward = parts.rewardModel?.state()
   const gauge = (name: string, value: number, help: string): Gauge => ({
     name,
     help,
@@ -48,5 +51,11 @@ export function readGauges(parts: GaugeParts, policies: Policies, inFlight: numb
       parts.recorder.late(),
       'Answers that went out before their record was on disk.',
     ),
+    ...(reward === undefined
+      ? []
+      : [
+          gauge('plumbline_reward_model_up', reward.isUp ? 1 : 0, 'Whether the process of the reward model is there.'),
+          gauge('plumbline_reward_model_waiting', reward.waiting, 'Calls that the reward model has not answered yet.'),
+        ]),
   ]
 }

@@ -20,6 +20,7 @@ const counters = {
   plumbline_retries_total: 'Further attempts, by the upstream that failed before and how.',
   plumbline_retry_budget_exhausted_total: 'Further attempts that were not made, as there were too many already.',
   plumbline_limited_total: 'Requests past the limits of their key, by limit.',
+  plumbline_best_of_total: 'Answers chosen from several, by whether they were scored.',
   plumbline_reloads_total: 'Reloads of the configuration, by result.',
 } as const
 const histograms = {

@@ -19,6 +19,7 @@ export type Outcome = Pick<
   | 'upstream'
   | 'upstream_request_id'
   | 'attempts'
+  | 'best_of'
 >
 
 /** What an answer says, as records have it. One without an id of its own has that of its record. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { KeyLimits } from '@plumbline/contracts'
+import type { BestOfOptions } from './best-of.ts'
 import type { BreakerOptions } from './breaker.ts'
 import type { GuardSet } from './guards/read-guards.ts'
 import { RetryBudget, type RetryOptions } from './retries.ts'
@@ -40,6 +41,8 @@ export interface PolicyOptions extends ExchangeTimeouts {
   /** Given when no upstream gives an answer. */
   readonly fallbackAnswer: string | undefined
   readonly guards?: GuardSet | undefined
+  /** Of several answers to a chat the best is given. */
+  readonly bestOf?: BestOfOptions | undefined
 }
 
 /** One configuration, as long as something in flight was begun under it. */

@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { StoredKey, SubjectHasher } from '@plumbline/store'
 import { asObject } from './answer.ts'
+import { canCompare, candidatesBody } from './best-of.ts'
 import type { EndpointPath } from './endpoints.ts'
 import { Exchange, type ExchangeRequest } from './exchange.ts'
 import type { FeedbackTokens } from './feedback-token.ts'
 import { Guarding } from './guards/guarding.ts'
 import { refusedOutcome, refusedReply } from './guards/refused-request.ts'
+import { readConversation } from './guards/shapes/conversation.ts'
 import { allow } from './http-edge.ts'
 import { uuidv7 } from './ids.ts'
 import type { Limiter } from './limiter.ts'
@@ -90,7 +92,8 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
     await begun.done
   }
 
-  const count = (endpoint: string, { status, termination, timings, guards }: Outcome) => {
+  const count = (endpoint: string, { status, termination, timings, guards, best_of: bestOf }: Outcome) => {
+    if (bestOf !== undefined) metrics.count('plumbline_best_of_total', { scored: bestOf.error === null ? 'yes' : 'no' })
     for (const { name, direction, mode, outcome, error } of guards) {
       const failed = error === null ? 'no' : 'yes'
       metrics.count('plumbline_guard_verdicts_total', { guard: name, direction, mode, outcome, failed })
@@ -112,7 +115,9 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
         const sent = await readBody(req, parts.policies.current.maxBodyBytes)
         const json = parseObject(sent)
         await enter(async (passage, policies) => {
-          permit.reserveTokens(guessTokens(path, json, sent.length))
+          const bestOf = canCompare(path, json) ? policies.bestOf : undefined
+          const asked = bestOf === undefined ? json : { ...json, n: bestOf.candidates }
+          permit.reserveTokens(guessTokens(path, asked, sent.length))
           const createdAt = parts.now()
           const record = uuidv7(createdAt)
           const model = typeof json.model === 'string' ? json.model : undefined
@@ -122,15 +127,17 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
           const guarding = policies.guards === undefined ? undefined : new Guarding(policies.guards, path)
           const admitted = guarding === undefined ? undefined : await passage.orCut(guarding.admit(json))
           const body = admitted?.body ?? sent
+          const isStream = json.stream === true
+          const withUsage = asObject(json.stream_options).include_usage === true
           const request: ExchangeRequest = {
             method: 'POST',
             path,
             endpoint: path,
             model,
             headers: req.headers,
-            body,
-            isStream: json.stream === true,
-            withUsage: asObject(json.stream_options).include_usage === true,
+            body: bestOf === undefined ? body : candidatesBody(json, bestOf.candidates),
+            isStream,
+            withUsage,
             record,
             ownHeaders: {
               'x-request-id': record,
@@ -138,6 +145,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
               ...permit.headers(),
             },
             guarding,
+            bestOf: bestOf && { ...bestOf, conversation: readConversation(json) ?? [], isStream, withUsage },
           }
           const onOutcome = async (outcome: Outcome) => {
             count(path, outcome)
@@ -150,7 +158,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
               endpoint: path,
               config: policies.version,
               request_model: model?.slice(0, 512) ?? null,
-              stream: request.isStream,
+              stream: isStream,
               request_bytes: sent.length,
               subjects,
               redaction: null,
@@ -159,7 +167,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
             await parts.recorder.record(fields, concealNames(parts.hashSubject, key.project, json, body))
           }
           if (guarding !== undefined && admitted?.refused !== undefined) {
-            const { isStream, withUsage, ownHeaders } = request
+            const { ownHeaders } = request
             const refused = {
               record,
               endpoint: path,

@@ -11,6 +11,7 @@ import type { Pages } from './pages.ts'
 import { createPolicyBook, type PolicyOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
 import { createReload } from './reload.ts'
+import type { RewardModel } from './reward-model.ts'
 import { startGatewayWorker } from './worker.ts'
 
 /** Everything that `plumb serve` is told. */
@@ -23,6 +24,8 @@ export interface ServeOptions {
   readonly policies: PolicyOptions
   /** Reads the configuration anew, for a reload. */
   readonly reread: () => Promise<PolicyOptions>
+  /** Which guards and best-of-n may use; none when left out. Whoever started it stops it. */
+  readonly rewardModel?: RewardModel | undefined
   /** The administrator's own key, from PLUMBLINE_ADMIN_KEY. */
   readonly adminKey: string | undefined
   /** How long a feedback token is good. */
@@ -111,7 +114,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const limiter = createLimiter(clock, (limit) => metrics.count('plumbline_limited_total', { limit }))
   const reload = createReload(policies, metrics, options.reread)
   const random = Math.random
-  const records = { store, spool, shipper, recorder }
+  const records = { store, spool, shipper, recorder, rewardModel: options.rewardModel }
   const gateway = createGateway({
     ...records,
     policies,

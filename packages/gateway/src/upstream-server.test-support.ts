@@ -179,6 +179,19 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     }
     res.end()
   },
+  /** As many answers as were asked for, of the request's own choosing. */
+  several: (_req, res, json) => {
+    const texts = (json.texts as string[]).slice(0, (json.n as number | undefined) ?? 1)
+    const choices = texts.map((content, index) => ({
+      index,
+      message: { role: 'assistant', content, refusal: null, reasoning_content: `${content}?` },
+      logprobs: null,
+      finish_reason: 'stop',
+    }))
+    const counted = { prompt_tokens: 5, completion_tokens: 8 * texts.length, total_tokens: 5 + 8 * texts.length }
+    const head = { id: `chatcmpl-${++lastId}`, object: 'chat.completion', created: 1, model: json.model }
+    sendJson(res, 200, { ...head, system_fingerprint: 'fp', choices, usage: counted })
+  },
   silent: (_req, res) => untilClosed(res),
   'stalls-before-token': async (_req, res) => {
     beginStream(res)

@@ -55,6 +55,7 @@ export {
 } from './model-cache.ts'
 export { type LoadedModel, loadModelFolder } from './model-folder.ts'
 export { type Adapt, createModelGraph } from './model-graph.ts'
+export { hashModel } from './model-hash.ts'
 export { type Adapter, loadAdapter, type SaveAdapterOptions, saveAdapter } from './peft.ts'
 export { type PulledModel, type PullOptions, pullModel } from './pull.ts'
 export type { PullEvent } from './pull-events.ts'

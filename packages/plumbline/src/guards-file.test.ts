@@ -13,7 +13,7 @@ afterAll(() => rm(cwd, { recursive: true, force: true }))
 
 async function read(text: string, env: World['env'] = {}) {
   await writeFile(join(cwd, 'guards.yaml'), text)
-  return readGuardsFile('guards.yaml', { cwd, env } as World)
+  return readGuardsFile('guards.yaml', { cwd, env } as World, undefined)
 }
 
 test('guards are read from YAML', async () => {
@@ -35,7 +35,12 @@ test.each([
   ['- kind: harm\n  mode: block\n- kind: harm\n  mode: observe\n', 'the name harm stands twice', ''],
   ['- kind: harm\n  mode: block\n  treshold: 1\n', 'treshold', ''],
   ['- kind: http\n  mode: block\n  url: https://x.example\n  key_env: NOT_SET\n', 'NOT_SET is not set', ''],
-  ['- kind: reward\n  mode: block\n  model: m\n  threshold: 0\n', 'There is no reward model m here.', ''],
+  ['- kind: reward\n  mode: block\n  threshold: 0\n', 'needs a reward model', '--reward-model'],
+  [
+    '- kind: reward\n  mode: block\n  threshold: 0\n  direction: input\n',
+    'kind reward cannot look at input',
+    'It looks at output.',
+  ],
   ['guards: [', 'not YAML', ''],
 ])('%s is told: %s', async (text, message, hint) => {
   const error = await read(text).catch((caught) => caught)

@@ -1,5 +1,5 @@
 import { located } from '@plumbline/contracts'
-import type { GuardSet } from '@plumbline/gateway'
+import type { GuardSet, RewardModel } from '@plumbline/gateway'
 import { readTextFile } from './text-file.ts'
 import type { World } from './world.ts'
 import { parseYaml } from './yaml-text.ts'
@@ -7,8 +7,13 @@ import { parseYaml } from './yaml-text.ts'
 const hint = 'It is YAML: "guards:" and below it a list of guards, each with "kind" and "mode".'
 
 /** The guards that a YAML file lists. Its keys and their order are told in the gateway's README. */
-export async function readGuardsFile(path: string, { cwd, env }: World): Promise<GuardSet> {
+export async function readGuardsFile(
+  path: string,
+  { cwd, env }: World,
+  rewardModel: RewardModel | undefined,
+): Promise<GuardSet> {
   const text = await readTextFile(path, { code: 'USAGE_GUARDS', cwd, maxBytes: 1 << 20, hint })
   const { openGuardWorld, readGuards } = await import('@plumbline/gateway')
-  return located(path, () => readGuards(parseYaml(text, { code: 'USAGE_GUARDS_SYNTAX', hint }), openGuardWorld(env)))
+  const config = parseYaml(text, { code: 'USAGE_GUARDS_SYNTAX', hint })
+  return located(path, () => readGuards(config, openGuardWorld(env, rewardModel)))
 }

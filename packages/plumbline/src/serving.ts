@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { PlumblineError } from '@plumbline/contracts'
-import type { GuardSet, Serving } from '@plumbline/gateway'
-import { type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
+import type { PolicyOptions, RewardModel, Serving } from '@plumbline/gateway'
+import { bestOfOf, type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
 import type { MonitoringPlan, Runs } from '@plumbline/server'
 import { z } from 'zod'
 import { adminKeyOf } from './admin-key.ts'
@@ -10,6 +10,7 @@ import { lockData } from './data-place.ts'
 import { readGuardsFile } from './guards-file.ts'
 import { localModelFields, startLocal } from './local-model.ts'
 import { readMonitoringFile } from './monitoring-file.ts'
+import { rewardModelField, startReward } from './reward-model.ts'
 import { openRunsFolder } from './runs-folder.ts'
 import { version } from './version.ts'
 import type { World } from './world.ts'
@@ -29,6 +30,7 @@ export const servingConfig = z.object({
   ...policyFields,
   ...localModelFields,
   guards: z.string().min(1).optional().describe('YAML file of guards over requests and answers'),
+  reward_model: rewardModelField,
   monitoring: z
     .string()
     .min(1)
@@ -69,6 +71,7 @@ const fixed = [
   'model',
   'batch_size',
   'max_waiting',
+  'reward_model',
   'monitoring',
   'runs',
   'record_patience_ms',
@@ -87,17 +90,27 @@ export async function runServing(
 ): Promise<void> {
   const adminKey = adminKeyOf(world)
   // What is wrong with it is told before a folder is made.
-  const guards = await guardsOf(config, world)
   const monitoring = await readMonitoringFile(config.monitoring, world)
   const runs = await openRunsFolder(config.runs, world)
   if (hasUpstream(config) || !isAlone) policiesOf(config, world.env)
+  const rewardModel = await startReward(config.reward_model, world)
+  try {
+    const judging = await judgingOf(config, rewardModel, world)
+    await serveLocked(config, { rewardModel, adminKey, judging, monitoring, runs, reread, isAlone }, world)
+  } finally {
+    await rewardModel?.stop()
+  }
+}
+
+/** With the folder of the records to itself, and the local model where there is no upstream. */
+async function serveLocked(config: ServingConfig, prepared: Omit<Prepared, 'folder' | 'local'>, world: World) {
   const folder = resolve(world.cwd, config.data)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const lock = await lockData(folder)
   try {
     const local = await startLocal(config, world)
     try {
-      await serveUntilStopped(config, { folder, local, adminKey, guards, monitoring, runs, reread, isAlone }, world)
+      await serveUntilStopped(config, { ...prepared, folder, local }, world)
     } finally {
       await local?.stop()
     }
@@ -109,8 +122,9 @@ export async function runServing(
 interface Prepared {
   readonly folder: string
   readonly local: LocalUpstream | undefined
+  readonly rewardModel?: RewardModel | undefined
   readonly adminKey: string | undefined
-  readonly guards: GuardSet | undefined
+  readonly judging: Judging
   readonly monitoring: MonitoringPlan
   readonly runs: Runs | undefined
   readonly reread: () => Promise<ServingConfig>
@@ -118,7 +132,7 @@ interface Prepared {
 }
 
 export async function serveUntilStopped(config: ServingConfig, prepared: Prepared, world: World) {
-  const { folder, local, adminKey, guards, monitoring, runs, reread, isAlone } = prepared
+  const { folder, local, rewardModel, adminKey, judging, monitoring, runs, reread, isAlone } = prepared
   const { serve } = await import('@plumbline/gateway')
   const { createServerRoutes, startMonitoring } = await import('@plumbline/server')
   const { loadPages, pagePaths } = await import('@plumbline/dashboard')
@@ -128,13 +142,14 @@ export async function serveUntilStopped(config: ServingConfig, prepared: Prepare
     databaseUrl: config.database,
     host: config.host,
     port: config.port,
-    policies: { ...policiesOf(config, world.env, local), guards },
+    policies: { ...policiesOf(config, world.env, local), ...judging },
     reread: async () => {
       const next = await reread()
       const changed = fixed.filter((key) => next[key] !== config[key])
       if (changed.length > 0) world.log.warn(`A reload does not change ${changed.join(', ')}: that takes a restart.`)
-      return { ...policiesOf(next, world.env, local), guards: await guardsOf(next, world) }
+      return { ...policiesOf(next, world.env, local), ...(await judgingOf(next, rewardModel, world)) }
     },
+    rewardModel,
     adminKey,
     feedbackDays: config.feedback_days,
     recordPatienceMs: config.record_patience_ms,
@@ -163,8 +178,13 @@ export function retentionOf(config: Pick<ServingConfig, 'retain_content_days' | 
   return { contentDays: config.retain_content_days, metadataDays: config.retain_metadata_days }
 }
 
-async function guardsOf({ guards }: ServingConfig, world: World): Promise<GuardSet | undefined> {
-  return guards === undefined ? undefined : readGuardsFile(guards, world)
+type Judging = Pick<PolicyOptions, 'guards' | 'bestOf'>
+
+/** What judges answers, the reward model at hand. */
+async function judgingOf(config: ServingConfig, rewardModel: RewardModel | undefined, world: World): Promise<Judging> {
+  const bestOf = bestOfOf(config, rewardModel)
+  const guards = config.guards === undefined ? undefined : await readGuardsFile(config.guards, world, rewardModel)
+  return { guards, bestOf }
 }
 
 export async function untilStopped({ signal }: World): Promise<void> {

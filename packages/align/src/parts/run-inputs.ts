@@ -2,11 +2,9 @@
  * What a run starts from beside its configuration: rows, models and chat templates. A resumed run must find them as they
  * were.
  */
-import { createHash, type Hash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { createHash } from 'node:crypto'
 import { PlumblineError } from '@plumbline/contracts'
+import { hashModel } from '@plumbline/models'
 
 /** One of them, as run.json has it. */
 export interface RunInput {
@@ -32,22 +30,10 @@ export function describeText(path: string, text: string): RunInput {
   return { path, sha256: createHash('sha256').update(text).digest('hex') }
 }
 
-/**
- * A model folder or file by all its bytes: a merged adapter may have changed few of them. That takes 0.4 s for 540 MB
- * where the processor has instructions for SHA.
- */
+/** A model folder or file by all its bytes. */
 export async function describeModel(path: string, name = path): Promise<RunInput> {
-  const stats = await stat(path).catch(() => undefined)
   // Who loads it says what is wrong with a path that is not there.
-  if (!stats) return { path: name, sha256: 'missing' }
-  const isFolder = stats.isDirectory()
-  const names = isFolder ? (await readdir(path)).filter((file) => MODEL_FILES.test(file)).sort() : [basename(path)]
-  const sha256 = createHash('sha256')
-  for (const file of names) {
-    sha256.update(`${file}\n`)
-    await hashFile(isFolder ? join(path, file) : path, sha256)
-  }
-  return { path: name, sha256: sha256.digest('hex') }
+  return { path: name, sha256: (await hashModel(path)) ?? 'missing' }
 }
 
 /** Throws INPUTS_DIFFER with each input that is not the one of the run, and `hint`. */
@@ -73,17 +59,6 @@ export function changedInputs(before: RunInputs, now: RunInputs): string[] {
     if (was.path !== is.path) return [`${key}: ${was.path} in the run, ${is.path} now`]
     return [`${key}: ${is.path} has changed${was.rows === undefined ? '' : `, some of its ${was.rows} rows`}`]
   })
-}
-
-const MODEL_FILES =
-  /^(config|generation_config|tokenizer|tokenizer_config)\.json$|^chat_template\.jinja$|\.(safetensors|gguf)$/
-
-async function hashFile(path: string, sha256: Hash): Promise<void> {
-  const { size } = await stat(path)
-  sha256.update(`${size}\n`)
-  // A device such as /dev/zero has no size and no end.
-  if (size === 0) return
-  for await (const chunk of createReadStream(path, { end: size - 1, highWaterMark: 4 << 20 })) sha256.update(chunk)
 }
 
 /** The same value with the keys of all its objects in order. */

@@ -7,7 +7,6 @@ import type { GuardWorld } from './kinds/kind.ts'
 export const quietWorld: GuardWorld = {
   postJson: () => Promise.reject(new Error('there is no network here')),
   secret: () => undefined,
-  rewardModels: {},
 }
 
 export interface Filtered {
@@ -27,7 +26,7 @@ export async function filter(
   const answer = new AnswerFilter({
     shape: shapes[path],
     guards,
-    prompt: 'a question',
+    question: { prompt: 'a question', conversation: [{ role: 'user', content: 'a question' }] },
     isEventStream,
     onBytes: (bytes) => out.push(bytes),
     onUnknown: () => {},

@@ -2,7 +2,7 @@ import type { Choice, GuardVerdict } from '@plumbline/contracts'
 import { asObject } from '../answer.ts'
 import { SseReader } from '../sse.ts'
 import { AnswerGate } from './answer-gate.ts'
-import type { Guard } from './guard.ts'
+import type { Guard, Question } from './guard.ts'
 import { chat, completions } from './shapes/chat.ts'
 import { responses } from './shapes/responses.ts'
 import { type Mutable, type Shape, type ShapedEvent, UnknownShape } from './shapes/shape.ts'
@@ -17,7 +17,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
 export interface FilterOptions {
   readonly shape: Shape
   readonly guards: readonly Guard[]
-  readonly prompt: string
+  readonly question: Question
   readonly isEventStream: boolean
   /** Bytes for the client. */
   readonly onBytes: (bytes: Buffer) => void
@@ -44,8 +44,8 @@ export class AnswerFilter {
 
   constructor(options: FilterOptions) {
     this.options = options
-    const { guards, prompt } = options
-    this.gate = new AnswerGate(guards, { direction: 'output', prompt }, () => {
+    const { guards, question } = options
+    this.gate = new AnswerGate(guards, { direction: 'output', ...question }, () => {
       this.keptBytes = 0
       this.resolveDrained()
     })
@@ -164,9 +164,9 @@ export function plainError(json: Mutable): Mutable {
 export async function observeAnswer(
   choices: readonly Choice[],
   guards: readonly Guard[],
-  prompt: string,
+  question: Question,
 ): Promise<GuardVerdict[]> {
-  const gate = new AnswerGate(guards, { direction: 'output', prompt }, () => {})
+  const gate = new AnswerGate(guards, { direction: 'output', ...question }, () => {})
   const nothing = () => {}
   for (const { index: choice, text, reasoning, refusal, tool_calls } of choices) {
     const pieces = (

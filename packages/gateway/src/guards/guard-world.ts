@@ -1,12 +1,16 @@
 import { request } from 'undici'
 import { readCapped } from '../capped-body.ts'
+import type { RewardModel } from '../reward-model.ts'
 import type { GuardWorld } from './kinds/kind.ts'
 
 /** A guard's answer is short; more is not read. */
 const maxReplyBytes = 2 ** 20
 
 /** The world that guards in service use: HTTP by undici, secrets out of the environment. */
-export function openGuardWorld(env: Readonly<Record<string, string | undefined>>): GuardWorld {
+export function openGuardWorld(
+  env: Readonly<Record<string, string | undefined>>,
+  rewardModel?: RewardModel,
+): GuardWorld {
   return {
     postJson: async (url, body, headers, signal) => {
       const reply = await request(url, {
@@ -24,6 +28,6 @@ export function openGuardWorld(env: Readonly<Record<string, string | undefined>>
       )
     },
     secret: (variable) => env[variable],
-    rewardModels: {},
+    rewardModel,
   }
 }

@@ -1,3 +1,5 @@
+import type { Conversation } from '../reward-model.ts'
+
 /** What a guard does about what it finds. `observe` only notes it. */
 export type GuardMode = 'observe' | 'block' | 'redact' | 'replace'
 export type Direction = 'input' | 'output'
@@ -5,12 +7,20 @@ export type Direction = 'input' | 'output'
 /** Whose text it is: on input a role of the conversation, on output a field of the answer. */
 export type Source = string
 
-/** What a guard may want to know beside the text. */
-export interface GuardContext {
-  readonly direction: Direction
-  /** The last thing the user said; empty on input, where it is the text itself. */
+/** What an answer answers. */
+export interface Question {
+  /** The last thing the user said. */
   readonly prompt: string
+  /** All of it; undefined where that is not one text. */
+  readonly conversation: Conversation | undefined
 }
+
+/** What a guard may want to know beside the text. On input, where the text is the question itself, that is empty. */
+export interface GuardContext extends Question {
+  readonly direction: Direction
+}
+
+export const noQuestion: Question = { prompt: '', conversation: undefined }
 
 export interface Judged {
   readonly isFlagged: boolean
@@ -71,6 +81,8 @@ export interface Guard {
   readonly onError: 'allow' | 'block'
   readonly replacement: string
   readonly calibration: GuardCalibration | 'uncalibrated'
+  /** The worst of its scores is the lowest. */
+  readonly isLowWorse?: boolean | undefined
   readonly look: Look
 }
 

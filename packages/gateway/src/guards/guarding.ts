@@ -2,9 +2,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Choice, GuardVerdict } from '@plumbline/contracts'
 import { AnswerFilter, observeAnswer, shapes } from './answer-filter.ts'
 import type { Stop } from './choice-judge.ts'
-import { type Direction, type Guard, isEnforcing } from './guard.ts'
+import { type Direction, type Guard, isEnforcing, noQuestion, type Question } from './guard.ts'
 import type { GuardSet } from './read-guards.ts'
 import { judgeRequest } from './request-gate.ts'
+import { readConversation } from './shapes/conversation.ts'
 import { readRequest } from './shapes/request.ts'
 import type { Mutable } from './shapes/shape.ts'
 
@@ -23,7 +24,7 @@ export interface Admitted {
 export class Guarding {
   private readonly set: GuardSet
   private readonly endpoint: string
-  private prompt = ''
+  private question: Question = noQuestion
   private inputVerdicts: Promise<GuardVerdict[]> = Promise.resolve([])
 
   constructor(set: GuardSet, endpoint: string) {
@@ -32,10 +33,14 @@ export class Guarding {
   }
 
   async admit(json: Mutable): Promise<Admitted> {
-    this.prompt = readRequest(json).prompt
     const guards = this.guardsFor('input')
-    if (guards.length === 0) return { refused: undefined, body: undefined }
+    if (guards.length === 0) {
+      this.question = questionOf(json)
+      return { refused: undefined, body: undefined }
+    }
     const { stop, unreadable, isChanged, verdicts } = await judgeRequest(json, guards, this.set.unreadable)
+    // As the model gets it: what was redacted is not shown to guards of the answer either.
+    this.question = questionOf(json)
     this.inputVerdicts = verdicts
     const body = isChanged ? Buffer.from(JSON.stringify(json)) : undefined
     if (stop !== undefined) return { refused: { by: 'stop', stop }, body }
@@ -56,7 +61,7 @@ export class Guarding {
     if (!this.mayActOnAnswers || !Object.hasOwn(shapes, this.endpoint)) return undefined
     const guards = this.guardsFor('output')
     const shape = shapes[this.endpoint]
-    return new AnswerFilter({ shape, guards, prompt: this.prompt, isEventStream, onBytes, onUnknown })
+    return new AnswerFilter({ shape, guards, question: this.question, isEventStream, onBytes, onUnknown })
   }
 
   /**
@@ -66,7 +71,7 @@ export class Guarding {
   async verdicts(choices: readonly Choice[], filter?: AnswerFilter): Promise<GuardVerdict[]> {
     const guards = this.guardsFor('output')
     const isRead = guards.length > 0 && Object.hasOwn(shapes, this.endpoint)
-    const output = filter?.verdicts() ?? (isRead ? observeAnswer(choices, guards, this.prompt) : [])
+    const output = filter?.verdicts() ?? (isRead ? observeAnswer(choices, guards, this.question) : [])
     return [...(await this.inputVerdicts), ...(await output)]
   }
 
@@ -76,6 +81,10 @@ export class Guarding {
         directions.includes(direction) && (endpoints === undefined || endpoints.includes(this.endpoint)),
     )
   }
+}
+
+function questionOf(json: Mutable): Question {
+  return { prompt: readRequest(json).prompt, conversation: readConversation(json) }
 }
 
 /** A filtered answer has another length, and is not encoded. */

@@ -1,6 +1,6 @@
 import { type Estimate, wilson } from '@plumbline/evals'
 import { ChoiceJudge } from './choice-judge.ts'
-import type { Guard } from './guard.ts'
+import { type Guard, type GuardContext, noQuestion } from './guard.ts'
 
 /** A text that a person has judged. */
 export interface LabelledText {
@@ -29,7 +29,11 @@ export async function measureGuards(
   const watching = guards.map((guard): Guard => ({ ...guard, mode: 'observe', sources: undefined }))
   const found: { readonly isBad: boolean; readonly outcomes: readonly string[] }[] = []
   for (const { prompt, text, isBad } of texts) {
-    const judge = new ChoiceJudge(watching, { direction: prompt === '' ? 'input' : 'output', prompt }, () => {})
+    const context: GuardContext =
+      prompt === ''
+        ? { direction: 'input', ...noQuestion }
+        : { direction: 'output', prompt, conversation: [{ role: 'user', content: prompt }] }
+    const judge = new ChoiceJudge(watching, context, () => {})
     judge.push('text', 'text', text)
     judge.close()
     judge.advance()

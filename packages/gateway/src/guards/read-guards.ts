@@ -1,7 +1,7 @@
 import { nearest } from '@plumbline/contracts'
 import { wilson } from '@plumbline/evals'
 import { z } from 'zod'
-import type { Guard, GuardCalibration } from './guard.ts'
+import type { Direction, Guard, GuardCalibration } from './guard.ts'
 import { harm } from './kinds/harm.ts'
 import { http } from './kinds/http.ts'
 import { judge } from './kinds/judge.ts'
@@ -67,21 +67,35 @@ function readGuard({ kind, ...entry }: { kind: string }, place: string, world: G
   if (!found.modes.includes(common.mode)) {
     throw wrongGuard(place, `kind ${kind} cannot ${common.mode}`, `It can: ${found.modes.join(', ')}.`)
   }
-  const { look, version, calibration = 'uncalibrated' } = found.build(pick(false), place, world)
+  const directions = directionsOf(common.direction, kind, found, place)
+  const { look, version, calibration = 'uncalibrated', isLowWorse } = found.build(pick(false), place, world)
   return {
     name: common.name ?? kind,
     version,
     mode: common.mode,
-    directions: common.direction === 'both' ? ['input', 'output'] : [common.direction],
+    directions,
     endpoints: common.endpoints,
     sources: common.sources ?? found.sources,
     layer: found.layer,
-    timeoutMs: common.timeout_ms,
+    timeoutMs: common.timeout_ms ?? found.timeoutMs ?? 1_000,
     onError: common.on_error,
     replacement: common.replacement,
     calibration: common.calibration === undefined ? calibration : measured(common.calibration),
+    isLowWorse,
     look,
   }
+}
+
+/** `both` is all that the kind can look at. */
+function directionsOf(
+  asked: 'input' | 'output' | 'both',
+  kind: string,
+  { directions = ['input', 'output'] }: GuardKind,
+  place: string,
+): readonly Direction[] {
+  if (asked === 'both') return directions
+  if (directions.includes(asked)) return [asked]
+  throw wrongGuard(place, `kind ${kind} cannot look at ${asked}`, `It looks at ${directions.join(', ')}.`)
 }
 
 function measured({

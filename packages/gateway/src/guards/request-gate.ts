@@ -1,6 +1,6 @@
 import type { GuardVerdict } from '@plumbline/contracts'
 import { ChoiceJudge, type Stop } from './choice-judge.ts'
-import { type Guard, isEnforcing } from './guard.ts'
+import { type Guard, isEnforcing, noQuestion } from './guard.ts'
 import { type RequestText, readRequest } from './shapes/request.ts'
 import type { Mutable } from './shapes/shape.ts'
 
@@ -57,7 +57,7 @@ export async function judgeRequest(
 }
 
 function judgeOf(texts: readonly RequestText[], guards: readonly Guard[], onProgress: () => void): ChoiceJudge {
-  const judge = new ChoiceJudge(guards, { direction: 'input', prompt: '' }, onProgress)
+  const judge = new ChoiceJudge(guards, { direction: 'input', ...noQuestion }, onProgress)
   for (const [i, { source, text }] of texts.entries()) judge.push(String(i), source, text)
   judge.close()
   return judge

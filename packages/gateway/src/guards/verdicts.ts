@@ -32,7 +32,7 @@ export function collectVerdicts(
 
 function verdictOf(guard: Guard, direction: Direction, words: readonly Word[]): GuardVerdict {
   const worst = words.reduce<Word | undefined>(
-    (most, word) => (most === undefined || isWorse(word, most) ? word : most),
+    (most, word) => (most === undefined || isWorse(guard, word, most) ? word : most),
     undefined,
   )
   const { name, version, mode } = guard
@@ -59,9 +59,10 @@ function outcomeOf(guard: Guard, words: readonly Word[]): GuardVerdict['outcome'
 }
 
 /** Found before not found, then by score; the first of equals stays. */
-function isWorse(a: Word, b: Word): boolean {
+function isWorse({ isLowWorse = false }: Guard, a: Word, b: Word): boolean {
   if (a.isFlagged !== b.isFlagged) return a.isFlagged
-  return (a.score ?? Number.NEGATIVE_INFINITY) > (b.score ?? Number.NEGATIVE_INFINITY)
+  if (a.score === null || b.score === null) return a.score !== null
+  return isLowWorse ? a.score < b.score : a.score > b.score
 }
 
 function wordOfRun(run: Run): Word {

@@ -1,8 +1,10 @@
-import type { MeasuredGuard } from '@plumbline/gateway'
+import type { GuardSet, LabelledText, MeasuredGuard } from '@plumbline/gateway'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { readGuardsFile } from '../guards-file.ts'
 import { readJsonLines } from '../json-lines.ts'
+import { rewardModelField, startReward } from '../reward-model.ts'
+import type { World } from '../world.ts'
 
 const row = z.object({
   prompt: z.string().default(''),
@@ -21,29 +23,39 @@ export const guardsTest = defineCommand({
   ],
   config: z.object({
     guards: z.string().min(1).describe('YAML file of guards'),
+    reward_model: rewardModelField,
     data: z
       .string()
       .describe('JSON lines with "text", "label" (true: should be found) and, for answers, "prompt"; - for stdin'),
   }),
   async run(config, world) {
-    const { guards } = await readGuardsFile(config.guards, world)
-    const texts: { prompt: string; text: string; isBad: boolean }[] = []
+    const texts: LabelledText[] = []
     for await (const { row: value } of readJsonLines(config.data, row, world)) {
       texts.push({ prompt: value.prompt, text: value.text, isBad: Boolean(value.label) })
     }
-    const { measureGuards } = await import('@plumbline/gateway')
-    const progress = world.progress('guards', texts.length, { unit: 'rows' })
-    const measured = await measureGuards(guards, texts, (done) => {
-      world.signal.throwIfAborted()
-      progress.set(done)
-    })
-    progress.end()
-    for (const guard of measured) {
-      if (world.json) world.emit(guard)
-      else world.stdout.write(`${describe(guard)}\n`)
+    const rewardModel = await startReward(config.reward_model, world)
+    try {
+      const { guards } = await readGuardsFile(config.guards, world, rewardModel)
+      await measure(guards, texts, world)
+    } finally {
+      await rewardModel?.stop()
     }
   },
 })
+
+async function measure(guards: GuardSet['guards'], texts: readonly LabelledText[], world: World): Promise<void> {
+  const { measureGuards } = await import('@plumbline/gateway')
+  const progress = world.progress('guards', texts.length, { unit: 'rows' })
+  const measured = await measureGuards(guards, texts, (done) => {
+    world.signal.throwIfAborted()
+    progress.set(done)
+  })
+  progress.end()
+  for (const guard of measured) {
+    if (world.json) world.emit(guard)
+    else world.stdout.write(`${describe(guard)}\n`)
+  }
+}
 
 function describe({ name, version, sensitivity, specificity, errors }: MeasuredGuard): string {
   const share = (rate: MeasuredGuard['sensitivity']) =>

@@ -46,6 +46,10 @@ export const serve = defineCommand({
       does: 'with guards that watch, redact or stop what is asked and answered',
     },
     {
+      line: 'plumb serve --data runs/gateway --upstream http://127.0.0.1:8000/v1 --reward-model runs/reward/model --best-of 4',
+      does: 'with the best of four answers to each chat, as the reward model sees it',
+    },
+    {
       line: 'plumb serve --data runs/gateway --upstream http://127.0.0.1:8000/v1 --monitoring monitoring.yaml',
       does: 'with evaluators of your choice and alarms by webhook and e-mail: see the README of packages/server',
     },
@@ -75,13 +79,17 @@ function withData({ data, ...config }: Config): ServingConfig {
 
 /** Nothing is asked for but where to listen: no model, no records of anybody. */
 async function serveDemo(config: Config, world: World): Promise<void> {
-  const given = (['data', 'database', 'upstream', 'guards', 'monitoring'] as const).filter(
+  const given = (['data', 'database', 'upstream', 'guards', 'reward_model', 'monitoring'] as const).filter(
     (key) => config[key] !== undefined,
   )
   if (given.length > 0) {
-    throw new PlumblineError('USAGE_DEMO', `--demo does not go with --${given[0]}: its month is made anew each time.`, {
-      hint: 'Leave out one of the two.',
-    })
+    throw new PlumblineError(
+      'USAGE_DEMO',
+      `--demo does not go with --${given[0].replaceAll('_', '-')}: its month is made anew each time.`,
+      {
+        hint: 'Leave out one of the two.',
+      },
+    )
   }
   const adminKey = adminKeyOf(world)
   const { demoPlan, demoRuns } = await import('@plumbline/server')
@@ -92,7 +100,7 @@ async function serveDemo(config: Config, world: World): Promise<void> {
     // Nobody listens there: a question to a model gets an error that says so.
     const alone = { ...config, data: folder, upstream: 'http://127.0.0.1:9/v1' }
     const reread = async () => alone
-    const prepared = { folder, local: undefined, adminKey, guards: undefined, monitoring, runs, reread, isAlone: true }
+    const prepared = { folder, local: undefined, adminKey, judging: {}, monitoring, runs, reread, isAlone: true }
     await serveUntilStopped(alone, prepared, world)
   } finally {
     await remove()

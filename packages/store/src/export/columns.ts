@@ -36,6 +36,7 @@ export const interactionColumns = {
   first_token_ms: { type: 'DOUBLE', value: ({ timings }) => timings?.first_token_ms },
   total_ms: { type: 'DOUBLE', value: ({ timings }) => timings?.total_ms },
   guards: { type: 'STRING', value: ({ guards }) => json(guards) },
+  best_of: { type: 'STRING', value: ({ best_of }) => json(best_of) },
   request_bytes: { type: 'INT32', value: ({ request_bytes }) => request_bytes },
   response_bytes: { type: 'INT32', value: ({ response_bytes }) => response_bytes },
   notes: { type: 'STRING', value: ({ notes }) => json(notes) },

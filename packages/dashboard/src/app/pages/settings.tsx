@@ -29,6 +29,7 @@ interface Readiness {
   readonly status: string
   readonly recording: string
   readonly store: string
+  readonly reward_model?: string
   readonly config: string
 }
 
@@ -37,9 +38,14 @@ function GatewayState() {
   return (
     <section aria-label="State of the gateway">
       <Loaded answer={answer}>
-        {({ status, recording, store, config }) => (
+        {({ status, recording, store, reward_model: rewardModel, config }) => (
           <dl className="facts in-a-row">
-            {Object.entries({ Gateway: status, Recording: recording, Store: store }).map(([name, state]) => (
+            {Object.entries({
+              Gateway: status,
+              Recording: recording,
+              Store: store,
+              ...(rewardModel === undefined ? {} : { 'Reward model': rewardModel }),
+            }).map(([name, state]) => (
               <Fact key={name} name={name}>
                 <StateBadge tone={['ready', 'ok'].includes(state) ? 'good' : 'bad'}>{state}</StateBadge>
               </Fact>

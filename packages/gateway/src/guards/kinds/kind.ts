@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import type { Guard, GuardMode, Source } from '../guard.ts'
+import type { RewardModel } from '../../reward-model.ts'
+import type { Direction, Guard, GuardMode, Source } from '../guard.ts'
 import { parseSettings } from '../parse-settings.ts'
 
 /** What every guard is configured with, whatever its kind. */
@@ -20,7 +21,7 @@ export const commonSchema = z.strictObject({
     )
     .min(1)
     .optional(),
-  timeout_ms: z.number().int().min(1).max(60_000).default(1_000),
+  timeout_ms: z.number().int().min(1).max(60_000).optional(),
   on_error: z.enum(['allow', 'block']).default('block'),
   replacement: z.string().min(1).max(4_000).default('I cannot help with that.'),
   calibration: z
@@ -34,7 +35,7 @@ export const commonSchema = z.strictObject({
 })
 
 /** What a kind of guard makes of its own settings. */
-export type Built = Pick<Guard, 'look' | 'version'> & Partial<Pick<Guard, 'calibration'>>
+export type Built = Pick<Guard, 'look' | 'version'> & Partial<Pick<Guard, 'calibration' | 'isLowWorse'>>
 
 /** What a guard may use of the world outside. */
 export interface GuardWorld {
@@ -42,8 +43,7 @@ export interface GuardWorld {
   postJson(url: string, body: unknown, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown>
   /** A secret, by the name of the environment variable that holds it. */
   secret(variable: string): string | undefined
-  /** Reward models by name, where there are any. */
-  readonly rewardModels: Readonly<Record<string, (prompt: string, answer: string) => Promise<number>>>
+  readonly rewardModel?: RewardModel | undefined
 }
 
 export interface GuardKind {
@@ -52,6 +52,10 @@ export interface GuardKind {
   readonly layer: number
   /** Whose text it reads where the configuration does not say. */
   readonly sources?: readonly Source[]
+  /** What it can look at; both when left out. */
+  readonly directions?: readonly Direction[]
+  /** How long it may take where the configuration does not say; a second when left out. */
+  readonly timeoutMs?: number
   /** `place` is where the settings stand, for errors. */
   build(settings: unknown, place: string, world: GuardWorld): Built
 }

@@ -71,7 +71,8 @@ async function ask(content: string): Promise<Judged> {
   const config = [{ kind: 'judge', mode: 'block', url: 'http://judge.example/v1', model: 'j', policy: 'nothing bad' }]
   const { look } = readGuards(config, judging(content)).guards[0]
   if (look.by !== 'whole') throw new Error('a judge looks at the whole')
-  return look.judge('a text', { direction: 'output', prompt: 'a question' }, new AbortController().signal)
+  const context = { direction: 'output', prompt: 'a question', conversation: 'a question' } as const
+  return look.judge('a text', context, new AbortController().signal)
 }
 
 test('a judge’s word is its JSON; prose, other JSON and half of it are errors', async () => {

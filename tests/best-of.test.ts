@@ -1,0 +1,218 @@
+/** The best of several answers by a real reward model, asked for by the official client. */
+import type OpenAI from 'openai'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Harness, type OpenGateway, startHarness } from '../packages/gateway/src/gateway.test-support.ts'
+import { openGuardWorld, readGuards } from '../packages/gateway/src/index.ts'
+import { startTinyReward, type TinyReward } from './tiny-reward.ts'
+
+let harness: Harness
+let reward: TinyReward
+let gateway: OpenGateway
+beforeAll(async () => {
+  harness = await startHarness()
+  reward = await startTinyReward()
+  gateway = await open()
+}, 600_000)
+afterAll(async () => {
+  await harness?.close()
+  await reward?.close()
+}, 60_000)
+
+const never = new AbortController().signal
+const messages = [
+  { role: 'system' as const, content: 'Be short.' },
+  { role: 'user' as const, content: 'Well?' },
+]
+const texts = ['Yes.', 'No, never, not at all.', 'I do not know', 'Ask me tomorrow']
+const chat = { model: 'several', messages, texts }
+
+function open({ timeoutMs = 60_000, ...more }: { timeoutMs?: number } & Parameters<Harness['open']>[0] = {}) {
+  const bestOf = { candidates: 4, timeoutMs, rewardModel: reward.model }
+  return harness.open({ bestOf, ...more }, { rewardModel: reward.model })
+}
+
+async function expected() {
+  const rewards = await reward.model.score(messages, texts, never)
+  const chosen = rewards.indexOf(Math.max(...rewards))
+  return { rewards: rewards.map((value) => expect.closeTo(value, 4)), chosen, text: texts[chosen] }
+}
+
+test('the answer that the reward model likes best, with the usage of all', async () => {
+  const { rewards, chosen, text } = await expected()
+  expect(chosen).not.toBe(0)
+  const before = harness.upstream.requests.length
+  const answer = await gateway.client.chat.completions.create(chat)
+  const sent = harness.upstream.requests.slice(before).map(({ body }) => JSON.parse(body))
+  expect(sent).toEqual([{ ...chat, n: 4 }])
+  expect(answer).toMatchObject({ object: 'chat.completion', system_fingerprint: 'fp', usage: { total_tokens: 37 } })
+  expect(answer.choices).toEqual([
+    {
+      index: 0,
+      message: { role: 'assistant', content: text, refusal: null, reasoning_content: `${text}?` },
+      logprobs: null,
+      finish_reason: 'stop',
+    },
+  ])
+  const record = await harness.recordOf(({ id }) => id === answer.id)
+  expect(record).toMatchObject({
+    text,
+    termination: 'completed',
+    usage: { total_tokens: 37 },
+    request: chat,
+    best_of: { asked: 4, candidates: 4, rewards, chosen, error: null },
+  })
+  expect(record.choices).toHaveLength(1)
+  expect(await gateway.metric('plumbline_best_of_total{scored="yes"}')).toBe(1)
+})
+
+test('a stream of it, with the usage when it is wanted', async () => {
+  const { text, chosen } = await expected()
+  const request = { ...chat, stream: true, stream_options: { include_usage: true } } as const
+  const chunks: OpenAI.ChatCompletionChunk[] = []
+  for await (const chunk of await gateway.client.chat.completions.create(request)) chunks.push(chunk)
+  expect(chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('')).toBe(text)
+  expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { total_tokens: 37 } })
+  const { stream, stream_options, ...asked } = request
+  expect(JSON.parse(harness.upstream.requests.at(-1)!.body)).toEqual({ ...asked, n: 4 })
+  const record = await harness.recordOf(({ id }) => id === chunks[0].id)
+  expect(record).toMatchObject({ text, stream: true, termination: 'completed', best_of: { chosen, candidates: 4 } })
+  expect(record.choices[0]).toMatchObject({ reasoning: `${text}?`, finish_reason: 'stop' })
+  const helper = gateway.client.chat.completions.stream(chat)
+  expect(await helper.finalContent()).toBe(text)
+})
+
+test.each([
+  ['tools', { tools: [{ type: 'function' as const, function: { name: 'look' } }] }],
+  ['n', { n: 2 }],
+  ['logprobs', { logprobs: true }],
+  ['temperature 0', { temperature: 0 }],
+])('%s: the request goes on as it is', async (_, more) => {
+  const answer = await gateway.client.chat.completions.create({ ...chat, ...more })
+  expect(JSON.parse(harness.upstream.requests.at(-1)!.body)).toEqual({ ...chat, ...more })
+  expect((await harness.recordOf(({ id }) => id === answer.id)).best_of).toBeUndefined()
+})
+
+test('an upstream that does not know n: its one answer', async () => {
+  const answer = await gateway.client.chat.completions.create({ model: 'plain', messages })
+  expect(answer.choices[0].message.content).toContain('Paris')
+  const { best_of } = await harness.recordOf(({ id }) => id === answer.id)
+  expect(best_of).toMatchObject({ asked: 4, candidates: 1, rewards: [], chosen: 0, error: null })
+})
+
+test('no rewards in time: the first answer, and the record says why', async () => {
+  const hasty = await open({ timeoutMs: 100 })
+  reward.signal('SIGSTOP')
+  try {
+    const answer = await hasty.client.chat.completions.create(chat)
+    expect(answer.choices[0].message.content).toBe(texts[0])
+    const helper = hasty.client.chat.completions.stream(chat)
+    expect(await helper.finalContent()).toBe(texts[0])
+    const { best_of } = await harness.recordOf(({ id }) => id === answer.id)
+    expect(best_of).toMatchObject({ candidates: 4, rewards: [], chosen: 0, error: 'no rewards within 100 ms' })
+    expect(await hasty.metric('plumbline_best_of_total{scored="no"}')).toBe(2)
+  } finally {
+    reward.signal('SIGCONT')
+  }
+})
+
+test('guards look at the chosen answer, the same streamed and not', async () => {
+  const { text, rewards, chosen } = await expected()
+  const rules = { kind: 'rules', mode: 'block', direction: 'output', sources: ['text'] }
+  const others = texts.filter((other) => other !== text)
+  for (const [keywords, reason] of [
+    [[text], 'content_filter'],
+    [others, 'stop'],
+  ] as const) {
+    const guards = readGuards(
+      [
+        { ...rules, keywords },
+        { kind: 'reward', mode: 'observe', threshold: 0 },
+      ],
+      openGuardWorld({}, reward.model),
+    )
+    const guarded = await open({ guards })
+    const whole = await guarded.client.chat.completions.create(chat)
+    expect(whole.choices[0].finish_reason).toBe(reason)
+    const streamed = await guarded.client.chat.completions.stream(chat).finalChatCompletion()
+    expect(streamed.choices[0].finish_reason).toBe(reason)
+    expect(streamed.choices[0].message.content ?? '').toBe(whole.choices[0].message.content)
+    const record = await harness.recordOf(({ id }) => id === whole.id)
+    expect(record.guards[1].score).toEqual(rewards[chosen])
+  }
+})
+
+test.each([
+  ['json-400', 400, 'upstream_error'],
+  ['json-500', 500, 'upstream_error'],
+  ['garbage', 200, 'upstream_invalid'],
+  ['error-in-200', 200, 'upstream_error'],
+])('an upstream that %s: what it gives without best-of', async (model, status, termination) => {
+  const given = []
+  for (const one of [gateway, await harness.open()]) {
+    const response = await one.post('/v1/chat/completions', JSON.stringify({ model, messages }))
+    const record = response.headers.get('x-request-id')
+    expect(await harness.recordOf((found) => found.record === record)).toMatchObject({ status, termination })
+    given.push([response.status, await response.text()])
+  }
+  expect(given[0]).toEqual(given[1])
+})
+
+test('an answer that breaks off in the middle is an error, as nothing of it has gone out', async () => {
+  const request = { model: 'resets-in-body', messages }
+  const asking = gateway.client.chat.completions.create(request)
+  await expect(asking).rejects.toMatchObject({ status: 502, code: 'upstream_reset' })
+  const streaming = gateway.client.chat.completions.create({ ...request, stream: true })
+  await expect(streaming).rejects.toMatchObject({ status: 502, code: 'upstream_reset' })
+})
+
+test('an upstream that fails is followed by another', async () => {
+  const retrying = await open({ retries: { max: 1, budget: 1, baseMs: 1, maxWaitMs: 1_000 } })
+  const { text } = await expected()
+  harness.upstream.next('html-503', 'several')
+  const answer = await retrying.client.chat.completions.create(chat)
+  expect(answer.choices[0].message.content).toBe(text)
+  const { attempts } = await harness.recordOf(({ id }) => id === answer.id)
+  expect(attempts).toMatchObject([{ status: 503 }, { status: 200, why: null }])
+})
+
+test('a client that goes away: the candidates are cancelled, and no chosen one is on record', async () => {
+  const gone = new AbortController()
+  const asking = gateway.client.chat.completions.create({ ...chat, model: 'silent' }, { signal: gone.signal })
+  await expect.poll(() => harness.upstream.requests.at(-1)?.body.includes('silent')).toBe(true)
+  gone.abort()
+  await expect(asking).rejects.toThrow()
+  await expect.poll(() => harness.upstream.requests.at(-1)?.brokenAt).toBeDefined()
+  const record = await harness.recordOf(({ request_model }) => request_model === 'silent')
+  expect(record).toMatchObject({ termination: 'client_abort', choices: [] })
+  expect(record.best_of).toBeUndefined()
+})
+
+test('a client that goes away while they are scored has used their tokens', async () => {
+  const key = await harness.addKey('client', 'default', false, { tokens_per_minute: 10_000 })
+  const gone = new AbortController()
+  reward.signal('SIGSTOP')
+  try {
+    const client = gateway.client.withOptions({ apiKey: key })
+    const asking = client.chat.completions.create({ ...chat, user: 'leaver' }, { signal: gone.signal })
+    await expect.poll(() => reward.model.state().waiting).toBe(1)
+    gone.abort()
+    await expect(asking).rejects.toThrow()
+    const isIt = ({ termination, usage }: { termination: string; usage: unknown }) =>
+      termination === 'client_abort' && usage !== null
+    expect(await harness.recordOf(isIt)).toMatchObject({ usage: { total_tokens: 37 }, choices: [], text: '' })
+  } finally {
+    reward.signal('SIGCONT')
+  }
+})
+
+test('all candidates count when tokens are guessed', async () => {
+  const limits = { tokens_per_minute: 1_000 }
+  const key = await harness.addKey('client', 'default', false, limits)
+  const client = gateway.client.withOptions({ apiKey: key })
+  const asking = { ...chat, max_completion_tokens: 300 }
+  // Four times 300 are more than the minute's, so nothing else may have used it.
+  await client.chat.completions.create({ ...chat, max_completion_tokens: 10 })
+  await expect(client.chat.completions.create(asking)).rejects.toMatchObject({ status: 429 })
+  const one = (await harness.open()).client.withOptions({ apiKey: key })
+  expect(await one.chat.completions.create(asking)).toBeDefined()
+})
