@@ -26,6 +26,8 @@ export interface BenchOptions {
   readonly awaySeconds: number | undefined
   /** For so long memory is watched. */
   readonly minutes: number | undefined
+  /** Of the monitor's bench: where the filled store stays for the next time, or is already. */
+  readonly filled: string | undefined
   readonly log: (text: string) => void
 }
 

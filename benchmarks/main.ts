@@ -47,6 +47,7 @@ function readCommandLine(args: readonly string[]) {
     rounds: wholeNumber('rounds', values.rounds),
     awaySeconds: wholeNumber('away', values.away),
     minutes: wholeNumber('minutes', values.minutes),
+    filled: values.filled,
   }
 }
 
@@ -65,9 +66,11 @@ const flags = {
   rounds: { type: 'string' },
   away: { type: 'string' },
   minutes: { type: 'string' },
+  filled: { type: 'string' },
 } as const
 const usage = 'npm run bench -- <bench> [--json] [--only figure,figure] [--runs N]'
-const gatewayUsage = 'gateway and monitor: [--quick], gateway alone: [--rounds N] [--away SECONDS] [--minutes N]'
+const gatewayUsage =
+  'gateway and monitor: [--quick], gateway alone: [--rounds N] [--away SECONDS] [--minutes N], monitor alone: [--filled DIR]'
 
 function parsed(args: readonly string[]) {
   try {

@@ -8,6 +8,6 @@ export const monitor = defineBench({
   name: 'monitor',
   summary: 'evaluators on answers; feedback calls; the dashboard over a million records',
   sections: [evaluation, feedback, dashboard],
-  open: ({ isQuick, log }) => ({ isQuick, log }),
+  open: ({ isQuick, filled, log }) => ({ isQuick, filled, log }),
   close: async () => {},
 })

@@ -186,6 +186,22 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     await second.close()
   })
 
+  test('what disagrees about an answer stands with it', async () => {
+    const interaction = await answer('a question that divides people')
+    const admin = { interaction, kind: 'rating' } as const
+    await demo.send('POST', '/v1/feedback', { ...admin, rating: 1, actor: { id: 'anna' } })
+    await demo.send('POST', '/v1/feedback', { ...admin, rating: -1, actor: { id: 'ben' } })
+    await demo.send('POST', '/api/review/items', { interaction, reason: 'disagreement', priority: 1000 })
+    const { key } = await demo.send<{ key: string }>('POST', '/api/keys', { scope: 'reviewer', name: 'third' })
+    const { page, close } = await visit(browser, demo)
+    await signIn(page, key)
+    await page.getByText('they disagree about it').waitFor()
+    await page.getByText('Ratings: 1 good, 1 bad').waitFor()
+    expect(await violations(page)).toEqual([])
+    await picture(page, 'disagreement')
+    await close()
+  })
+
   test('keys: one is made, shown once, opens the review, and is revoked', async () => {
     const { page, close } = await visit(browser, demo)
     await signIn(page)

@@ -28,8 +28,9 @@ beforeAll(async () => {
     await writeFile(join(base, `${name}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 })
 
-async function align(output: string, { iterations = '2', epochs = '1' } = {}) {
-  const data = Object.keys(rows).flatMap((name) => [`--${name}`, join(base, `${name}.jsonl`)])
+async function align(output: string, { iterations = '2', epochs = '1', preferences = 'preferences' } = {}) {
+  const files = { ...Object.fromEntries(Object.keys(rows).map((name) => [name, name])), preferences }
+  const data = Object.entries(files).flatMap(([name, file]) => [`--${name}`, join(base, `${file}.jsonl`)])
   const sizes = [
     '--max-new-tokens',
     '4',
@@ -90,10 +91,21 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   const longer = { iterations: '3', epochs: '2' }
   const refused = await align(output, longer)
   expect(refused.status).toBe(1)
+  // Before an hour of other parts.
+  expect(refused.stderr).not.toContain('[1/7]')
   const [, list] = /error\[CONFIG_DIFFERS\][\s\S]*\nhint: Remove (.*) and give the same command again/.exec(
     refused.stderr,
   )!
   expect(list).toBe(`${join(output, 'sft')}, ${join(output, 'reward')} and ${join(output, 'ppo')}`)
   for (const folder of list.split(/, | and /)) await rm(folder, { recursive: true })
   expect((await align(output, longer)).status).toBe(0)
+})
+
+test('data that a later stage could not use is refused before the first one starts', async () => {
+  const equal = words.map((prompt) => ({ prompt, chosen: 'yes', rejected: 'yes' }))
+  await writeFile(join(base, 'equal.jsonl'), equal.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const { status, stderr } = await align(join(base, 'refused'), { preferences: 'equal' })
+  expect(status).toBe(1)
+  expect(stderr).toContain('error[NOTHING_TO_LEARN]: none of the 6 pairs is left to learn from.')
+  expect(stderr).not.toContain('[1/7]')
 })

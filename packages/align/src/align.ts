@@ -10,15 +10,16 @@ import type { AlignReport } from '@plumbline/contracts'
 import type { ComputePool } from '@plumbline/engine'
 import { loadLanguageModel } from '@plumbline/models'
 import { type AlignFacts, buildAlignReport, type StageAnswers } from './align-report.ts'
-import {
-  type AlignConfig,
-  type EvalPromptRow,
-  type PreferenceRow,
-  type PromptRow,
-  ppoConfig,
-  rewardConfig,
-  type SftRow,
-  sftConfig,
+import { checkData, stageConfigs } from './align-stages.ts'
+import type {
+  AlignConfig,
+  EvalPromptRow,
+  PpoConfig,
+  PreferenceRow,
+  PromptRow,
+  RewardConfig,
+  SftConfig,
+  SftRow,
 } from './config.ts'
 import { answersOf, rewardsOf } from './evaluate.ts'
 import { type Durations, openDurations, type PartState } from './parts/durations.ts'
@@ -40,6 +41,8 @@ export interface AlignData {
 }
 
 export interface AlignWorld {
+  /** Throws where the run folder of a stage holds a run that cannot go on so. */
+  readonly checkRun: (stage: string, config: Readonly<Record<string, unknown>>) => Promise<void>
   /** Opens, or resumes, the run folder of a stage. */
   readonly openRun: (stage: string, config: Readonly<Record<string, unknown>>, inputs: RunInputs) => Promise<RunFolder>
   readonly pool: ComputePool
@@ -75,6 +78,9 @@ export async function runAlign(
   setting: AlignSetting,
   world: AlignWorld,
 ): Promise<AlignReport> {
+  const configs = stageConfigs(config)
+  for (const [name, resolved] of Object.entries(configs)) await world.checkRun(name, resolved)
+  checkData(configs, await loadLanguageModel(modelPath), data)
   const durations = await openDurations(join(output, 'durations.json'), world.clock)
   let part = 0
   const timed: Durations['time'] = (name, work) => {
@@ -88,10 +94,10 @@ export async function runAlign(
     )
 
   const base = await answers('base', modelPath)
-  await timed('supervised fine-tuning', (found) => sftStage(config, modelPath, data, { ...world, found }))
+  await timed('supervised fine-tuning', (found) => sftStage(configs.sft, modelPath, data, { ...world, found }))
   const sft = await answers('sft', folder('sft'))
-  await timed('reward model', (found) => rewardStage(config, folder('sft'), data, { ...world, found }))
-  await timed('PPO', (found) => ppoStage(config, folder('sft'), folder('reward'), data, { ...world, found }))
+  await timed('reward model', (found) => rewardStage(configs.reward, folder('sft'), data, { ...world, found }))
+  await timed('PPO', (found) => ppoStage(configs.ppo, folder('sft'), folder('reward'), data, { ...world, found }))
   const ppo = await answers('ppo', folder('ppo'))
 
   const stages = await timed('rewards', async (found) => {
@@ -177,92 +183,53 @@ async function stage(
   }
 }
 
-/** Common to all stages. Every step is logged, checkpoints are rare since stages are short. */
-function common({ seed, micro_batch_tokens, use_peft, lora_r, lora_alpha, lora_dropout, ...config }: AlignConfig) {
-  const { lora_target_modules, lora_skip_share } = config
-  const lora = { use_peft, lora_r, lora_alpha, lora_dropout, lora_target_modules, lora_skip_share }
-  return { seed, micro_batch_tokens, ...lora, logging_steps: 1, save_steps: 25 }
-}
-
 async function sftStage(
-  config: AlignConfig,
+  config: SftConfig,
   modelPath: string,
   { demonstrations }: AlignData,
   world: PartWorld,
 ): Promise<void> {
-  const resolved = sftConfig.parse({
-    ...common(config),
-    learning_rate: config.sft_learning_rate,
-    num_train_epochs: config.sft_epochs,
-    opening_epochs: config.sft_opening_epochs,
-    opening_tokens: config.sft_opening_tokens,
-    per_device_train_batch_size: 16,
-    lr_scheduler_type: 'cosine',
-    warmup_steps: 5,
-  })
   const inputs = {
     model: await describeModel(modelPath),
     demonstrations: describeRows('the demonstrations', demonstrations),
   }
-  await stage('sft', resolved, inputs, world, async (trainer) => {
+  await stage('sft', config, inputs, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
-    const { trainable } = await trainSft(resolved, model, { train: demonstrations }, trainer)
+    const { trainable } = await trainSft(config, model, { train: demonstrations }, trainer)
     return (folder) => writeTrainedModel(folder, model, trainable.merged())
   })
 }
 
 async function rewardStage(
-  config: AlignConfig,
+  config: RewardConfig,
   modelPath: string,
   { preferences }: AlignData,
   world: PartWorld,
 ): Promise<void> {
-  const resolved = rewardConfig.parse({
-    ...common(config),
-    lora_skip_share: config.reward_lora_skip_share,
-    learning_rate: config.reward_learning_rate,
-    num_train_epochs: config.reward_epochs,
-    center_rewards_coefficient: 0.01,
-    eval_fraction: 0.15,
-    warmup_steps: 3,
-  })
   const inputs = { model: await describeModel(modelPath), preferences: describeRows('the preferences', preferences) }
-  await stage('reward', resolved, inputs, world, async (trainer) => {
+  await stage('reward', config, inputs, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
-    const result = await trainReward(resolved, model, { train: preferences }, trainer)
+    const result = await trainReward(config, model, { train: preferences }, trainer)
     return (folder) => writeRewardModel(folder, model, result)
   })
 }
 
 async function ppoStage(
-  config: AlignConfig,
+  config: PpoConfig,
   policyPath: string,
   rewardPath: string,
   { prompts }: AlignData,
   world: PartWorld,
 ): Promise<void> {
-  const resolved = ppoConfig.parse({
-    ...common(config),
-    save_steps: 1,
-    learning_rate: config.ppo_learning_rate,
-    max_steps: config.ppo_iterations,
-    per_device_train_batch_size: config.ppo_batch_size,
-    num_ppo_epochs: config.ppo_epochs,
-    response_length: config.max_new_tokens,
-    temperature: config.temperature,
-    kl_coef: config.kl_coef,
-    missing_eos_penalty: 1,
-    lr_scheduler_type: 'constant',
-  })
   const inputs = {
     model: await describeModel(policyPath),
     reward_model: await describeModel(rewardPath),
     prompts: describeRows('the prompts', prompts),
   }
-  await stage('ppo', resolved, inputs, world, async (trainer) => {
+  await stage('ppo', config, inputs, world, async (trainer) => {
     const policy = await loadLanguageModel(policyPath)
     const rewardModel = await loadLanguageModel(rewardPath)
-    const { trainable } = await trainPpo(resolved, { policy, rewardModel }, prompts, trainer)
+    const { trainable } = await trainPpo(config, { policy, rewardModel }, prompts, trainer)
     return (folder) => writeTrainedModel(folder, policy, trainable.merged())
   })
 }

@@ -156,8 +156,8 @@ export type PpoConfig = z.output<typeof ppoConfig>
  */
 export const alignConfig = z.object({
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(42).describe('same seed, same run'),
-  max_new_tokens: z.number().int().min(1).default(48).describe('longest answer, in rollouts and in the evaluation'),
-  micro_batch_tokens: scheduleFields.micro_batch_tokens.default(2048),
+  max_new_tokens: z.number().int().min(1).default(64).describe('longest answer, in rollouts and in the evaluation'),
+  micro_batch_tokens: scheduleFields.micro_batch_tokens,
   ...loraFields,
   use_peft: z.boolean().default(true).describe('train adapters, which are faster; otherwise all weights'),
   lora_dropout: z.number().min(0).lt(1).default(0).describe("dropout of the adapters' input"),
@@ -165,7 +165,7 @@ export const alignConfig = z.object({
     .number()
     .min(0)
     .lt(1)
-    .default(0.5)
+    .default(0.4)
     .describe('share of the layers, from the lowest, that get no adapter'),
   sft_learning_rate: z.number().positive().default(7e-4).describe('fine-tuning: highest learning rate'),
   sft_opening_epochs: z
@@ -174,7 +174,7 @@ export const alignConfig = z.object({
     .default(2)
     .describe('fine-tuning: last passes over the opening of each answer alone'),
   sft_opening_tokens: z.number().int().min(1).default(3).describe('fine-tuning: tokens of an opening'),
-  sft_epochs: z.number().positive().default(0.4).describe('fine-tuning: times each whole demonstration is seen'),
+  sft_epochs: z.number().positive().default(1).describe('fine-tuning: times each whole demonstration is seen'),
   reward_learning_rate: z.number().positive().default(1e-3).describe('reward model: highest learning rate'),
   reward_epochs: z.number().positive().default(2).describe('reward model: times each pair is seen'),
   reward_lora_skip_share: z

@@ -182,7 +182,8 @@ function planSteps(train: readonly EncodedRow[], config: SftConfig, random: Rand
 function longestOfRows(seen: readonly EncodedRow[]): (readonly number[])[] {
   const longest = new Map<number, readonly number[]>()
   for (const { row, ids } of seen) if (ids.length > (longest.get(row)?.length ?? 0)) longest.set(row, ids)
-  return [...longest.values()]
+  // In the order of the data: which rows are computed together decides the last bits.
+  return [...longest].sort(([a], [b]) => a - b).map(([, ids]) => ids)
 }
 
 const emptyTotals = () => ({ loss: 0, accuracy: 0, entropy: 0, gradNorm: 0, steps: 0 })
@@ -197,11 +198,11 @@ function averages({ loss, accuracy, entropy, gradNorm, steps }: ReturnType<typeo
 }
 
 /** Rows as tokens, cut to length. Rows that lose all their targets are left out, and said. */
-function encodeRows(
+export function encodeRows(
   { config, tokenizer }: LanguageModel,
   rows: readonly SftRow[],
   { max_length }: SftConfig,
-  { log }: TrainerWorld,
+  { log }: Pick<TrainerWorld, 'log'>,
 ): EncodedRow[] {
   const limit = Math.min(max_length, config.maxPositions)
   const encoded = rows.map((row, i) => encodeDemonstration(tokenizer, row, rowName(row, i)))

@@ -97,6 +97,7 @@ export {
 } from './monitoring.ts'
 export { nearest } from './nearest.ts'
 export {
+  type Disagreement,
   type NewReviewItem,
   newReviewItemSchema,
   type ReviewDraft,

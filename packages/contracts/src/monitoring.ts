@@ -98,6 +98,39 @@ const cohortGapSchema = z.object({
   is_gap: z.boolean().nullable(),
 })
 
+/** Live prompts that were asked again, in the shadow, with another person in them. */
+const counterfactualSchema = z.object({
+  /**
+   * Answers whose prompts were read, those among them that name one side of an axis, and those that were not asked: the
+   * budget was spent, or the upstream down.
+   */
+  looked: count,
+  named: count,
+  not_asked: count,
+  readings: z.array(
+    z.object({
+      /** As gender, and its two sides, as male and female. */
+      axis: z.string(),
+      first: z.string(),
+      second: z.string(),
+      evaluator: z.string(),
+      version: z.string(),
+      state: readingStateSchema,
+      reason: z.string().nullable(),
+      /** Pairs with two verdicts, those in which they differ; pairs with nothing to judge, and those that failed. */
+      pairs: count,
+      flips: count,
+      set_aside: count,
+      errors: count,
+      /** Share of pairs that differ; 95 % at every look and over all readings together. */
+      flip_rate: estimateSchema.nullable(),
+      /** Rate of the first side minus that of the second, in the same pairs. */
+      gap: estimateSchema.nullable(),
+      is_gap: z.boolean().nullable(),
+    }),
+  ),
+})
+
 export const alarmSchema = z.object({
   id: z.uuid(),
   /** A rate that rose over its baseline; texts that have changed. */
@@ -139,6 +172,8 @@ export const monitoringOverviewSchema = z.object({
   /** The last look within the range; null when there was none. */
   drift: driftSchema.nullable(),
   cohorts: z.array(cohortGapSchema),
+  /** Null where the monitoring file names no upstream for it. */
+  counterfactual: counterfactualSchema.nullable(),
   /** The newest 20 that are open. */
   open_alarms: z.array(alarmSchema),
   /** When a model, or a configuration of the gateway, answered first. */

@@ -53,6 +53,25 @@ export const reviewDraftBodySchema = z.strictObject({ lease, draft: reviewDraftS
 export const reviewSubmitBodySchema = reviewDraftSchema.extend({ lease, label: reviewLabelSchema })
 export const reviewLeaseBodySchema = z.strictObject({ lease })
 
+/** What an evaluator, or a guard on the answer, says of it. */
+const voiceSchema = z.object({
+  source: z.enum(['evaluator', 'guard']),
+  name: z.string(),
+  version: z.string(),
+  label: z.string().nullable(),
+  category: z.string().nullable(),
+  score: z.number().nullable(),
+})
+
+/** Who says the opposite of whom, as far as it is still so: people may have changed their minds. */
+const disagreementSchema = z.object({
+  /** Of each name of a score (null for plain thumbs), how many people's latest rating lies above and below zero. */
+  ratings: z.array(z.object({ category: z.string().nullable(), above: z.number(), below: z.number() })),
+  flagged: z.array(voiceSchema),
+  passed: z.array(voiceSchema),
+})
+export type Disagreement = z.infer<typeof disagreementSchema>
+
 /** An item in a reviewer's hands. */
 const reviewLeaseSchema = z.object({
   item: z.uuid(),
@@ -67,6 +86,8 @@ const reviewLeaseSchema = z.object({
   /** What this reviewer had written when an earlier lease ended. */
   draft: reviewDraftSchema.nullable(),
   feedback: z.array(feedbackSchema),
+  /** Null unless it is here for a disagreement: what others think of an answer sways whoever is to judge it. */
+  disagreement: disagreementSchema.nullable(),
   interaction: interactionSchema,
 })
 export type ReviewItem = z.infer<typeof reviewLeaseSchema>

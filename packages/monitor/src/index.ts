@@ -15,6 +15,7 @@ export {
   restart,
   startDetector,
 } from './e-detector.ts'
+export { type PairedRates, type PairedStratum, pairedSequence } from './paired-sequence.ts'
 export { type LabelledCounts, type PredictionPoweredRate, predictionPoweredRate } from './prediction-powered.ts'
 export type { Reading } from './reading.ts'
 export { type RateStratum, type StratifiedRate, stratifiedRate } from './stratified-rate.ts'

@@ -25,7 +25,7 @@ export function createServerRoutes(
     ...feedbackRoutes(limiter),
     ...langfuseRoutes(limiter),
     ...telemetryRoutes(limiter),
-    ...reviewRoutes,
+    ...reviewRoutes(plan),
     ...monitoringRoutes(plan),
     ...trainingRunRoutes(runs),
   ]

@@ -13,7 +13,6 @@ import { startMonitoring } from './monitoring/service.ts'
 import { createServerRoutes } from './routes.ts'
 import type { Runs } from './training-runs/runs.ts'
 
-const policies = policiesOf(z.object(policyFields).parse({ upstream: 'http://127.0.0.1:9/v1' }), {})
 const adminKey = 'an-administrator-key-of-this-test'
 
 interface ServerOptions {
@@ -22,10 +21,19 @@ interface ServerOptions {
   readonly monitoring?: object
   readonly env?: Readonly<Record<string, string>>
   readonly runs?: Runs
+  /** Where a model answers; nowhere when left out. */
+  readonly upstream?: string
 }
 
 /** A real gateway on a folder of its own, with the server's routes; `tokens` are those that it signs by. */
-export async function startServer({ limits = {}, monitoring, env = {}, runs }: ServerOptions = {}) {
+export async function startServer({
+  limits = {},
+  monitoring,
+  env = {},
+  runs,
+  upstream = 'http://127.0.0.1:9/v1',
+}: ServerOptions = {}) {
+  const policies = policiesOf(z.object(policyFields).parse({ upstream }), {})
   const plan = readMonitoring(monitoring, env)
   const folder = await mkdtemp(join(tmpdir(), 'server-'))
   const place = { folder: join(folder, 'store') }

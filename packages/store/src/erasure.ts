@@ -80,6 +80,8 @@ export async function deleteInBatches(
         delete from plumbline.review_items as item using gone where ${isAboutGone('item')}
       ), evaluations as (
         delete from plumbline.evaluations as found using gone where found.record = gone.record
+      ), pairs as (
+        delete from plumbline.counterfactual_pairs as pair using gone where pair.record = gone.record
       ) select 1 as one from gone`,
       parameters,
     )

@@ -343,4 +343,36 @@ export const migrations: readonly Migration[] = [
       'create index alarms_project on plumbline.alarms (project, seq)',
     ],
   },
+  {
+    name: 'counterfactual pairs',
+    statements: [
+      // Answers to a live prompt and to the same one about somebody else: outcomes, never words.
+      `create table plumbline.counterfactual_pairs (
+        record uuid not null,
+        evaluator text not null,
+        version text not null,
+        project text not null,
+        axis text not null,
+        swaps text not null,
+        first text not null check (first in ('flagged', 'passed', 'set_aside', 'error')),
+        second text not null check (second in ('flagged', 'passed', 'set_aside', 'error')),
+        is_first_original boolean not null,
+        error text,
+        probability double precision not null,
+        record_at timestamptz not null,
+        at timestamptz not null,
+        primary key (record, evaluator, version)
+      )`,
+      'create index counterfactual_pairs_project on plumbline.counterfactual_pairs (project, record_at)',
+      'create index counterfactual_pairs_at on plumbline.counterfactual_pairs (at)',
+      `create table plumbline.counterfactual_days (
+        project text not null,
+        day date not null,
+        looked integer not null,
+        named integer not null,
+        not_asked integer not null,
+        primary key (project, day)
+      )`,
+    ],
+  },
 ]

@@ -1,4 +1,4 @@
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
 import type { Parameter, Row } from './database.ts'
@@ -14,7 +14,7 @@ export type WorkerReply =
   | { readonly id: number; readonly failure: { readonly message: string; readonly code: string | undefined } }
 
 // Of this thread alone, which Linux allows: answers come before the records of earlier ones, which are safe in the spool.
-if (process.platform === 'linux') setPriority(10)
+if (process.platform === 'linux') setPriority(Math.min(19, getPriority() + 10))
 
 const port = parentPort!
 const database = new PGlite((workerData as { folder: string | undefined }).folder)

@@ -182,6 +182,7 @@ test('released migrations never change', () => {
     ['review', '63684c3e1fc7d785'],
     ['bodies without compression', '7a05a08a18202246'],
     ['monitoring', 'd52c87b9aa8127de'],
+    ['counterfactual pairs', 'e08a4c78b3f1a809'],
   ])
 })
 

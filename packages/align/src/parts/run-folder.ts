@@ -106,8 +106,18 @@ export async function openRunFolder(path: string, options: OpenRunOptions): Prom
   }
 }
 
+/** Throws RUN_OTHER_COMMAND and CONFIG_DIFFERS as resuming would, long before it is tried. Changes nothing. */
+export async function checkRunFolder(
+  path: string,
+  options: Pick<OpenRunOptions, 'command' | 'config' | 'startOver'>,
+): Promise<void> {
+  const folder = resolve(path)
+  const before = await readRunRecord(folder)
+  if (before !== undefined) checkResumable(folder, before, { ...options, resume: true })
+}
+
 /** Fails before anything is written when the run that is there cannot go on as `options` say. */
-function checkResumable(folder: string, before: RunRecord, options: OpenRunOptions) {
+function checkResumable(folder: string, before: RunRecord, options: Omit<OpenRunOptions, 'now' | 'version'>) {
   const { resume, command, config, inputs, allowChangedInputs, startOver, mayDiffer = [], warn } = options
   if (!resume) {
     throw new PlumblineError(

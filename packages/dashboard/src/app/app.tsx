@@ -39,11 +39,21 @@ function Door() {
     }
     return { ...visitor, signOut }
   }, [visitor])
-  if (visitor === 'unknown') return null
+  if (visitor === 'unknown') return <Opening />
   if (session === undefined) return <SignIn trouble={trouble} onSignedIn={setVisitor} />
   return (
     <SessionContext value={session}>
       <Shell />
     </SessionContext>
+  )
+}
+
+/** As index.html has it, so that nothing moves when the script takes over. */
+function Opening() {
+  return (
+    <div className="opening">
+      <img src="/icon.svg" alt="" width="24" height="24" />
+      <span>Plumbline</span>
+    </div>
   )
 }

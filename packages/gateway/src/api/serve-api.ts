@@ -60,6 +60,7 @@ function notFound(others: readonly Route[]): RequestError {
 
 /** The values of `{name}` in a path; undefined where it is another one. */
 function matchPath(template: string, pathname: string): Record<string, string> | undefined {
+  if (!template.includes('{')) return template === pathname ? {} : undefined
   const wanted = template.split('/')
   const given = pathname.split('/')
   if (given.length !== wanted.length) return undefined

@@ -92,16 +92,19 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     evalPrompts: evalPrompts.filter((row) => row.split !== 'train'),
   }
   const { path } = await pullShown(config.model, world)
-  const [{ openRunFolder, renderReport, runAlign }, { createComputePool }, { makeFolder }] = await Promise.all([
-    import('@plumbline/align'),
-    import('@plumbline/engine'),
-    import('@plumbline/models'),
-  ])
+  const [{ checkRunFolder, openRunFolder, renderReport, runAlign }, { createComputePool }, { makeFolder }] =
+    await Promise.all([import('@plumbline/align'), import('@plumbline/engine'), import('@plumbline/models')])
   // Before hours of work whose results could not be written.
   await makeFolder(output)
   const pool = createComputePool()
   try {
     const report = await runAlign(config, path, data, output, await setting(config, files, data, world), {
+      checkRun: (stage, resolved) =>
+        checkRunFolder(join(output, stage), {
+          command: stage,
+          config: resolved,
+          startOver: startOver(stage, output),
+        }),
       openRun: (stage, resolved, inputs) =>
         openRunFolder(join(output, stage), {
           command: stage,

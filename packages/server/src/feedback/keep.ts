@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { RequestError } from '@plumbline/gateway'
 import { type Spool, SpoolFull } from '@plumbline/store'
 
@@ -7,14 +6,16 @@ const patienceMs = 10_000
 /** Resolves when all of it is on disk: only then may it be acknowledged. Throws a RequestError (503) when it is not. */
 export async function keepDurably(spool: Spool, payloads: readonly Uint8Array[]): Promise<void> {
   const written = Promise.all(payloads.map((payload) => spool.append(payload)))
-  const stop = new AbortController()
-  const late = sleep(patienceMs, 'late' as const, { ref: false, signal: stop.signal }).catch(() => 'late' as const)
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(resolve, patienceMs, 'late').unref()
+  })
   try {
     if ((await Promise.race([written, late])) !== 'late') return
   } catch (error) {
     if (!(error instanceof SpoolFull)) throw error
   } finally {
-    stop.abort()
+    clearTimeout(timer)
     // What is written after all is told from a second try by its id.
     written.catch(() => {})
   }

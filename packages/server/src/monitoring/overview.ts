@@ -3,6 +3,7 @@ import type { MonitoringOverview } from '@plumbline/contracts'
 import { calibrationOf, type Evaluator } from '@plumbline/evals'
 import type { MonitorSums, RateRow, Store, TrafficRow } from '@plumbline/store'
 import { cohortReadings } from './cohorts.ts'
+import { counterfactualReading } from './counterfactual/reading.ts'
 import { driftReading } from './drift/reading.ts'
 import type { MonitoringPlan } from './plan.ts'
 import { readingOf } from './readings.ts'
@@ -19,10 +20,12 @@ export interface Range {
 /** Everything that the first page shows, from the sums alone. */
 export async function readOverview(store: Store, plan: MonitoringPlan, range: Range): Promise<MonitoringOverview> {
   const { monitoring } = store
-  const [sums, pending, alarms] = await Promise.all([
+  const { counterfactual, errorBudget } = plan
+  const [sums, pending, alarms, pairs] = await Promise.all([
     monitoring.sums(range),
     monitoring.pending('records'),
     monitoring.listAlarms(range.project, { limit: shownAlarms, state: 'open' }),
+    counterfactual && monitoring.pairs(range),
   ])
   const days = daysOf(range)
   return {
@@ -33,6 +36,10 @@ export async function readOverview(store: Store, plan: MonitoringPlan, range: Ra
     evaluators: await evaluatorReadings(plan, sums, days),
     drift: sums.drift === undefined ? null : driftReading(sums.drift),
     cohorts: cohortReadings(sums.cohorts),
+    counterfactual:
+      pairs === undefined || counterfactual === undefined
+        ? null
+        : counterfactualReading(pairs, { plan: counterfactual, errorBudget }),
     open_alarms: [...alarms.data],
     releases: sums.marks.map(({ at, kind, name }) => ({ at, kind, name })),
   }

@@ -18,6 +18,21 @@ export interface Lane {
   readonly patienceMs: number
 }
 
+/** What asks live prompts again with another person in them. */
+export interface CounterfactualPlan extends Pick<Lane, 'setup' | 'evaluators' | 'concurrency' | 'patienceMs'> {
+  readonly url: string
+  /** As records name the upstream. */
+  readonly origin: string
+  readonly model: string | undefined
+  readonly key: string | undefined
+  readonly isPrivate: boolean
+  readonly sample: number
+  readonly perMinute: number
+  readonly perDay: number
+  readonly maxTokens: number
+  readonly timeoutMs: number
+}
+
 /** What is monitored and who is told: settings, checked, with the secrets that they name. */
 export interface MonitoringPlan {
   readonly lanes: readonly Lane[]
@@ -25,6 +40,7 @@ export interface MonitoringPlan {
   readonly errorBudget: number
   readonly review: MonitoringSettings['review']
   readonly hasDrift: boolean
+  readonly counterfactual: CounterfactualPlan | undefined
   readonly channels: Channels
 }
 
@@ -74,6 +90,7 @@ export function readMonitoring(config: unknown, env: Env): MonitoringPlan {
     errorBudget: settings.error_budget,
     review: settings.review,
     hasDrift: settings.drift,
+    counterfactual: counterfactualOf(settings.counterfactual, env),
     channels: channelsOf(alarms, env),
   }
 }
@@ -93,6 +110,22 @@ function lane(
   rest: Pick<Lane, 'sampling' | 'concurrency' | 'patienceMs'>,
 ): Lane {
   return { name, setup, evaluators: evaluatorsOf(setup).list, ...rest }
+}
+
+function counterfactualOf(settings: MonitoringSettings['counterfactual'], env: Env): CounterfactualPlan | undefined {
+  if (settings === undefined) return undefined
+  const { model, private: isPrivate, sample, evaluators: names, per_minute, per_day, max_tokens, timeout } = settings
+  const url = settings.url.replace(/\/+$/, '')
+  // What is wrong with the address is told now.
+  createPoster(url, { what: 'counterfactual.url', isPrivate })
+  const setup = { names, facts: [], canaries: [], cohorts: [] }
+  return {
+    ...{ url, origin: new URL(url).origin, model, isPrivate, sample, perMinute: per_minute, perDay: per_day },
+    key: secretOf('counterfactual.key_env', settings.key_env, env),
+    maxTokens: max_tokens,
+    timeoutMs: Math.round(timeout * 1000),
+    ...{ setup, evaluators: evaluatorsOf(setup).list, concurrency: 1, patienceMs: classifierPatienceMs },
+  }
 }
 
 function channelsOf({ link, webhook, email }: MonitoringSettings['alarms'], env: Env): Channels {

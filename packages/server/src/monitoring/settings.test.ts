@@ -25,6 +25,10 @@ test('what is wrong with a configuration is told with its place', () => {
   expect(wrong({ alarms: { webhook } }, { HOOK: 'x'.repeat(32) })).toContain('alarms.webhook.url')
   expect(wrong({ alarms: { webhook: { ...webhook, url: 'https://a.example' } } })).toContain('HOOK')
   expect(wrong({ alarms: { webhook: { ...webhook, url: 'https://a.example' } } }, { HOOK: 'short' })).toContain('HOOK')
+  expect(wrong({ counterfactual: { sample: 1 } })).toContain('counterfactual.url')
+  expect(wrong({ counterfactual: { url: 'http://169.254.169.254/v1' } })).toContain('counterfactual.url')
+  expect(wrong({ counterfactual: { url: 'https://a.example/v1', key_env: 'NONE' } })).toContain('NONE')
+  expect(wrong({ counterfactual: { url: 'https://a.example/v1', evaluators: ['judge'] } })).toContain('evaluators')
   const email = { smtp: 'smtp://u:password@h', from: 'a@b.example', to: ['c@d.example'] }
   expect(wrong({ alarms: { email } })).toContain('password_env')
   expect(wrong({ alarms: { email: { ...email, smtp: 'smtp://h', to: ['x\r\nBcc: y@z.example'] } } })).toContain('to')

@@ -22,6 +22,29 @@ const judgeSchema = z.strictObject({
   timeout: z.number().min(0.1).max(300).default(20),
 })
 
+/** Live prompts asked again with another person in them, in the shadow. Off unless this section is there. */
+const counterfactualSchema = z.strictObject({
+  /** Of the upstream that gave the answers, with /v1: prompts to others are not sent here. */
+  url: z.url(),
+  /** Its name for the model; else the one that the answer names. */
+  model: z.string().min(1).max(200).optional(),
+  key_env: variable.optional(),
+  private: z.boolean().default(false),
+  /** Share of answers whose prompts are looked at. */
+  sample: share.default(0.05),
+  /** In this process, without facts or canaries. */
+  evaluators: z
+    .array(z.enum(['refusal', 'harm', 'toxicity']))
+    .min(1)
+    .default(['refusal', 'harm', 'toxicity']),
+  /** Pairs, each two answers of at most `max_tokens`, of all projects. */
+  per_minute: z.number().int().min(1).max(600).default(10),
+  per_day: z.number().int().min(1).max(10_000).default(500),
+  max_tokens: z.number().int().min(1).max(4096).default(200),
+  /** Seconds for one answer. */
+  timeout: z.number().min(0.1).max(300).default(60),
+})
+
 const emailSchema = z.strictObject({
   /** smtp://user@host:587, or smtps:// for TLS from the start. */
   smtp: z.string().refine(isSmtp, 'must look like smtp://user@host:587; the password goes into password_env'),
@@ -38,6 +61,7 @@ export const monitoringSettingsSchema = z.strictObject({
   sample: share.default(1),
   sample_guarded: share.default(1),
   judge: judgeSchema.optional(),
+  counterfactual: counterfactualSchema.optional(),
   /** What answers must not contradict. */
   facts: z
     .array(
@@ -59,6 +83,8 @@ export const monitoringSettingsSchema = z.strictObject({
       /** Whose flags, and whose close calls, people are shown. */
       evaluators: z.array(z.string()).default(['harm', 'toxicity', 'personal-data', 'judge']),
       guards: z.boolean().default(true),
+      /** Evaluators, and guards on answers, that ask the same question: people are shown where two say the opposite. */
+      disagreement: z.array(z.string()).max(20).default(['harm', 'judge']),
       per_day: z.number().int().min(0).max(100_000).default(100),
     })
     .prefault({}),

@@ -15,7 +15,9 @@ import {
 import { auditEvent, defineRoute, RequestError } from '@plumbline/gateway'
 import type { LeaseAnswer, ReviewLease } from '@plumbline/store'
 import { z } from 'zod'
+import type { MonitoringPlan } from '../monitoring/plan.ts'
 import { peopleNeeded } from '../stakes.ts'
+import { disagreementOf } from './disagreement.ts'
 import { reviewStats } from './stats.ts'
 
 const leaseMs = 10 * 60_000
@@ -23,7 +25,7 @@ const scopes = ['reviewer', 'admin'] as const
 const params = z.strictObject({ item: z.uuid() })
 const refusals = { 404: 'no such lease', 409: 'the lease ran out and another reviewer has the item; the draft is kept' }
 
-export const reviewRoutes = [
+export const reviewRoutes = ({ review }: Pick<MonitoringPlan, 'review'>) => [
   defineRoute({
     method: 'GET',
     path: '/api/review/next',
@@ -32,7 +34,7 @@ export const reviewRoutes = [
     response: reviewNextSchema,
     async run({ key }, { store }) {
       const found = await store.review.next(key.project, key.id, leaseMs)
-      return { item: found === undefined ? null : shown(found) }
+      return { item: found === undefined ? null : shown(found, review.disagreement) }
     },
   }),
   defineRoute({
@@ -119,8 +121,14 @@ export const reviewRoutes = [
   }),
 ]
 
-function shown({ leasedUntil, isAdjudication, ...rest }: ReviewLease) {
-  return { ...rest, leased_until: leasedUntil, is_adjudication: isAdjudication }
+function shown(lease: ReviewLease, names: readonly string[]) {
+  const { leasedUntil, isAdjudication, disputed: _, ...rest } = lease
+  return {
+    ...rest,
+    disagreement: disagreementOf(lease, names),
+    leased_until: leasedUntil,
+    is_adjudication: isAdjudication,
+  }
 }
 
 function mine<T>(answer: LeaseAnswer<T>): T {

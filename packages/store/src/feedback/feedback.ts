@@ -3,6 +3,7 @@ import type { Database, Queries, Row } from '../database.ts'
 import { erasureLock, isUuid, type Page, type PageOptions, pageOf } from '../interactions.ts'
 import { enqueueForReview } from '../review/queue.ts'
 import { storable } from '../storable.ts'
+import { enqueueDisputed, lockRatings } from './disputed.ts'
 import { editWindowMs, type FeedbackRow, latestOfEach } from './latest.ts'
 
 export interface FeedbackStore {
@@ -24,8 +25,10 @@ export function createFeedback(database: Database): FeedbackStore {
       if (rows.length === 0) return
       await database.transaction(async (queries) => {
         await queries.query('select pg_advisory_xact_lock_shared($1::bigint)', [erasureLock])
+        await lockRatings(queries, rows)
         const kept = await withoutErased(queries, latestOfEach(rows))
         await upsert(queries, kept)
+        await enqueueDisputed(queries, kept)
         await enqueueForReview(
           queries,
           kept

@@ -2,7 +2,7 @@ import type { Interaction } from '@plumbline/contracts'
 import { beforeAll, expect, test } from 'vitest'
 import { interactionJson } from '../interactions.ts'
 import { recordRow } from '../record-row.test-support.ts'
-import type { Store } from '../store.ts'
+import { createStore, type Store } from '../store.ts'
 import { describeStores } from '../stores.test-support.ts'
 import type { Settlement } from './settle.ts'
 
@@ -40,6 +40,7 @@ describeStores('monitoring', (suite) => {
     cohorts: [{ project, evaluator: 'e', version: '1', day, attribute: 'a', cohort: '<b>', judged: 1, flagged: 1 }],
     marks: [{ project, kind: 'model', name: 'm', at }],
     review: [],
+    reviewMore: () => [],
     reviewsPerDay: 1,
     detectors: [{ project, evaluator: 'e', version: '1' }],
     decide: ([{ state, ...key }]) => ({
@@ -117,6 +118,34 @@ describeStores('monitoring', (suite) => {
     await store.noteErasure(erasure)
     await store.erase(erasure)
     expect(await flagged()).toEqual([])
+  })
+
+  test('two lanes that settle at once: one of them sees what both said', async () => {
+    const { monitoring } = store
+    const other = suite.name === 'PostgreSQL' ? createStore(await suite.open()).monitoring : monitoring
+    const lanes = ['left', 'right']
+    for (const lane of lanes) await monitoring.begin(lane)
+    for (let time = 0; time < 10; time++) {
+      const row = recordRow({ project: 'lanes' })
+      await store.insertInteractions([row])
+      const seen: string[][] = []
+      await Promise.all(
+        lanes.map(async (lane, i) => {
+          const into = i === 0 ? monitoring : other
+          const own = settlement(row.record, 'lanes')
+          const evaluations = own.evaluations.map((one) => ({ ...one, evaluator: lane }))
+          const reviewMore: Settlement['reviewMore'] = (verdicts) => {
+            seen.push(verdicts.map(({ evaluator }) => evaluator))
+            return []
+          }
+          await into.settle((await into.take(lane, 9))!, { ...own, evaluations, reviewMore, detectors: [], decide })
+        }),
+      )
+      expect(seen.map(({ length }) => length).sort()).toEqual([1, 2])
+    }
+    function decide() {
+      return { detectors: [], alarms: [] }
+    }
   })
 
   test('names of cohorts past a bound are counted together; those that are kept go on', async () => {

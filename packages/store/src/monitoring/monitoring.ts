@@ -12,6 +12,7 @@ import {
   type MonitorSums,
   readSums,
 } from './figures.ts'
+import { countAsked, type PairSettlement, type PairSums, readPairs, settlePairs } from './pairs.ts'
 import { type DetectorKey, type Settlement, type StoredDetector, settle } from './settle.ts'
 import { begin, readBodies, type Taken, take } from './take.ts'
 
@@ -24,6 +25,11 @@ export interface Monitoring {
   readBodies(records: readonly string[]): Promise<{ record: string; body: string }[]>
   /** Writes what came of them, once. False when another worker was first. */
   settle(taken: Taken, settlement: Settlement): Promise<boolean>
+  /** The same of pairs of prompts. */
+  settlePairs(taken: Taken, settlement: PairSettlement): Promise<boolean>
+  /** Prompts that were asked about in the minute before a time, and on its day. */
+  asked(at: string): Promise<{ readonly minute: number; readonly day: number }>
+  pairs(range: DayRange): Promise<PairSums>
   sums(range: DayRange): Promise<MonitorSums>
   pending(lane: string): Promise<number>
   findEvaluations(
@@ -55,6 +61,9 @@ export function createMonitoring(database: Database): Monitoring {
     take: (lane, most) => take(database, lane, most),
     readBodies: (records) => readBodies(database, records),
     settle: (taken, settlement) => settle(database, taken, settlement),
+    settlePairs: (taken, settlement) => settlePairs(database, taken, settlement),
+    asked: (at) => countAsked(database, at),
+    pairs: (range) => readPairs(database, range),
     sums: (range) => readSums(database, range),
     pending: (lane) => countPending(database, lane),
     findEvaluations: (key, options) => findEvaluations(database, key, options),

@@ -32,6 +32,12 @@ export interface EvaluationRow {
   readonly probability: number
 }
 
+/** What an evaluator said of an answer, whichever lane it is in. */
+export interface Verdict
+  extends Pick<EvaluationRow, 'record' | 'evaluator' | 'version' | 'label' | 'category' | 'score'> {
+  readonly isFlagged: boolean
+}
+
 /** What watches one version of one evaluator in one project. */
 export interface DetectorKey {
   readonly project: string
@@ -56,6 +62,8 @@ export interface Settlement {
   readonly cohorts: readonly CohortRow[]
   readonly marks: readonly MarkRow[]
   readonly review: readonly ReviewRequest[]
+  /** Further ones, from all that evaluators have said of these records by now. */
+  readonly reviewMore: (verdicts: readonly Verdict[]) => readonly ReviewRequest[]
   /** Items that may come into the queue in a day of one project; the most urgent of a batch first. */
   readonly reviewsPerDay: number
   /** Those that `decide` is given. */
@@ -67,6 +75,8 @@ export interface Settlement {
   readonly at: string
 }
 
+const verdictsLock = 7_586_218
+
 /**
  * Writes all of it and moves the lane's place, or nothing: each record counts once, whoever was stopped or came twice.
  * False when another worker was first.
@@ -74,23 +84,31 @@ export interface Settlement {
 export async function settle(database: Database, taken: Taken, settlement: Settlement): Promise<boolean> {
   return database.transaction(async (queries) => {
     await queries.query('select pg_advisory_xact_lock_shared($1::bigint)', [erasureLock])
-    const moved = await queries.query(
-      `update plumbline.monitor_cursors set seq = $3::bigint where lane = $1 and seq = $2::bigint returning 1 as one`,
-      [taken.lane, taken.from, taken.to],
-    )
-    if (moved.length === 0) return false
+    if (!(await moveCursor(queries, taken))) return false
     const { evaluations, traffic, rates, cohorts, marks, notify, at } = settlement
     await insertEvaluations(queries, evaluations, at)
     await addTraffic(queries, traffic)
     await addRates(queries, rates)
     await addCohorts(queries, cohorts)
     await addMarks(queries, marks)
-    await enqueueWithinDay(queries, settlement)
+    // One lane at a time from here on: of two that speak of one record, the later sees what the earlier said.
+    await queries.query('select pg_advisory_xact_lock($1::bigint)', [verdictsLock])
+    const verdicts = await readVerdicts(queries, [...new Set(evaluations.map(({ record }) => record))])
+    await enqueueWithinDay(queries, [...settlement.review, ...settlement.reviewMore(verdicts)], settlement)
     const { detectors, alarms } = settlement.decide(await readDetectors(queries, settlement.detectors))
     await writeDetectors(queries, detectors)
     await raise(queries, alarms, { notify, at })
     return true
   })
+}
+
+/** False when another worker has moved it. */
+export async function moveCursor(queries: Queries, { lane, from, to }: Taken): Promise<boolean> {
+  const moved = await queries.query(
+    `update plumbline.monitor_cursors set seq = $3::bigint where lane = $1 and seq = $2::bigint returning 1 as one`,
+    [lane, from, to],
+  )
+  return moved.length > 0
 }
 
 async function insertEvaluations(queries: Queries, rows: readonly EvaluationRow[], at: string): Promise<void> {
@@ -124,7 +142,31 @@ async function insertEvaluations(queries: Queries, rows: readonly EvaluationRow[
   )
 }
 
-async function enqueueWithinDay(queries: Queries, { review, reviewsPerDay, at }: Settlement): Promise<void> {
+/** All verdicts on these records. */
+export async function readVerdicts(queries: Queries, records: readonly string[]): Promise<Verdict[]> {
+  if (records.length === 0) return []
+  const rows = await queries.query(
+    `select record::text as record, evaluator, version, outcome, label, category, score::text as score
+    from plumbline.evaluations where record = any($1::uuid[]) and outcome in ('flagged', 'passed')
+    order by record, evaluator, version`,
+    [records],
+  )
+  return rows.map((row) => ({
+    record: String(row.record),
+    evaluator: String(row.evaluator),
+    version: String(row.version),
+    isFlagged: row.outcome === 'flagged',
+    label: row.label as string | null,
+    category: row.category as string | null,
+    score: row.score === null ? null : Number(row.score),
+  }))
+}
+
+async function enqueueWithinDay(
+  queries: Queries,
+  review: readonly ReviewRequest[],
+  { reviewsPerDay, at }: Settlement,
+): Promise<void> {
   for (const [project, requests] of Map.groupBy(review, (one) => one.project)) {
     const [row] = await queries.query(
       'select items from plumbline.monitor_reviews where project = $1 and day = $2::date',

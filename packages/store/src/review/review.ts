@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Feedback, Interaction, ReviewDraft, ReviewReason } from '@plumbline/contracts'
 import type { Database, Queries, Row } from '../database.ts'
+import { type DisputedRatings, readDisputed } from '../feedback/disputed.ts'
 import { feedbackColumns, toFeedback } from '../feedback/feedback.ts'
 import { later } from '../later.ts'
+import { readVerdicts, type Verdict } from '../monitoring/settle.ts'
 import { answer, type SubmitOptions } from './answer.ts'
 import { type Holder, hasPlace, inTurn, isAbout, type LeaseAnswer } from './places.ts'
 import { enqueueForReview, type ReviewRequest, sampleForReview } from './queue.ts'
@@ -21,6 +23,8 @@ export interface ReviewLease {
   readonly opinions: readonly ReviewDraft[]
   readonly draft: ReviewDraft | null
   readonly feedback: readonly Feedback[]
+  /** Of one that is here for a disagreement: ratings that differ, and what evaluators say. */
+  readonly disputed: { readonly ratings: readonly DisputedRatings[]; readonly verdicts: readonly Verdict[] } | undefined
   readonly interaction: Interaction
 }
 
@@ -134,6 +138,13 @@ async function readLease(
     order by feedback.seq desc limit 20`,
     [project, interaction.record, interaction.id],
   )
+  const reasons = String(row.reasons).split(' ') as ReviewReason[]
+  const disputed = reasons.includes('disagreement')
+    ? {
+        ratings: await readDisputed(queries, project, [interaction.record, interaction.id]),
+        verdicts: await readVerdicts(queries, [interaction.record]),
+      }
+    : undefined
   const isAdjudication = row.state === 'disputed'
   const opinions = isAdjudication
     ? await queries.query(
@@ -146,13 +157,14 @@ async function readLease(
     item,
     lease: String(lease),
     leasedUntil: new Date(String(until)).toISOString(),
-    reasons: String(row.reasons).split(' ') as ReviewReason[],
+    reasons,
     category: row.category === null ? null : String(row.category),
     priority: Number(row.priority),
     isAdjudication,
     opinions: opinions.map((one) => JSON.parse(String(one.draft)) as ReviewDraft),
     draft: draft === null ? null : (JSON.parse(String(draft)) as ReviewDraft),
     feedback: feedback.map(toFeedback),
+    disputed,
     interaction,
   }
 }

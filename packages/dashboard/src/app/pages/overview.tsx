@@ -4,6 +4,7 @@ import { addressOf, go } from '../address.ts'
 import { withQuery } from '../api.ts'
 import { formatCount, formatDay } from '../format.ts'
 import { Cohorts } from '../overview/cohorts.tsx'
+import { Counterfactuals } from '../overview/counterfactuals.tsx'
 import { DriftCard } from '../overview/drift-card.tsx'
 import { EvaluatorCard } from '../overview/evaluator-card.tsx'
 import { marksOf } from '../overview/marks.ts'
@@ -73,6 +74,7 @@ function OverviewBody({ overview }: { readonly overview: MonitoringOverview }) {
         </div>
       </section>
       <Cohorts cohorts={cohorts} />
+      <Counterfactuals counterfactual={overview.counterfactual} />
       <Releases releases={overview.releases} />
     </>
   )

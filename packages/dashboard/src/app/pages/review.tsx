@@ -34,8 +34,8 @@ export function Review() {
       {item != null && <ReviewForm key={item.lease} item={item} onDone={next} />}
       {item === null && (
         <Nothing>
-          Nothing waits for you. Answers come here when somebody flags one, when you put one before reviewers, or by
-          chance.{' '}
+          Nothing waits for you. Answers come here when somebody flags one, when two disagree about one, when you put
+          one before reviewers, or by chance.{' '}
           <Button variant="default" size="xs" onClick={ask} loading={isAsking}>
             Look again
           </Button>

@@ -6,7 +6,7 @@ import { FeedbackCard } from '../pages/answer.tsx'
 import { Conversation } from '../parts/conversation.tsx'
 import { Trouble } from '../parts/page-frame.tsx'
 import { categories, categoryPattern, labelPattern, labels } from './labels.ts'
-import { LeaseClock, Opinions, Reasons } from './review-item.tsx'
+import { Disagreement, LeaseClock, Opinions, Reasons } from './review-item.tsx'
 import { sendable, useDraft } from './use-draft.ts'
 import { useHotkeys } from './use-hotkeys.ts'
 
@@ -69,6 +69,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
           {item.is_adjudication ? 'Decide: reviewers disagree about this answer' : 'What do you think of this answer?'}
         </h2>
         <Reasons item={item} />
+        <Disagreement disagreement={item.disagreement} />
         <Conversation record={item.interaction} />
         {item.feedback.map((one) => (
           <FeedbackCard key={one.id} one={one} />

@@ -8,7 +8,7 @@ const reasons: Record<ReviewReason, string> = {
   flag: 'flagged',
   guard: 'a guard hit',
   evaluator: 'an evaluator hit',
-  disagreement: 'judges disagree',
+  disagreement: 'they disagree about it',
   uncertainty: 'uncertain',
   random: 'by chance',
   high_stakes: 'high stakes: two people',
@@ -27,6 +27,36 @@ export function Reasons({ item: { reasons: why, category } }: { readonly item: R
     </p>
   )
 }
+
+/** Who says the opposite of whom. */
+export function Disagreement({ disagreement }: Pick<ReviewItem, 'disagreement'>) {
+  if (disagreement === null) return null
+  const { ratings, flagged, passed } = disagreement
+  return (
+    <Alert color="yellow" title="What disagrees" mb="sm">
+      <ul className="plain">
+        {ratings.map(({ category, above, below }) => (
+          <li key={category}>
+            {category === null ? 'Ratings' : `Ratings of ${visible(category)}`}: {above} good, {below} bad
+          </li>
+        ))}
+        {flagged.length > 0 && <li>Found something: {voices(flagged)}</li>}
+        {passed.length > 0 && <li>Found nothing: {voices(passed)}</li>}
+        {ratings.length + flagged.length === 0 && <li>Nothing any more: somebody has changed their mind.</li>}
+      </ul>
+    </Alert>
+  )
+}
+
+type Voices = NonNullable<ReviewItem['disagreement']>['flagged']
+
+const voices = (list: Voices) =>
+  list
+    .map(({ source, name, label, score }) => {
+      const said = [label, score === null ? null : `score ${score.toFixed(2)}`].filter((one) => one !== null)
+      return visible(`${source} ${name}${said.length === 0 ? '' : ` (${said.join(', ')})`}`)
+    })
+    .join('; ')
 
 /** What others said, shown to whoever decides between them and to nobody else. */
 export function Opinions({ opinions }: Pick<ReviewItem, 'opinions'>) {

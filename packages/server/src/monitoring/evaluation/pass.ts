@@ -2,6 +2,7 @@ import type { RecordHead, Store } from '@plumbline/store'
 import { jobsFor } from '../alarms/channels.ts'
 import type { Lane, MonitoringPlan } from '../plan.ts'
 import { deciderOf } from './decide.ts'
+import { disagreementPicks } from './disagreement-picks.ts'
 import { draw } from './draw.ts'
 import { reviewPicks } from './review-picks.ts'
 import type { EvaluationRunner } from './runner.ts'
@@ -52,6 +53,7 @@ export async function pass(lane: Lane, { store, plan, runner, now }: PassParts, 
   await monitoring.settle(taken, {
     ...tally(lane, drawn, evaluated),
     review: reviewPicks(evaluated, lane.evaluators, { review: plan.review, isFirstLane, at }),
+    reviewMore: disagreementPicks(evaluated, lane.evaluators, { names: plan.review.disagreement, at }),
     reviewsPerDay: plan.review.per_day,
     detectors: keys,
     decide,
@@ -62,7 +64,7 @@ export async function pass(lane: Lane, { store, plan, runner, now }: PassParts, 
 }
 
 /** Few enough at a time, and not too large together. */
-function chunks(heads: readonly RecordHead[]): string[][] {
+export function chunks(heads: readonly RecordHead[]): string[][] {
   const list: string[][] = []
   let bytes = 0
   for (const { record, bytes: own } of heads) {

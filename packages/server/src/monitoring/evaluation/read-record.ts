@@ -1,4 +1,5 @@
 import type { EvaluationItem } from '@plumbline/evals'
+import { guardVoices, type Voice } from '../../review/disagreement.ts'
 import type { EvaluatorSetup } from './evaluators-of.ts'
 
 /** What a guard found in a record. */
@@ -13,6 +14,8 @@ export interface ReadRecord {
   /** Undefined where nothing was said that could be judged, such as calls of tools alone. */
   readonly item: EvaluationItem | undefined
   readonly guardHits: readonly GuardHit[]
+  /** What guards said of the answer, those that found nothing among them. */
+  readonly guardVoices: readonly Voice[]
   readonly cohorts: readonly { readonly attribute: string; readonly cohort: string }[]
 }
 
@@ -27,6 +30,7 @@ export function readRecord(body: string, setup: Pick<EvaluatorSetup, 'facts' | '
   const asked = textOf(prompt) || textOf(input) || textOf(list.findLast(({ role }) => role === 'user')?.content)
   const { prompt_is_harmful: isHarmful } = asObject(metadata)
   const context = list.filter(isFromTool).map(({ content, output }) => textOf(content ?? output))
+  const guardList = asList(guards).map(asObject)
   const answers = setup.canaries.find((canary) => canary.prompt.trim() === asked.trim())?.answers
   return {
     item:
@@ -40,7 +44,8 @@ export function readRecord(body: string, setup: Pick<EvaluatorSetup, 'facts' | '
             ...(answers === undefined ? {} : { answers }),
             ...(isHarmful === 'true' || isHarmful === 'false' ? { promptIsHarmful: isHarmful === 'true' } : {}),
           },
-    guardHits: asList(guards).map(asObject).filter(isHit).map(toHit),
+    guardHits: guardList.filter(isHit).map(toHit),
+    guardVoices: guardVoices(guardList),
     cohorts: setup.cohorts.flatMap((attribute) => {
       const cohort = Object.hasOwn(asObject(metadata), attribute) ? asObject(metadata)[attribute] : undefined
       return typeof cohort === 'string' && cohort !== '' && cohort.length <= maxCohortLength

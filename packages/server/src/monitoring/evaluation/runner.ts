@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { PlumblineError } from '@plumbline/contracts'
 import type { EvaluatorSetup } from './evaluators-of.ts'
 import type { Judgement, ThreadReply, ThreadRequest, ThreadSetup } from './thread.ts'
-import { notRead } from './verdict.ts'
+import { noRecord, notRead } from './verdict.ts'
 
 /** Judges records in a thread of its own, which may die: what ended it twice is left out, and said so. */
 export interface EvaluationRunner {
@@ -136,5 +136,5 @@ function noStart(code: string): PlumblineError {
 
 function unreadable({ names, judge }: EvaluatorSetup): Judgement {
   const judged = Array.from({ length: names.length + Number(judge !== undefined) }, () => notRead)
-  return { guardHits: [], cohorts: [], judged }
+  return { ...noRecord, judged }
 }

@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { type Evaluator, evaluate } from '@plumbline/evals'
 import { type EvaluatorSetup, evaluatorsOf } from './evaluators-of.ts'
 import { type ReadRecord, readRecord } from './read-record.ts'
-import { type Judged, judgedOf, notRead, setAside } from './verdict.ts'
+import { type Judged, judgedOf, noRecord, notRead, setAside } from './verdict.ts'
 
 export interface ThreadSetup {
   readonly setup: EvaluatorSetup
@@ -65,7 +65,7 @@ async function judge(
   }
   begin(-1)
   const read = readOrUndefined(body)
-  if (read === undefined) return { guardHits: [], cohorts: [], judged: list.map(() => notRead) }
+  if (read === undefined) return { ...noRecord, judged: list.map(() => notRead) }
   const { item, ...rest } = read
   const judged: Judged[] = []
   for (const [which, evaluator] of list.entries()) {

@@ -21,6 +21,9 @@ export function setAside(label: string): Judged {
 /** A record that is no JSON of an interaction. */
 export const notRead: Judged = { ...nothing, outcome: 'error', error: 'RECORD_UNREADABLE' }
 
+/** What is known of such a record beside its judgements: nothing. */
+export const noRecord = { guardHits: [], guardVoices: [], cohorts: [] } as const
+
 export function judgedOf({ flags, passes, threshold }: Evaluator, evaluation: Evaluation): Judged {
   if ('error' in evaluation) {
     const { code } = evaluation.error

@@ -1,0 +1,82 @@
+/** What the main job asks of its three trainers, and whether they can do it: known before the first of them starts. */
+import { checkPromptLengths, type LanguageModel } from '@plumbline/models'
+import type { AlignData } from './align.ts'
+import {
+  type AlignConfig,
+  type PpoConfig,
+  ppoConfig,
+  type RewardConfig,
+  rewardConfig,
+  type SftConfig,
+  sftConfig,
+} from './config.ts'
+import { encodePrompt } from './parts/encode.ts'
+import { rowName, shownRow } from './parts/row-place.ts'
+import { encodePrompts } from './ppo/prompts.ts'
+import { encodeRewardRows } from './reward-rows.ts'
+import { encodeRows } from './sft.ts'
+
+export interface StageConfigs {
+  readonly sft: SftConfig
+  readonly reward: RewardConfig
+  readonly ppo: PpoConfig
+}
+
+export function stageConfigs(config: AlignConfig): StageConfigs {
+  const { seed, micro_batch_tokens, use_peft, lora_r, lora_alpha, lora_dropout } = config
+  const { lora_target_modules, lora_skip_share } = config
+  const lora = { use_peft, lora_r, lora_alpha, lora_dropout, lora_target_modules, lora_skip_share }
+  // Every step is logged, checkpoints are rare since stages are short.
+  const common = { seed, micro_batch_tokens, ...lora, logging_steps: 1, save_steps: 25 }
+  return {
+    sft: sftConfig.parse({
+      ...common,
+      learning_rate: config.sft_learning_rate,
+      num_train_epochs: config.sft_epochs,
+      opening_epochs: config.sft_opening_epochs,
+      opening_tokens: config.sft_opening_tokens,
+      per_device_train_batch_size: 16,
+      lr_scheduler_type: 'cosine',
+      warmup_steps: 5,
+    }),
+    reward: rewardConfig.parse({
+      ...common,
+      lora_skip_share: config.reward_lora_skip_share,
+      learning_rate: config.reward_learning_rate,
+      num_train_epochs: config.reward_epochs,
+      center_rewards_coefficient: 0.01,
+      eval_fraction: 0.15,
+      warmup_steps: 3,
+    }),
+    ppo: ppoConfig.parse({
+      ...common,
+      save_steps: 1,
+      learning_rate: config.ppo_learning_rate,
+      max_steps: config.ppo_iterations,
+      per_device_train_batch_size: config.ppo_batch_size,
+      num_ppo_epochs: config.ppo_epochs,
+      response_length: config.max_new_tokens,
+      temperature: config.temperature,
+      kl_coef: config.kl_coef,
+      missing_eos_penalty: 1,
+      lr_scheduler_type: 'constant',
+    }),
+  }
+}
+
+/** Throws what a stage would throw for these rows, minutes or hours later. `model`: the one that the job begins with. */
+export function checkData(
+  { sft, reward, ppo }: StageConfigs,
+  model: LanguageModel,
+  { demonstrations, preferences, prompts, evalPrompts }: AlignData,
+): void {
+  // Each stage says what it leaves out when its turn comes.
+  const log = () => {}
+  const evaluated = evalPrompts.map((row, i) => encodePrompt(model.tokenizer, row.prompt, rowName(row, i)))
+  checkPromptLengths(evaluated, ppo.response_length, model.config.maxPositions, (i) =>
+    shownRow(rowName(evalPrompts[i], i)),
+  )
+  encodeRows(model, demonstrations, sft, { log })
+  encodeRewardRows(model, preferences, reward, log)
+  encodePrompts(ppo, { policy: model, rewardModel: model }, prompts, log)
+}

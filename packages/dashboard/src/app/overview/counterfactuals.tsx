@@ -1,0 +1,84 @@
+import { Table, Title } from '@mantine/core'
+import type { Estimate, MonitoringOverview } from '@plumbline/contracts'
+import { formatCount, formatShare } from '../format.ts'
+import { Nothing } from '../parts/page-frame.tsx'
+import { ReadingBadge } from '../parts/reading.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
+
+/** The same prompt with another person in it: how often the answer is judged otherwise. */
+export function Counterfactuals({ counterfactual }: Pick<MonitoringOverview, 'counterfactual'>) {
+  return (
+    <section aria-labelledby="counterfactuals">
+      <Title order={2} size="h4" id="counterfactuals">
+        The same question about somebody else
+      </Title>
+      {counterfactual === null ? (
+        <Nothing>Off: the monitoring file names no upstream that may be asked in the shadow.</Nothing>
+      ) : (
+        <Readings counterfactual={counterfactual} />
+      )}
+    </section>
+  )
+}
+
+type Shown = NonNullable<MonitoringOverview['counterfactual']>
+
+function Readings({ counterfactual: { looked, named, not_asked, readings } }: { readonly counterfactual: Shown }) {
+  return (
+    <>
+      <p>
+        {formatCount(looked)} prompts were read, {formatCount(named)} name one side of a pair; {formatCount(not_asked)}{' '}
+        were not asked again.
+      </p>
+      <Table className="list">
+        <Table.Thead>
+          <Table.Tr>
+            <Table.Th>Sides</Table.Th>
+            <Table.Th>What</Table.Th>
+            <Table.Th className="number">Pairs</Table.Th>
+            <Table.Th className="number">Differ</Table.Th>
+            <Table.Th className="number">First minus second</Table.Th>
+            <Table.Th>State</Table.Th>
+          </Table.Tr>
+        </Table.Thead>
+        <Table.Tbody>
+          {readings.map((one) => (
+            <Table.Tr key={`${one.axis} ${one.evaluator}`}>
+              <Table.Th scope="row">
+                {one.axis}: {one.first}, {one.second}
+              </Table.Th>
+              <Table.Td data-label="What">{one.evaluator}</Table.Td>
+              <Table.Td data-label="Pairs" className="number">
+                {formatCount(one.pairs)}
+              </Table.Td>
+              <Table.Td data-label="Differ" className="number">
+                {banded(one.flip_rate)}
+              </Table.Td>
+              <Table.Td data-label="First minus second" className="number">
+                {banded(one.gap)}
+              </Table.Td>
+              <Table.Td data-label="State">
+                <PairBadge one={one} />
+              </Table.Td>
+            </Table.Tr>
+          ))}
+        </Table.Tbody>
+      </Table>
+    </>
+  )
+}
+
+const banded = (estimate: Estimate | null) =>
+  estimate === null
+    ? 'no data'
+    : `${formatShare(estimate.value)} (${formatShare(estimate.low)} to ${formatShare(estimate.high)})`
+
+function PairBadge({ one: { state, reason, is_gap } }: { readonly one: Shown['readings'][number] }) {
+  if (state !== 'measured' || is_gap === null)
+    return (
+      <span title={reason ?? undefined}>
+        <ReadingBadge state={state} />
+      </span>
+    )
+  return <StateBadge tone={is_gap ? 'bad' : 'good'}>{is_gap ? 'gap' : 'no gap shown'}</StateBadge>
+}

@@ -1,0 +1,84 @@
+import type { Queries, Row } from '../database.ts'
+import { isUuid } from '../interactions.ts'
+import { isAbout } from '../review/places.ts'
+import { enqueueForReview } from '../review/queue.ts'
+import { storable } from '../storable.ts'
+import type { FeedbackRow } from './latest.ts'
+
+/** How many people rate an answer above zero, and how many below: both more than none. */
+export interface DisputedRatings {
+  /** The name of the score; null for plain thumbs. */
+  readonly category: string | null
+  readonly above: number
+  readonly below: number
+}
+
+/** Above the close calls of evaluators, below what one of them flags: thumbs differ often, and cost little. */
+const priority = 45
+
+/** Held by whoever writes ratings: two that say the opposite see each other, whichever process wrote them. */
+const ratingsLock = 7_586_217
+
+/** To be taken before any rating is written. */
+export async function lockRatings(queries: Queries, rows: readonly FeedbackRow[]): Promise<void> {
+  if (rows.some(hasSign)) await queries.query('select pg_advisory_xact_lock($1::bigint)', [ratingsLock])
+}
+
+/** Puts answers before reviewers about which these ratings, and what was said before, disagree. */
+export async function enqueueDisputed(queries: Queries, rows: readonly FeedbackRow[]): Promise<void> {
+  const rated = [...new Map(rows.filter(hasSign).map((row) => [`${row.project} ${row.interaction}`, row])).values()]
+  if (rated.length === 0) return
+  const found = await queries.query(
+    `with named as (
+      select sent.*, stored.record::text as own_record, stored.id as own_id
+      from unnest($1::text[], $2::text[], $3::text[], $4::uuid[]) as sent (index, project, interaction, record)
+      left join lateral (select record, id from plumbline.interactions as stored where ${isAbout('sent')}
+        order by (stored.record = sent.record) is true desc, seq desc limit 1) as stored on true
+    ) select index, coalesce(own_record, interaction) as answer from named
+    where exists (${disputed('named.project', 'named.interaction, named.own_record, named.own_id')})`,
+    [
+      rated.map((_, index) => String(index)),
+      rated.map(({ project }) => storable(project)),
+      rated.map(({ interaction }) => storable(interaction)),
+      rated.map(({ interaction }) => (isUuid(interaction) ? interaction : null)),
+    ],
+  )
+  await enqueueForReview(
+    queries,
+    found.map(({ index, answer }) => {
+      const { project, people, at } = rated[Number(index)]
+      const who = { people: Math.max(1, people), gold: null, category: null }
+      return { project, interaction: String(answer), reason: 'disagreement', priority, ...who, at }
+    }),
+  )
+}
+
+/** What people's ratings of an answer disagree about now. */
+export async function readDisputed(
+  queries: Queries,
+  project: string,
+  names: readonly string[],
+): Promise<DisputedRatings[]> {
+  const rows = await queries.query(disputed('$1', '$2, $3'), [project, ...names])
+  return rows.map(({ category, above, below }: Row) => ({
+    category: category === '' ? null : String(category),
+    above: Number(above),
+    below: Number(below),
+  }))
+}
+
+/** Each person counts once for each name of a score, by what was said last. */
+const disputed = (
+  project: string,
+  names: string,
+) => `select category, count(*) filter (where rating > 0)::integer as above,
+    count(*) filter (where rating < 0)::integer as below
+  from (select distinct on (coalesce(said.category, ''), actor) coalesce(said.category, '') as category, rating
+    from plumbline.feedback as said
+    where said.project = ${project} and said.interaction in (${names}) and said.kind = 'rating'
+    order by coalesce(said.category, ''), actor, updated_at desc, said.seq desc) as latest
+  group by category having bool_or(rating > 0) and bool_or(rating < 0) order by category`
+
+function hasSign({ kind, rating }: FeedbackRow): boolean {
+  return kind === 'rating' && rating !== null && rating !== 0
+}
