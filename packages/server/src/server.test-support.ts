@@ -30,8 +30,8 @@ export async function startServer({
   limits = {},
   monitoring,
   env = {},
-  upstream = 'http://127.0.0.1:9/v1',
   runs,
+  upstream = 'http://127.0.0.1:9/v1',
 }: ServerOptions = {}) {
   const policies = policiesOf(z.object(policyFields).parse({ upstream }), {})
   const plan = readMonitoring(monitoring, env)
