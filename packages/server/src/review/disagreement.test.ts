@@ -5,7 +5,7 @@ import { type GuardVerdict, reviewNextSchema } from '@plumbline/contracts'
 import { openStore, type Store } from '@plumbline/store'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { pass } from '../monitoring/evaluation/pass.ts'
-import { createRunner } from '../monitoring/evaluation/runner.ts'
+import { createRunner, type EvaluationRunner } from '../monitoring/evaluation/runner.ts'
 import { answerRow } from '../monitoring/month.test-support.ts'
 import { type MonitoringPlan, readMonitoring } from '../monitoring/plan.ts'
 import { startServer, type TestServer, until } from '../server.test-support.ts'
@@ -13,6 +13,7 @@ import { disagreementOf } from './disagreement.ts'
 
 let store: Store
 let judge: Server
+const runners = new Map<string, EvaluationRunner>()
 let server: TestServer
 beforeAll(async () => {
   store = await openStore('memory')
@@ -29,6 +30,7 @@ beforeAll(async () => {
   await once(judge, 'listening')
 }, 600_000)
 afterAll(async () => {
+  for (const runner of runners.values()) await runner.close()
   judge?.closeAllConnections()
   judge?.close()
   await server?.stop()
@@ -60,9 +62,10 @@ async function shown(project: string, rows: readonly Parameters<typeof answerRow
 }
 
 async function look(lane: MonitoringPlan['lanes'][number], plan: MonitoringPlan) {
-  const runner = createRunner({ ...lane, warn: () => {} })
+  // Its threads load the classifiers once for all tests.
+  const runner = runners.get(lane.name) ?? createRunner({ ...lane, warn: () => {} })
+  runners.set(lane.name, runner)
   while (await pass(lane, { store, plan, runner, now: () => Date.parse(at) }, new AbortController().signal));
-  await runner.close()
 }
 
 test('a judge that flags what the classifier passes: an item for two people, with both sides', async () => {

@@ -14,6 +14,7 @@ import {
   type TrafficRow,
 } from './sums.ts'
 import type { Taken } from './take.ts'
+import { readVerdicts, type Verdict } from './verdicts.ts'
 
 /** What one evaluator found in one record. */
 export interface EvaluationRow {
@@ -30,12 +31,6 @@ export interface EvaluationRow {
   readonly error: string | null
   /** With which the record was drawn. */
   readonly probability: number
-}
-
-/** What an evaluator said of an answer, whichever lane it is in. */
-export interface Verdict
-  extends Pick<EvaluationRow, 'record' | 'evaluator' | 'version' | 'label' | 'category' | 'score'> {
-  readonly isFlagged: boolean
 }
 
 /** What watches one version of one evaluator in one project. */
@@ -140,26 +135,6 @@ async function insertEvaluations(queries: Queries, rows: readonly EvaluationRow[
       at,
     ],
   )
-}
-
-/** All verdicts on these records. */
-export async function readVerdicts(queries: Queries, records: readonly string[]): Promise<Verdict[]> {
-  if (records.length === 0) return []
-  const rows = await queries.query(
-    `select record::text as record, evaluator, version, outcome, label, category, score::text as score
-    from plumbline.evaluations where record = any($1::uuid[]) and outcome in ('flagged', 'passed')
-    order by record, evaluator, version`,
-    [records],
-  )
-  return rows.map((row) => ({
-    record: String(row.record),
-    evaluator: String(row.evaluator),
-    version: String(row.version),
-    isFlagged: row.outcome === 'flagged',
-    label: row.label as string | null,
-    category: row.category as string | null,
-    score: row.score === null ? null : Number(row.score),
-  }))
 }
 
 async function enqueueWithinDay(
