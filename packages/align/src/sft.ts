@@ -85,7 +85,7 @@ export async function trainSft(
   const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
   const plan = planSteps(train, config, random)
   const trainable = makeTrainable(model, config, random)
-  const sequences = longestOfRows(plan.flat())
+  const sequences = train.map(({ ids }) => ids)
   checkMemory(
     {
       config: model.config,
@@ -176,14 +176,6 @@ function planSteps(train: readonly EncodedRow[], config: SftConfig, random: Rand
   const whole = passes(train, { epochs, maxSteps, random, ...(packedTokens && { packedTokens }) })
   const plan = [...whole, ...openings]
   return wanted < 0 ? plan : plan.slice(0, wanted)
-}
-
-/** The tokens of each row that steps see: the whole row, or its opening where no step sees more. */
-function longestOfRows(seen: readonly EncodedRow[]): (readonly number[])[] {
-  const longest = new Map<number, readonly number[]>()
-  for (const { row, ids } of seen) if (ids.length > (longest.get(row)?.length ?? 0)) longest.set(row, ids)
-  // In the order of the data: which rows are computed together decides the last bits.
-  return [...longest].sort(([a], [b]) => a - b).map(([, ids]) => ids)
 }
 
 const emptyTotals = () => ({ loss: 0, accuracy: 0, entropy: 0, gradNorm: 0, steps: 0 })

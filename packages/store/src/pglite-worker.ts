@@ -14,7 +14,13 @@ export type WorkerReply =
   | { readonly id: number; readonly failure: { readonly message: string; readonly code: string | undefined } }
 
 // Of this thread alone, which Linux allows: answers come before the records of earlier ones, which are safe in the spool.
-if (process.platform === 'linux') setPriority(Math.min(19, getPriority() + 10))
+if (process.platform === 'linux') {
+  try {
+    setPriority(Math.min(19, getPriority() + 10))
+  } catch {
+    // Where a sandbox forbids it, all threads are equals.
+  }
+}
 
 const port = parentPort!
 const database = new PGlite((workerData as { folder: string | undefined }).folder)

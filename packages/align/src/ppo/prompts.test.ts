@@ -32,3 +32,8 @@ test('max_steps counts iterations, total_episodes comes before it', () => {
   expect(sizes({ max_steps: 3 })).toEqual([4, 4, 4])
   expect(sizes({ max_steps: 3, total_episodes: 5 })).toEqual([4, 4])
 })
+
+test('a part of an epoch is not rounded up by what binary fractions add', () => {
+  expect(plan(100, { per_device_train_batch_size: 11, num_train_epochs: 0.55 })).toHaveLength(5)
+  expect(plan(100, { per_device_train_batch_size: 11, num_train_epochs: 0.56 })).toHaveLength(6)
+})

@@ -41,7 +41,7 @@ export function planIterations(prompts: number, config: PpoConfig, random: Rando
   const batchSize = config.per_device_train_batch_size * config.gradient_accumulation_steps
   const { total_episodes: episodes = prompts * config.num_train_epochs, max_steps } = config
   const isBySteps = config.total_episodes === undefined && max_steps >= 0
-  const iterations = isBySteps ? max_steps : Math.ceil(episodes / batchSize)
+  const iterations = isBySteps ? max_steps : Math.ceil(episodes / batchSize - 1e-6)
   const epochs = Math.ceil((iterations * batchSize) / prompts)
   const order = Array.from({ length: epochs }, (_, epoch) => shuffled(prompts, random.fork(`epoch ${epoch}`))).flat()
   return Array.from({ length: iterations }, (_, i) => order.slice(i * batchSize, (i + 1) * batchSize))
