@@ -47,7 +47,10 @@ test('a log that was cut back, and grew again over where the reader was, is read
   expect(await stepsOf(log)).toEqual([1, 2])
   appendFileSync(path, lines(3, 9))
   expect(await stepsOf(log)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
-  writeFileSync(path, lines(1, 12, () => 7))
+  writeFileSync(
+    path,
+    lines(1, 12, () => 7),
+  )
   const { curves } = await log.read()
   expect(curves[0].points.map(({ value }) => value)).toEqual(Array.from({ length: 12 }, () => 7))
   rmSync(path)

@@ -11,7 +11,11 @@ import { writeRun } from './runs.test-support.ts'
 const folder = mkdtempSync(join(tmpdir(), 'runs-api-'))
 let server: TestServer
 beforeAll(async () => {
-  writeRun(join(folder, 'a'), { started: '2026-11-01T10:00:00.000Z' }, { 'metrics.jsonl': '{"global_step":1,"loss":2}\n' })
+  writeRun(
+    join(folder, 'a'),
+    { started: '2026-11-01T10:00:00.000Z' },
+    { 'metrics.jsonl': '{"global_step":1,"loss":2}\n' },
+  )
   writeRun(join(folder, 'b'), { started: '2026-11-02T10:00:00.000Z', command: '<script>' })
   server = await startServer({ runs: openRuns({ folder }) })
 }, 600_000)

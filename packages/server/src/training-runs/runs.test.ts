@@ -50,7 +50,8 @@ test('a folder that is a run itself is shown; one that has gone is said to have 
 })
 
 test('pages follow each other, newest first, also when a run comes in between', async () => {
-  for (let hour = 1; hour <= 5; hour++) writeRun(join(folder, `r${hour}`), { started: `2026-11-01T0${hour}:00:00.000Z` })
+  for (let hour = 1; hour <= 5; hour++)
+    writeRun(join(folder, `r${hour}`), { started: `2026-11-01T0${hour}:00:00.000Z` })
   writeRun(join(folder, 'same'), { started: '2026-11-01T04:00:00.000Z' })
   const first = await list(2)
   expect(first.data[0].name).toBe('r5')

@@ -61,8 +61,7 @@ function RunHead({ run }: { readonly run: RunDetail }) {
   return (
     <section aria-label="How it stands" className="card">
       <p className="alarm-summary">
-        <RunBadge status={status} />{' '}
-        <strong dir="auto">{visible(name)}</strong>{' '}
+        <RunBadge status={status} /> <strong dir="auto">{visible(name)}</strong>{' '}
         {command !== null && <span className="dim">{visible(`plumb ${command}`)}</span>}
       </p>
       <dl className="facts in-a-row">
