@@ -5,8 +5,8 @@ import { runDetailSchema, runPageSchema } from '@plumbline/contracts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { demoRuns } from '../demo/runs.ts'
 import { startServer, type TestServer } from '../server.test-support.ts'
-import { openRuns } from './runs.ts'
 import { writeRun } from './runs.test-support.ts'
+import { openRuns } from './runs.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'runs-api-'))
 let server: TestServer

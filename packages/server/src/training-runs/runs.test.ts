@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runDetailSchema, runPageSchema } from '@plumbline/contracts'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openRuns, type Runs } from './runs.ts'
 import { writeRun } from './runs.test-support.ts'
+import { openRuns, type Runs } from './runs.ts'
 
 const now = Date.parse('2026-11-01T12:00:00.000Z')
 let base: string
