@@ -159,3 +159,14 @@ test('the job of a run: its parts in their order, what each took, what came of i
   expect(read!.runs.map(({ command }) => command)).toEqual(['sft', 'reward', 'ppo'])
   expect((await find('other')).job).toBeNull()
 })
+
+test('what the limits of the search leave out is said', async () => {
+  for (let i = 0; i < 1_001; i++) mkdirSync(join(folder, `r${i}`))
+  for (let i = 0; i < 1_000; i++) writeFileSync(join(folder, `r${i}`, 'run.json'), '{}')
+  expect((await list(1)).note).toBeNull()
+  writeFileSync(join(folder, 'r1000', 'run.json'), '{}')
+  expect((await list(1)).note).toMatch(/limit of 1000 runs/)
+  for (let i = 0; i < 9_001; i++) writeFileSync(join(folder, `file${i}`), '')
+  rmSync(join(folder, 'r1000', 'run.json'))
+  expect((await list(1)).note).toMatch(/limit of 10000 entries of a folder/)
+}, 60_000)
