@@ -48,7 +48,7 @@ test('a record that cannot be written as JSON is counted too', async () => {
   const warn = (text: string) => void warnings.push(text)
   const spool = await openSpool(folder, { warn })
   const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 5_000 })
-  const usage = JSON.parse('{"a":'.repeat(20_000) + '1' + '}'.repeat(20_000))
+  const usage = JSON.parse(`${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`)
   await recorder.record({ ...answerOf(uuidv7(Date.now())), usage }, '{"model":"m"}')
   expect(recorder.lost()).toBe(1)
   expect(warnings).toEqual([expect.stringContaining('could not be recorded')])
