@@ -26,6 +26,17 @@ const messages = [
 const texts = ['Yes.', 'No, never, not at all.', 'I do not know', 'Ask me tomorrow']
 const chat = { model: 'several', messages, texts }
 
+const choices = texts.map((content, index) => ({
+  index,
+  message: { role: 'assistant', content },
+  finish_reason: 'stop',
+}))
+/** A request that the upstream answers with this body. */
+const givenAs = (body: object) => ({
+  model: 'pieces',
+  pieces: [Buffer.from(JSON.stringify(body)).toString('base64')],
+})
+
 function open({ timeoutMs = 60_000, ...more }: { timeoutMs?: number } & Parameters<Harness['open']>[0] = {}) {
   const bestOf = { candidates: 4, timeoutMs, rewardModel: reward.model }
   return harness.open({ bestOf, ...more }, { rewardModel: reward.model })
@@ -81,6 +92,44 @@ test('a stream of it, with the usage when it is wanted', async () => {
   expect(await helper.finalContent()).toBe(text)
 })
 
+test('no more answers are scored than were asked for, and none without a message', async () => {
+  const odd = [{ index: 9, message: null, finish_reason: 'stop' }, ...choices, choices[0], choices[1]]
+  const answer = await gateway.client.chat.completions.create({ messages, ...givenAs({ id: 'many', choices: odd }) })
+  const { rewards, chosen, text } = await expected()
+  expect(answer.choices).toMatchObject([{ index: 0, message: { content: text } }])
+  const { best_of } = await harness.recordOf(({ id }) => id === 'many')
+  expect(best_of).toMatchObject({ asked: 4, candidates: 4, rewards, chosen })
+})
+
+test('a stream of an odd answer says what the whole says, in its order', async () => {
+  const call = { id: 'c', type: 'function', function: { name: 'look', arguments: '{}' } }
+  const message = { role: 'assistant', refusal: 'no', content: 'text', reasoning_content: 'why', tool_calls: [call] }
+  const request = { messages, ...givenAs({ id: 'odd', choices: [{ index: 0, message, finish_reason: null }] }) }
+  const whole = await gateway.client.chat.completions.create(request)
+  expect(whole.choices).toEqual([{ index: 0, message, finish_reason: null }])
+  const chunks: OpenAI.ChatCompletionChunk[] = []
+  for await (const chunk of await gateway.client.chat.completions.create({ ...request, stream: true }))
+    chunks.push(chunk)
+  expect(chunks.map(({ choices: [{ delta }] }) => delta)).toEqual([
+    { role: 'assistant', content: '', refusal: null },
+    { reasoning_content: 'why' },
+    { content: 'text' },
+    { refusal: 'no', tool_calls: [{ index: 0, ...call }] },
+    {},
+  ])
+  expect(chunks.at(-1)!.choices[0].finish_reason).toBeNull()
+})
+
+test('a stream of a long answer is recorded as completed', async () => {
+  const response = await gateway.post(
+    '/v1/chat/completions',
+    JSON.stringify({ model: 'lengthy', stream: true, messages }),
+  )
+  expect(await response.text()).toContain('[DONE]')
+  const record = await harness.recordOf((found) => found.record === response.headers.get('x-request-id'))
+  expect(record).toMatchObject({ termination: 'completed', best_of: { candidates: 1 } })
+})
+
 test.each([
   ['tools', { tools: [{ type: 'function' as const, function: { name: 'look' } }] }],
   ['n', { n: 2 }],
@@ -93,10 +142,13 @@ test.each([
 })
 
 test('an upstream that does not know n: its one answer', async () => {
+  const unscored = async () => (await gateway.metric('plumbline_best_of_total{scored="no"}')) ?? 0
+  const before = await unscored()
   const answer = await gateway.client.chat.completions.create({ model: 'plain', messages })
   expect(answer.choices[0].message.content).toContain('Paris')
   const { best_of } = await harness.recordOf(({ id }) => id === answer.id)
   expect(best_of).toMatchObject({ asked: 4, candidates: 1, rewards: [], chosen: 0, error: null })
+  expect(await unscored()).toBe(before + 1)
 })
 
 test('no rewards in time: the first answer, and the record says why', async () => {
@@ -136,8 +188,11 @@ test('guards look at the chosen answer, the same streamed and not', async () => 
     const streamed = await guarded.client.chat.completions.stream(chat).finalChatCompletion()
     expect(streamed.choices[0].finish_reason).toBe(reason)
     expect(streamed.choices[0].message.content ?? '').toBe(whole.choices[0].message.content)
-    const record = await harness.recordOf(({ id }) => id === whole.id)
-    expect(record.guards[1].score).toEqual(rewards[chosen])
+    for (const answer of [whole, streamed]) {
+      const record = await harness.recordOf(({ id }) => id === answer.id)
+      expect(record.guards[1].score).toEqual(rewards[chosen])
+      expect(record.guards[0].outcome).toBe(reason === 'stop' ? 'passed' : 'blocked')
+    }
   }
 })
 
@@ -193,16 +248,28 @@ test('a client that goes away while they are scored has used their tokens', asyn
   reward.signal('SIGSTOP')
   try {
     const client = gateway.client.withOptions({ apiKey: key })
-    const asking = client.chat.completions.create({ ...chat, user: 'leaver' }, { signal: gone.signal })
+    const body = { id: 'left', choices: choices.slice(0, 4), usage: { total_tokens: 5_000 } }
+    const asking = client.chat.completions.create({ messages, ...givenAs(body) }, { signal: gone.signal })
     await expect.poll(() => reward.model.state().waiting).toBe(1)
     gone.abort()
     await expect(asking).rejects.toThrow()
     const isIt = ({ termination, usage }: { termination: string; usage: unknown }) =>
       termination === 'client_abort' && usage !== null
-    expect(await harness.recordOf(isIt)).toMatchObject({ usage: { total_tokens: 37 }, choices: [], text: '' })
+    expect(await harness.recordOf(isIt)).toMatchObject({
+      usage: { total_tokens: 5_000 },
+      choices: [],
+      text: '',
+      best_of: { candidates: 4, characters: texts.join('').length, rewards: [], error: expect.any(String) },
+    })
   } finally {
     reward.signal('SIGCONT')
   }
+  const { response } = await gateway.client
+    .withOptions({ apiKey: key })
+    .chat.completions.create({ ...chat, max_completion_tokens: 10 })
+    .withResponse()
+  // Of 10,000, of which some have come back since.
+  expect(Number(response.headers.get('x-ratelimit-remaining-tokens'))).toBeLessThan(8_000)
 })
 
 test('all candidates count when tokens are guessed', async () => {
@@ -214,5 +281,6 @@ test('all candidates count when tokens are guessed', async () => {
   await client.chat.completions.create({ ...chat, max_completion_tokens: 10 })
   await expect(client.chat.completions.create(asking)).rejects.toMatchObject({ status: 429 })
   const one = (await harness.open()).client.withOptions({ apiKey: key })
+  await one.chat.completions.create({ ...chat, max_completion_tokens: 10 })
   expect(await one.chat.completions.create(asking)).toBeDefined()
 })

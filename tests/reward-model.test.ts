@@ -68,6 +68,21 @@ describe('the process of a reward model', () => {
     expect(reward.model.state()).toEqual({ isUp: true, waiting: 0 })
   })
 
+  test('a long call that nobody waits for is broken off', async () => {
+    const long = Array.from({ length: 120 }, (_, i) => `${i} ${'a b '.repeat(60)}`)
+    const timed = async (work: Promise<unknown>) => {
+      const begun = performance.now()
+      await work
+      return performance.now() - begun
+    }
+    const whole = await timed(reward.model.score(asked, long, never))
+    const giving = new AbortController()
+    const given = reward.model.score(asked, long, giving.signal)
+    giving.abort(new Error('given up'))
+    await expect(given).rejects.toThrow('given up')
+    expect(await timed(reward.model.score(asked, ['a'], never))).toBeLessThan(0.7 * whole)
+  }, 120_000)
+
   test('one that dies is there again; calls in between fail at once', async () => {
     const pid = reward.pid()
     reward.signal('SIGSTOP')

@@ -76,9 +76,11 @@ export type AttemptNote = z.infer<typeof attemptNoteSchema>
 
 /** How one of several answers was chosen. */
 const bestOfNoteSchema = z.object({
-  /** Answers that the upstream was asked for, and those that it gave. */
+  /** Answers that the upstream was asked for, and those of them that it gave. */
   asked: z.number().int().min(2),
   candidates: z.number().int().min(1),
+  /** Of all that it gave, as far as answers are read. */
+  characters: z.number().int().min(0),
   /** In the order of the upstream's choices; empty where nothing was scored. */
   rewards: z.array(z.number()),
   /** Which of them the client got: the first where nothing was scored. */

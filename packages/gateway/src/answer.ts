@@ -50,8 +50,14 @@ function asText(value: unknown): string | undefined {
 export function readHead(answer: Answer, json: Json): void {
   answer.id ??= asText(json.id)?.slice(0, 512) || undefined
   answer.model ??= asText(json.model)?.slice(0, 512)
-  if (typeof json.usage === 'object' && json.usage !== null) answer.usage = json.usage
+  if (typeof json.usage === 'object' && json.usage !== null && isShallow(json.usage, 4)) answer.usage = json.usage
   if (json.error !== undefined && json.error !== null) readError(answer, json.error)
+}
+
+/** Usage is counts, in a few groups. What is nested deeper could overflow the stack of what writes the record. */
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1))
 }
 
 export function readError(answer: Answer, value: unknown): void {

@@ -1,9 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { BestOfNote, Termination } from '@plumbline/contracts'
-import { asArray, asObject, type Json } from './answer.ts'
+import { asArray, asObject, createAnswer, type Json } from './answer.ts'
 import type { Refusal } from './attempt.ts'
 import { chatEvents } from './canned-answer.ts'
+import { endpoints } from './endpoints.ts'
 import type { PursuitListener } from './pursuit.ts'
+import { isTooDeep } from './request-body.ts'
 import type { Conversation, RewardModel } from './reward-model.ts'
 
 export interface BestOfOptions {
@@ -104,7 +106,11 @@ export class BestOf implements PursuitListener {
     this.forget()
     const answer = parseAnswer(body)
     if (answer === undefined) this.give(status, headers, body)
-    else void this.choose(answer).then((given) => this.give(status, givenHeaders(headers, given), given.body))
+    else {
+      this.choose(answer)
+        .then((given) => this.give(status, givenHeaders(headers, given), given.body))
+        .catch(() => this.onBreak('upstream_invalid'))
+    }
   }
 
   onRefusal(refusal: Refusal): void {
@@ -132,14 +138,17 @@ export class BestOf implements PursuitListener {
   private async choose(answer: Json): Promise<Given> {
     this.usage = answer.usage
     this.listener.onCandidates()
-    const candidates = asArray(answer.choices).map(asObject)
+    const { candidates: asked } = this.request
+    const candidates = choicesOf(answer).slice(0, asked)
+    const known = { asked, candidates: candidates.length, characters: charactersOf(answer) }
+    // What the record of a client says that goes away meanwhile.
+    this.note = { ...known, rewards: [], chosen: 0, ms: 0, error: 'it ended before the rewards came' }
     const started = performance.now()
     const { rewards, error } = await this.score(candidates.map(textOf))
     // Of equal ones the first; without rewards too.
     const chosen = Math.max(0, rewards.indexOf(Math.max(...rewards)))
     const ms = Math.round((performance.now() - started) * 1000) / 1000
-    const asked = this.request.candidates
-    this.note = { asked, candidates: candidates.length, rewards, chosen, ms, error }
+    this.note = { ...known, rewards, chosen, ms, error }
     return this.write(answer, { ...candidates[chosen], index: 0 })
   }
 
@@ -164,7 +173,7 @@ export class BestOf implements PursuitListener {
       return { type: 'application/json', body: Buffer.from(JSON.stringify({ ...answer, choices: [choice] })) }
     }
     const { choices: _choices, usage = null, object: _object, ...head } = answer
-    const stream = { head, message: asObject(choice.message), finishReason: choice.finish_reason ?? 'stop' }
+    const stream = { head, message: asObject(choice.message), finishReason: choice.finish_reason ?? null }
     const events = chatEvents({ ...stream, usage: withUsage ? usage : undefined })
     return { type: 'text/event-stream; charset=utf-8', body: Buffer.from(events.join('')) }
   }
@@ -184,13 +193,25 @@ function givenHeaders(upstream: IncomingHttpHeaders, { type, body }: Given): Inc
 
 /** Undefined for what is no answer with choices: it is judged as any upstream's answer is. */
 function parseAnswer(body: Buffer): Json | undefined {
+  if (isTooDeep(body)) return undefined
   try {
     const json = asObject(JSON.parse(body.toString('utf8')))
     const isError = json.error !== undefined && json.error !== null
-    return asArray(json.choices).length > 0 && !isError ? json : undefined
+    return choicesOf(json).length > 0 && !isError ? json : undefined
   } catch {
     return undefined
   }
+}
+
+function choicesOf(answer: Json): Json[] {
+  const hasMessage = ({ message }: Json) => typeof message === 'object' && message !== null && !Array.isArray(message)
+  return asArray(answer.choices).map(asObject).filter(hasMessage)
+}
+
+function charactersOf(answer: Json): number {
+  const read = createAnswer()
+  endpoints['/v1/chat/completions'].readWhole(read, answer)
+  return read.size
 }
 
 function textOf({ message }: Json): string {

@@ -60,17 +60,27 @@ export function chatEvents({ head, message, finishReason, usage }: WholeChat): s
       choices: [{ index: 0, delta, logprobs: null, finish_reason }],
     })
   const { role = 'assistant', content, ...rest } = message
-  const isSaid = (value: unknown) => value !== null && value !== undefined && value !== ''
-  const more = Object.fromEntries(Object.entries(rest).filter(([, value]) => isSaid(value)))
+  const said = Object.entries(rest).filter(([, value]) => value !== null && value !== undefined && value !== '')
+  const isReasoning = ([key]: [string, unknown]) => key.startsWith('reasoning')
+  const deltas: Record<string, unknown>[] = [
+    // A reasoning comes before what it leads to.
+    Object.fromEntries(said.filter(isReasoning)),
+    content === null || content === undefined || content === '' ? {} : { content },
+    Object.fromEntries(said.filter((entry) => !isReasoning(entry))),
+  ]
   return [
     chunk({ role, content: '', refusal: null }, null),
-    // A reasoning comes before what it leads to.
-    ...(Object.keys(more).length > 0 ? [chunk(more, null)] : []),
-    ...(isSaid(content) ? [chunk({ content }, null)] : []),
+    ...deltas.filter((delta) => Object.keys(delta).length > 0).map((delta) => chunk(withPlaces(delta), null)),
     chunk({}, finishReason),
     ...(usage === undefined ? [] : [event({ ...head, object: 'chat.completion.chunk', choices: [], usage })]),
     done,
   ]
+}
+
+/** A client puts the pieces of tool calls together by their places, which a whole answer need not name. */
+function withPlaces(delta: Readonly<Record<string, unknown>>): object {
+  const { tool_calls: calls } = delta
+  return Array.isArray(calls) ? { ...delta, tool_calls: calls.map((call, index) => ({ index, ...call })) } : delta
 }
 
 function completionAnswer({ record, model, text, createdAt, isFiltered }: CannedAnswer): CannedShape {

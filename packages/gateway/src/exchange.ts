@@ -216,7 +216,9 @@ export class Exchange implements BestOfListener, DeliveryListener {
 
   /** The upstream has said that this is all: it may take a moment to end it. */
   private expectEnd(): void {
-    if (this.delivery.heldBytes > maxHeldBytes && this.filter === undefined) this.finish('upstream_invalid')
+    // Of several answers the best comes in one piece.
+    const isInPieces = this.filter === undefined && this.bestOf === undefined
+    if (this.delivery.heldBytes > maxHeldBytes && isInPieces) this.finish('upstream_invalid')
     else if (!this.isEndExpected) this.startPhase('completed', endGraceMs)
     this.isEndExpected = true
   }
@@ -225,6 +227,8 @@ export class Exchange implements BestOfListener, DeliveryListener {
     if (this.isFinished) return
     this.isFinished = true
     this.settled = this.settle(termination)
+    // Told by `done`; here the client must not wait for an end that does not come.
+    this.settled.catch(() => this.delivery.breakOff(undefined))
   }
 
   private async settle(termination: Termination): Promise<void> {

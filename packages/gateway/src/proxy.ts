@@ -93,7 +93,9 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
   }
 
   const count = (endpoint: string, { status, termination, timings, guards, best_of: bestOf }: Outcome) => {
-    if (bestOf !== undefined) metrics.count('plumbline_best_of_total', { scored: bestOf.error === null ? 'yes' : 'no' })
+    if (bestOf !== undefined) {
+      metrics.count('plumbline_best_of_total', { scored: bestOf.rewards.length > 0 ? 'yes' : 'no' })
+    }
     for (const { name, direction, mode, outcome, error } of guards) {
       const failed = error === null ? 'no' : 'yes'
       metrics.count('plumbline_guard_verdicts_total', { guard: name, direction, mode, outcome, failed })

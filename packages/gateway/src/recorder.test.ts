@@ -42,6 +42,21 @@ test('what has no room is counted, and the count is written as soon as there is 
   await rm(folder, { recursive: true })
 })
 
+test('a record that cannot be written as JSON is counted too', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'recorder-'))
+  const warnings: string[] = []
+  const warn = (text: string) => void warnings.push(text)
+  const spool = await openSpool(folder, { warn })
+  const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 5_000 })
+  const usage = JSON.parse(`${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`)
+  await recorder.record({ ...answerOf(uuidv7(Date.now())), usage }, '{"model":"m"}')
+  expect(recorder.lost()).toBe(1)
+  expect(warnings).toEqual([expect.stringContaining('could not be recorded')])
+  await recorder.close()
+  await spool.close(0)
+  await rm(folder, { recursive: true })
+})
+
 const answerOf = (id: string) =>
   ({ id, record: id, project: 'default', created_at: '2026-01-01T00:00:00.000Z' }) as Omit<Interaction, 'request'>
 

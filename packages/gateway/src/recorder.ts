@@ -64,17 +64,19 @@ export function createRecorder(
     record: async ({ ...fields }, requestJson) => {
       const { record, id, project, created_at: createdAt, key_id: keyId, termination, subjects } = fields
       const model = fields.model ?? fields.request_model
-      // The request goes in as it came: reading and writing it again would cost more than all the rest.
-      const json = `${JSON.stringify(fields).slice(0, -1)},"request":${requestJson}}`
-      const written = spool
-        .append(interactionPayload({ record, id, project, createdAt, keyId, model, termination, subjects, json }))
-        .then(
-          () => true,
-          (error: Error) => {
-            countLost(error.message)
-            return false
-          },
-        )
+      const write = async () => {
+        // The request goes in as it came: reading and writing it again would cost more than all the rest.
+        const json = `${JSON.stringify(fields).slice(0, -1)},"request":${requestJson}}`
+        const row = { record, id, project, createdAt, keyId, model, termination, subjects, json }
+        await spool.append(interactionPayload(row))
+      }
+      const written = write().then(
+        () => true,
+        (error: Error) => {
+          countLost(error.message)
+          return false
+        },
+      )
       await hold.wait(written)
     },
     lost: () => lost,

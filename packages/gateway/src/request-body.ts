@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { RequestError } from './openai-error.ts'
 
-/** Deeper nesting is nobody's request, and would overflow the stack of what reads it later. */
+/** Deeper nesting is nobody's request or answer, and would overflow the stack of what reads or writes it later. */
 const maxDepth = 128
 
 /** A whole body, no longer than the cap: refused by its declared length, else as soon as it has grown past it. */
@@ -45,7 +45,7 @@ export function parseObject(body: Buffer): Record<string, unknown> {
 /** As `parseObject`, for any JSON. */
 export function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw new RequestError(400, 'invalid_encoding', 'The request body is not UTF-8.')
-  if (nesting(body) > maxDepth) {
+  if (isTooDeep(body)) {
     throw new RequestError(400, 'nested_too_deep', `The request body is nested deeper than ${maxDepth} levels.`)
   }
   try {
@@ -53,6 +53,11 @@ export function parseJson(body: Buffer): unknown {
   } catch {
     throw new RequestError(400, 'invalid_json', 'The request body is not valid JSON.')
   }
+}
+
+/** Whether a JSON text is nested deeper than is read. */
+export function isTooDeep(json: Uint8Array): boolean {
+  return nesting(json) > maxDepth
 }
 
 /** The deepest nesting of a JSON text, without reading it as JSON. */

@@ -31,4 +31,6 @@ test('what an answer used: its own word, else its length, else nothing', () => {
   expect(usedTokens({ usage: { total_tokens: -1 }, choices, attempts }, 400)).toBe(120)
   expect(usedTokens({ usage: null, choices: [], attempts: [{ ...attempts[0], status: 503 }] }, 400)).toBe(0)
   expect(usedTokens({}, 400)).toBe(0)
+  const note = { asked: 4, candidates: 4, characters: 4_000, rewards: [], chosen: 0, ms: 0, error: 'none' }
+  expect(usedTokens({ usage: null, choices: [choices[0]], attempts, best_of: note }, 400)).toBe(1_100)
 })

@@ -18,7 +18,8 @@ export function guessTokens(path: EndpointPath, request: Json, requestBytes: num
 }
 
 /** What an answer has used: as it says itself, else by its length; nothing when no upstream began one. */
-export function usedTokens({ usage, choices, attempts }: Partial<Interaction>, requestBytes: number): number {
+export function usedTokens(answer: Partial<Interaction>, requestBytes: number): number {
+  const { usage, choices, attempts, best_of: bestOf } = answer
   const { total_tokens: total } = asObject(usage)
   if (isCount(total)) return Math.min(maxTokens, total)
   const isAnswered = attempts?.some(({ status }) => status !== null && status < 300) === true
@@ -27,7 +28,8 @@ export function usedTokens({ usage, choices, attempts }: Partial<Interaction>, r
     const called = calls.reduce((bytes, call) => bytes + call.arguments.length, 0)
     return sum + text.length + reasoning.length + refusal.length + called
   }, 0)
-  return Math.ceil(requestBytes / bytesPerToken) + Math.ceil(length / bytesPerToken)
+  // Candidates that nobody got were generated too.
+  return Math.ceil(requestBytes / bytesPerToken) + Math.ceil((bestOf?.characters ?? length) / bytesPerToken)
 }
 
 function isCount(value: unknown): value is number {

@@ -162,6 +162,11 @@ const answerPlainly: Behaviour = async (req, res, json) => {
   res.end()
 }
 
+function sendLong(res: ServerResponse, { model }: Record<string, unknown>, characters: number): void {
+  const message = { role: 'assistant', content: 'a'.repeat(characters), refusal: null }
+  sendJson(res, 200, { id: 'long', model, choices: [{ index: 0, message, finish_reason: 'stop' }] })
+}
+
 function beginStream(res: ServerResponse): void {
   res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
 }
@@ -282,10 +287,8 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     res.end(gzipSync(plain))
   },
   /** More than the buffers of a client that does not read take. */
-  long: (_req, res, json) => {
-    const message = { role: 'assistant', content: 'a'.repeat(12 * 2 ** 20), refusal: null }
-    sendJson(res, 200, { id: 'long', model: json.model, choices: [{ index: 0, message, finish_reason: 'stop' }] })
-  },
+  long: (_req, res, json) => sendLong(res, json, 12 * 2 ** 20),
+  lengthy: (_req, res, json) => sendLong(res, json, 2 * 2 ** 20),
   redirect: (_req, res) => {
     res.writeHead(302, { location: 'http://169.254.169.254/' })
     res.end()

@@ -10,7 +10,7 @@ import {
   scoredIds,
 } from '@plumbline/models'
 import { runChild, tell } from './child-side.ts'
-import type { ScoreCall, ScoreReply } from './score-queue.ts'
+import type { ScoreCall, ScoreCancel, ScoreReply } from './score-queue.ts'
 
 /** The process of a reward model. It takes calls over the pipe to its parent, one at a time. */
 
@@ -44,14 +44,28 @@ async function serve({ path, name, version: expected }: RewardChildRequest): Pro
     void tell({ warning: `${name} has no chat template: it can score completions, and no chats or responses.` })
   }
   const scorer = await createRewardScorer(model.config, model.parameters)
-  process.on('message', async (call: ScoreCall) => void tell(await answer(call, model, scorer)))
+  let current: { readonly call: number; readonly stopping: AbortController } | undefined
+  process.on('message', async (word: ScoreCall | ScoreCancel) => {
+    if ('cancel' in word) {
+      if (current?.call === word.cancel) current.stopping.abort()
+      return
+    }
+    const stopping = new AbortController()
+    current = { call: word.call, stopping }
+    await tell(await answer(word, model, scorer, stopping.signal))
+  })
   const ready: RewardChildReady = { version }
   await tell({ ready })
 }
 
-async function answer(call: ScoreCall, model: LanguageModel, scorer: RewardScorer): Promise<ScoreReply> {
+async function answer(
+  call: ScoreCall,
+  model: LanguageModel,
+  scorer: RewardScorer,
+  signal: AbortSignal,
+): Promise<ScoreReply> {
   try {
-    return { call: call.call, rewards: await score(call, model, scorer) }
+    return { call: call.call, rewards: await score(call, model, scorer, signal) }
   } catch (error) {
     const { code, message } =
       error instanceof PlumblineError ? error : new PlumblineError('REWARD_FAILED', `The reward model failed: ${error}`)
@@ -59,7 +73,12 @@ async function answer(call: ScoreCall, model: LanguageModel, scorer: RewardScore
   }
 }
 
-async function score({ asked, answers }: ScoreCall, model: LanguageModel, scorer: RewardScorer): Promise<number[]> {
+async function score(
+  { asked, answers }: ScoreCall,
+  model: LanguageModel,
+  scorer: RewardScorer,
+  signal: AbortSignal,
+): Promise<number[]> {
   const sequences = answers.map((text) => scoredIds(encode(asked, text, model), model))
   const longest = Math.max(...sequences.map(({ length }) => length))
   const limit = Math.min(maxTokens, model.config.maxPositions)
@@ -67,7 +86,7 @@ async function score({ asked, answers }: ScoreCall, model: LanguageModel, scorer
     throw new PlumblineError('REWARD_TEXT_TOO_LONG', `${longest} tokens are too many for the reward model: ${limit}.`)
   }
   const { mean, std } = scaleOf(model)
-  return (await scorer.rewards(sequences)).map((reward) => (reward - mean) / std)
+  return (await scorer.rewards(sequences, signal)).map((reward) => (reward - mean) / std)
 }
 
 /** What somebody wrote stays text, special tokens too. */

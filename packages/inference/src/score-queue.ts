@@ -8,6 +8,10 @@ export interface ScoreCall {
   readonly asked: Conversation
   readonly answers: readonly string[]
 }
+/** Nobody waits for that one any more. */
+export interface ScoreCancel {
+  readonly cancel: number
+}
 export type ScoreReply =
   | { readonly call: number; readonly rewards: number[] }
   | { readonly call: number; readonly error: { readonly code: string; readonly message: string } }
@@ -50,6 +54,7 @@ export class ScoreQueue {
       if (signal.aborted) return reject(signal.reason)
       const leave = () => {
         this.waiting.delete(job)
+        this.cancel(job)
         reject(signal.reason)
       }
       const settled = () => signal.removeEventListener('abort', leave)
@@ -108,6 +113,13 @@ export class ScoreQueue {
       'REWARD_TEXT_TOO_LONG',
       `A conversation of ${own + longest} characters is too long for the reward model.`,
     )
+  }
+
+  /** The process answers soon what it was asked, and is free for the next. */
+  private cancel(job: Job): void {
+    if (this.current?.job !== job) return
+    const cancel: ScoreCancel = { cancel: this.current.call }
+    this.child?.send(cancel, () => {})
   }
 
   private sendNext(): void {

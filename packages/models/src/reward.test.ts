@@ -82,6 +82,11 @@ test('sequences that cannot be scored are named', async () => {
     message: 'row 3 has 65 tokens; the model has 64 positions.',
   })
   expect(await scorer.rewards([])).toEqual([])
+  const stopping = new AbortController()
+  // 64 of 64 tokens in more batches than one: the first goes on, the second does not begin.
+  const several = scorer.rewards(new Array(64).fill(long.slice(1)), stopping.signal)
+  stopping.abort(new Error('nobody waits'))
+  await expect(several).rejects.toThrow('nobody waits')
   await scorer.dispose()
 })
 

@@ -8,8 +8,11 @@ import type { LanguageModel } from './language-model.ts'
 
 /** Scores of whole texts by a reward model. It reads the parameters anew at each call. */
 export interface RewardScorer {
-  /** The reward of each sequence, read at its last token. Throws EMPTY_PROMPT and SEQUENCE_TOO_LONG. */
-  rewards(sequences: readonly (readonly number[])[]): Promise<number[]>
+  /**
+   * The reward of each sequence, read at its last token. Throws EMPTY_PROMPT and SEQUENCE_TOO_LONG, and between two
+   * batches the reason of an aborted `signal`.
+   */
+  rewards(sequences: readonly (readonly number[])[], signal?: AbortSignal): Promise<number[]>
   dispose(): Promise<void>
 }
 
@@ -73,10 +76,11 @@ export async function createRewardScorer(
   const weights: Record<string, Value> = Object.fromEntries(parameters)
 
   return {
-    async rewards(sequences) {
+    async rewards(sequences, signal) {
       checkRewardable(config, sequences)
       const rewards = new Array<number>(sequences.length)
       for (const indices of batchesByBeginning(sequences)) {
+        signal?.throwIfAborted()
         const batch = indices.map((index) => sequences[index])
         const shared = shareTokens(batch)
         const rows = Int32Array.from(shared.places, (tokens) => tokens.at(-1)!)

@@ -1,5 +1,6 @@
 import type { Choice, GuardVerdict } from '@plumbline/contracts'
 import { asObject } from '../answer.ts'
+import { isTooDeep } from '../request-body.ts'
 import { SseReader } from '../sse.ts'
 import { AnswerGate } from './answer-gate.ts'
 import type { Guard, Question } from './guard.ts'
@@ -146,6 +147,7 @@ export class AnswerFilter {
 }
 
 function parseObject(text: string): Mutable {
+  if (isTooDeep(Buffer.from(text))) throw new UnknownShape('it is nested too deep')
   const json: unknown = JSON.parse(text)
   if (asObject(json) !== json) throw new UnknownShape('it is no JSON object')
   return json as Mutable

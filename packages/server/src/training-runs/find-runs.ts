@@ -17,28 +17,36 @@ const mostFolders = 5_000
 const mostEntries = 10_000
 const mostRuns = 1_000
 
+export interface FoundRuns {
+  readonly places: readonly RunPlace[]
+  /** Which limit left something out; undefined when all was searched. */
+  readonly limit: string | undefined
+}
+
 /**
  * The runs below a folder, without its links: no run is outside of it. Not searched: hidden folders, what is in a run,
  * and more than a person would keep there. Throws where the folder itself cannot be read.
  */
-export async function findRuns(root: string): Promise<RunPlace[]> {
+export async function findRuns(root: string): Promise<FoundRuns> {
   const found: RunPlace[] = []
   let level = [{ name: '.', folder: await realpath(root) }]
   let searched = 0
+  let limit: string | undefined
   for (let depth = 0; depth <= deepest; depth++) {
     const next: typeof level = []
     for (const { name, folder } of level) {
-      if (++searched > mostFolders) return found
-      const { isRun, folders } = await look(folder, depth === 0)
+      if (++searched > mostFolders) return { places: found, limit: `${mostFolders} folders` }
+      const { isRun, folders, isCut } = await look(folder, depth === 0)
+      if (isCut) limit = `${mostEntries} entries of a folder`
+      if (isRun && found.length === mostRuns) return { places: found, limit: `${mostRuns} runs` }
       if (isRun) found.push({ id: idOf(name), name, folder })
-      if (found.length === mostRuns) return found
       if (isRun) continue
       for (const inner of folders)
         next.push({ name: depth === 0 ? inner : `${name}/${inner}`, folder: join(folder, inner) })
     }
     level = next
   }
-  return found
+  return { places: found, limit }
 }
 
 /** Whether a run is still where it was found: no part of its path became a link. */
@@ -46,13 +54,15 @@ export async function isInPlace({ folder }: RunPlace): Promise<boolean> {
   return (await realpath(folder).catch(() => undefined)) === folder
 }
 
-async function look(folder: string, isRoot: boolean): Promise<{ isRun: boolean; folders: string[] }> {
+async function look(folder: string, isRoot: boolean) {
   const folders: string[] = []
   let isRun = false
+  let isCut = false
   try {
     let entries = 0
     for await (const entry of await opendir(folder)) {
-      if (++entries > mostEntries) break
+      isCut = ++entries > mostEntries
+      if (isCut) break
       // Links count as neither.
       if (entry.name === 'run.json' && entry.isFile()) isRun = true
       else if (entry.isDirectory() && !entry.name.startsWith('.')) folders.push(entry.name)
@@ -61,7 +71,7 @@ async function look(folder: string, isRoot: boolean): Promise<{ isRun: boolean; 
     // One that has just gone, or is not ours to read, hides no other.
     if (isRoot) throw error
   }
-  return { isRun, folders: folders.sort() }
+  return { isRun, folders: folders.sort(), isCut }
 }
 
 const idOf = (name: string) => createHash('sha256').update(name).digest('hex').slice(0, 16)

@@ -1,4 +1,4 @@
-import { runDetailSchema, runIdSchema, runPageSchema, runQuerySchema } from '@plumbline/contracts'
+import { type PlumblineError, runDetailSchema, runIdSchema, runPageSchema, runQuerySchema } from '@plumbline/contracts'
 import { type Caller, defineRoute, RequestError } from '@plumbline/gateway'
 import { z } from 'zod'
 import type { Runs } from './runs.ts'
@@ -31,10 +31,13 @@ export const trainingRunRoutes = (runs: Runs | undefined) => [
     scopes,
     params: z.strictObject({ id: runIdSchema }),
     response: runDetailSchema,
-    refusals: { ...refusals, 404: 'no such run' },
+    refusals: { ...refusals, 404: 'no such run', 503: 'the folder does not answer' },
     async run({ key, params: { id } }, { now }) {
       checkProject(key)
-      const found = await runs?.find(id, now())
+      const found = await runs?.find(id, now()).catch((error: PlumblineError) => {
+        if (error.code !== 'RUNS_SLOW') throw error
+        throw new RequestError(503, 'runs_slow', error.message)
+      })
       if (found === undefined) throw new RequestError(404, 'no_such_run', 'There is no such run.')
       return found
     },

@@ -159,3 +159,18 @@ test('the job of a run: its parts in their order, what each took, what came of i
   expect(read!.runs.map(({ command }) => command)).toEqual(['sft', 'reward', 'ppo'])
   expect((await find('other')).job).toBeNull()
 })
+
+test('what the limits of the search leave out is said', async () => {
+  for (let i = 0; i < 1_001; i++) {
+    mkdirSync(join(folder, `r${i}`))
+    writeFileSync(join(folder, `r${i}`, 'run.json'), '')
+  }
+  expect((await list(1)).note).toMatch(/limit of 1000 runs/)
+  rmSync(join(folder, 'r0'), { recursive: true })
+  expect((await list(1)).note).toBeNull()
+}, 60_000)
+
+test('a folder with very many files is said not to have been read to its end', async () => {
+  for (let i = 0; i <= 10_000; i++) writeFileSync(join(folder, `file${i}`), '')
+  expect(await list()).toMatchObject({ data: [], note: expect.stringContaining('limit of 10000 entries of a folder') })
+}, 60_000)

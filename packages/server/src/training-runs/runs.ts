@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { type PlumblineError, type RunDetail, type RunPage, rewardEvaluationSchema } from '@plumbline/contracts'
+import { PlumblineError, type Run, type RunDetail, type RunPage, rewardEvaluationSchema } from '@plumbline/contracts'
+import { createDiskTurns, type DiskTurns } from './disk-turns.ts'
 import { findRuns, isInPlace } from './find-runs.ts'
 import { jobOf, readJob } from './job.ts'
 import { createMetricsLog } from './metrics-log.ts'
@@ -10,13 +11,14 @@ import { readSamples } from './samples.ts'
 /** The training runs that lie in a folder. Nothing is written there. */
 export interface Runs {
   list(page: { readonly limit: number; readonly after?: string | undefined }, now: number): Promise<RunPage>
-  /** Undefined when there is no such run. */
+  /** Undefined when there is no such run. Throws RUNS_SLOW. */
   find(id: string, now: number): Promise<RunDetail | undefined>
 }
 
 const maxEvaluationBytes = 4 * 2 ** 20
-/** Many who look at once are one look at the disk. */
+/** A look at the disk is good for so long. */
 const lookMs = 1_000
+const patienceMs = 5_000
 /** Logs whose curves stay in memory: about half a megabyte each. */
 const mostLogs = 32
 
@@ -24,35 +26,45 @@ export interface RunsOptions {
   readonly folder: string
   /** What people should know of what is shown, as that it is the demo's. */
   readonly note?: string
+  readonly turns?: DiskTurns
 }
 
-export function openRuns({ folder, note }: RunsOptions): Runs {
+export function openRuns({ folder, note, turns = createDiskTurns(patienceMs) }: RunsOptions): Runs {
   const look = createLook(folder)
   const logs = createLogs()
   return {
     async list({ limit, after }, now) {
-      const page = { data: [], next: null, note: note ?? null }
-      let all: readonly KnownRun[]
       try {
-        all = await look()
+        return await turns(async () => {
+          const { runs: all, limit: reached } = await look()
+          const from = after === undefined ? 0 : all.findIndex((run) => isAfter(run, after))
+          const shown = from < 0 ? [] : all.slice(from, from + limit)
+          const hasMore = from >= 0 && from + limit < all.length
+          const data: Run[] = []
+          for (const run of shown) if (await isInPlace(run.place)) data.push(await describeRun(run, now))
+          const next = hasMore ? cursorOf(shown[shown.length - 1]) : null
+          const left = reached && `Not all is shown: the search of the folder ended at its limit of ${reached}.`
+          const notes = [note, left].filter((text) => text !== undefined)
+          return { data, next, note: notes.join(' ') || null, folder: 'read', reason: null }
+        })
       } catch (error) {
-        const { code } = error as NodeJS.ErrnoException
-        return { ...page, folder: 'unreadable', reason: `The folder of runs cannot be read: ${code ?? 'unknown'}.` }
+        return { data: [], next: null, note: note ?? null, folder: 'unreadable', reason: reasonOf(error) }
       }
-      const from = after === undefined ? 0 : all.findIndex((run) => isAfter(run, after))
-      const shown = from < 0 ? [] : all.slice(from, from + limit)
-      const hasMore = from >= 0 && from + limit < all.length
-      const described = shown.map(async (run) => ((await isInPlace(run.place)) ? [await describeRun(run, now)] : []))
-      const data = (await Promise.all(described)).flat()
-      return { ...page, data, next: hasMore ? cursorOf(shown[shown.length - 1]) : null, folder: 'read', reason: null }
     },
-    async find(id, now) {
-      const all = await look().catch(() => [])
-      const run = all.find(({ place }) => place.id === id)
-      if (run === undefined || !(await isInPlace(run.place))) return undefined
-      return { ...(await detailOf(run, all, logs, now)), note: note ?? null }
+    find(id, now) {
+      return turns(async () => {
+        const { runs: all } = await look().catch(() => ({ runs: [] }))
+        const run = all.find(({ place }) => place.id === id)
+        if (run === undefined || !(await isInPlace(run.place))) return undefined
+        return { ...(await detailOf(run, all, logs, now)), note: note ?? null }
+      })
     },
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof PlumblineError) return error.message
+  return `The folder of runs cannot be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown'}.`
 }
 
 const cursorOf = ({ startedMs, place }: KnownRun) => `${startedMs}-${place.id}`
@@ -63,22 +75,31 @@ function isAfter({ startedMs, place }: KnownRun, cursor: string): boolean {
   return startedMs < Number(ms) || (startedMs === Number(ms) && place.id > id)
 }
 
-function createLook(folder: string): () => Promise<readonly KnownRun[]> {
-  let last: { readonly at: number; readonly found: Promise<readonly KnownRun[]> } | undefined
-  return () => {
-    const at = performance.now()
-    if (last === undefined || at - last.at > lookMs) last = { at, found: readAll(folder) }
-    return last.found
+interface Seen {
+  readonly runs: readonly KnownRun[]
+  readonly limit: string | undefined
+}
+
+/** Called one at a time. */
+function createLook(folder: string): () => Promise<Seen> {
+  let last: { readonly at: number; readonly seen: Seen } | undefined
+  return async () => {
+    if (last === undefined || performance.now() - last.at > lookMs) {
+      const seen = await readAll(folder)
+      last = { at: performance.now(), seen }
+    }
+    return last.seen
   }
 }
 
-async function readAll(folder: string): Promise<KnownRun[]> {
+async function readAll(folder: string): Promise<Seen> {
   const runs: KnownRun[] = []
-  for (const place of await findRuns(folder)) {
+  const { places, limit } = await findRuns(folder)
+  for (const place of places) {
     const run = await readRun(place)
     if (run !== undefined) runs.push(run)
   }
-  return runs.sort((a, b) => b.startedMs - a.startedMs || (a.place.id < b.place.id ? -1 : 1))
+  return { runs: runs.sort((a, b) => b.startedMs - a.startedMs || (a.place.id < b.place.id ? -1 : 1)), limit }
 }
 
 type Logs = (path: string) => ReturnType<typeof createMetricsLog>
@@ -130,7 +151,8 @@ async function detailOf(run: KnownRun, all: readonly KnownRun[], logs: Logs, now
 
 async function siblingsOf({ place }: KnownRun, all: readonly KnownRun[], now: number) {
   const there = all.filter(({ place: other }) => other.name !== '.' && jobOf(other.name) === jobOf(place.name))
-  const runs = await Promise.all(there.map((run) => describeRun(run, now)))
+  const runs: Run[] = []
+  for (const run of there) runs.push(await describeRun(run, now))
   return runs.map(({ id, name, command, status }) => ({ id, name, command, status })).toReversed()
 }
 
