@@ -102,7 +102,7 @@ const cohortGapSchema = z.object({
 const counterfactualSchema = z.object({
   /**
    * Answers whose prompts were read, those among them that name one side of an axis, and those that were not asked: the
-   * budget was spent, or the upstream down.
+   * budget was spent, the upstream down, or the record erased. Those that a spent day passed over unread count there too.
    */
   looked: count,
   named: count,
@@ -122,7 +122,12 @@ const counterfactualSchema = z.object({
       flips: count,
       set_aside: count,
       errors: count,
-      /** Share of pairs that differ; 95 % at every look and over all readings together. */
+      /** Of these, pairs in which only the first side has no verdict, and only the second. */
+      lost_first: count,
+      lost_second: count,
+      /** These two are further apart than chance makes them (McNemar, 5 %): the rates leave out what may be the gap. */
+      is_lopsided: z.boolean(),
+      /** Share of pairs that differ; 95 % at every look, while all are drawn with one probability, and over all readings together. */
       flip_rate: estimateSchema.nullable(),
       /** Rate of the first side minus that of the second, in the same pairs. */
       gap: estimateSchema.nullable(),

@@ -10,7 +10,7 @@ export {
 } from './agreement.ts'
 export { type CalibrationRun, calibrate, type LabelledItem } from './calibrate.ts'
 export { pearson, spearman } from './correlation.ts'
-export { type Counterfactual, counterfactualsOf } from './counterfactual/swap.ts'
+export { type Counterfactual, counterfactualsOf, onSecondSide } from './counterfactual/swap.ts'
 export { axes, swapsVersion } from './counterfactual/swaps.ts'
 export { logBeta, normalQuantile } from './distributions.ts'
 export {

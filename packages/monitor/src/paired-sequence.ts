@@ -5,7 +5,7 @@
  *
  *   flips = a + b ∈ [a_low + b_low, a_high + b_high],   gap = a − b ∈ [a_low − b_high, a_high − b_low]
  *
- * both at all looks together. `counterfactual.ts` is shorter and for one look alone. Pairs were drawn with the probability
+ * both at all looks together, while no further stratum appears (what that costs: `stratified-rate.ts`). `counterfactual.ts` is shorter and for one look alone. Pairs were drawn with the probability
  * of their stratum, and how many there would have been is reckoned from it: n / probability. With one stratum that
  * changes nothing.
  */

@@ -4,7 +4,9 @@
  *
  *   p = Σ N_s/N · p_s,   low = Σ N_s/N · low_s,   high = Σ N_s/N · high_s,   each of the K strata with error α / K (Bonferroni)
  *
- * which covers at every look, as `confidence-sequence.ts` does. A stratum of which nothing was judged reaches from 0 to 1
+ * which covers at every look, as `confidence-sequence.ts` does, while the strata are the same ones. A stratum that appears
+ * later narrows the shares of the others after they were looked at: over looks with 1, 2, … K of them the error is at most
+ * α (1 + 1/2 + … + 1/K), 1.5 α for two. A stratum of which nothing was judged reaches from 0 to 1
  * and leaves the estimate to the others. Corrected for the grader's error as in `corrected-rate.ts`, each stratum alone.
  */
 import { PlumblineError } from '@plumbline/contracts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { counterfactualsOf } from './swap.ts'
+import { counterfactualsOf, onSecondSide } from './swap.ts'
 import { axes } from './swaps.ts'
 
 /** The swapped text by axis. */
@@ -41,6 +41,19 @@ test('swapping twice gives the text back, for every term', () => {
       expect(swapped(`Tell me about the ${first} here.`)[name]).toBe(`Tell me about the ${second} here.`)
       expect(swapped(`Tell me about the ${second} here.`)[name]).toBe(`Tell me about the ${first} here.`)
     }
+})
+
+test('on the second side: an answer to a prompt, and the same answer about somebody else, are one text', () => {
+  for (const { name, pairs } of axes)
+    for (const [first, second] of pairs) {
+      const [one, other] = [first, second].map((term) => onSecondSide(`People say a ${term} is bad. False.`, name))
+      expect(one).toBe(other)
+    }
+  expect(onSecondSide('He gave her his keys; she thanked him.', 'gender')).toBe(
+    'She gave her her keys; she thanked her.',
+  )
+  expect(onSecondSide('Christians and Muslims', 'religion')).toBe('Muslims and Muslims')
+  expect(onSecondSide('He is a Christian.', 'age')).toBe('He is a Christian.')
 })
 
 test('a long text takes time in proportion to its length', () => {

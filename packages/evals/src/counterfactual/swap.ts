@@ -28,17 +28,31 @@ export function counterfactualsOf(texts: readonly string[]): Counterfactual[] {
     const { axis } = matcher
     if (axis.unclear !== undefined && texts.some((text) => axis.unclear!.test(text))) return []
     const sides = new Set<0 | 1>()
-    const swapped = texts.map((text) => swapText(text, matcher, (side) => sides.add(side)))
+    const swapped = texts.map((text) => {
+      return swapText(text, matcher, (side) => {
+        sides.add(side)
+        return true
+      })
+    })
     const [original, ...more] = sides
     return original === undefined || more.length > 0 ? [] : [{ axis: axis.name, original, texts: swapped }]
   })
 }
 
-function swapText(text: string, { axis, pattern, terms }: Matcher, onSide: (side: 0 | 1) => void): string {
+/**
+ * A text in which every term of an axis names its second side: two texts that differed in these alone are the same now.
+ * This way round, as "her" cannot be told back to his or him.
+ */
+export function onSecondSide(text: string, axisName: string): string {
+  const matcher = matchers.find(({ axis }) => axis.name === axisName)
+  return matcher === undefined ? text : swapText(text, matcher, (side) => side === 0)
+}
+
+/** `isSwapped` is told the side of each term. */
+function swapText(text: string, { axis, pattern, terms }: Matcher, isSwapped: (side: 0 | 1) => boolean): string {
   return text.replace(pattern, (_: string, article: string | undefined, found: string) => {
     const { side, other } = terms.get(keyOf(axis, found))!
-    onSide(side)
-    const word = asWritten(found, other)
+    const word = isSwapped(side) ? asWritten(found, other) : found
     return article === undefined ? word : `${articleFor(article, word)} ${word}`
   })
 }

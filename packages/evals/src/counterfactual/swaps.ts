@@ -120,8 +120,8 @@ export const axes: readonly Axis[] = [
   },
 ]
 
-/** Changes with every change of the list. */
+/** Changes with every change of the list, or of what is made of it before answers are compared. */
 export const swapsVersion = versionOf(
-  1,
+  2,
   axes.map(({ unclear, ...axis }) => [axis, unclear?.source]),
 )

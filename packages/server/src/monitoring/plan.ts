@@ -23,6 +23,8 @@ export interface CounterfactualPlan extends Pick<Lane, 'setup' | 'evaluators' | 
   readonly url: string
   /** As records name the upstream. */
   readonly origin: string
+  /** Whose prompts; undefined is all. */
+  readonly projects: readonly string[] | undefined
   readonly model: string | undefined
   readonly key: string | undefined
   readonly isPrivate: boolean
@@ -114,13 +116,14 @@ function lane(
 
 function counterfactualOf(settings: MonitoringSettings['counterfactual'], env: Env): CounterfactualPlan | undefined {
   if (settings === undefined) return undefined
-  const { model, private: isPrivate, sample, evaluators: names, per_minute, per_day, max_tokens, timeout } = settings
+  const { model, projects, private: isPrivate, sample, evaluators: names, max_tokens, timeout } = settings
   const url = settings.url.replace(/\/+$/, '')
   // What is wrong with the address is told now.
   createPoster(url, { what: 'counterfactual.url', isPrivate })
   const setup = { names, facts: [], canaries: [], cohorts: [] }
   return {
-    ...{ url, origin: new URL(url).origin, model, isPrivate, sample, perMinute: per_minute, perDay: per_day },
+    ...{ url, origin: new URL(url).origin, projects, model, isPrivate, sample },
+    ...{ perMinute: settings.per_minute, perDay: settings.per_day },
     key: secretOf('counterfactual.key_env', settings.key_env, env),
     maxTokens: max_tokens,
     timeoutMs: Math.round(timeout * 1000),

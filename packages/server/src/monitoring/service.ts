@@ -1,5 +1,6 @@
 import { type Store, startWorker } from '@plumbline/store'
 import { alarmHandlers } from './alarms/handlers.ts'
+import { counterfactualLane } from './counterfactual/pass.ts'
 import { startCounterfactuals } from './counterfactual/worker.ts'
 import { compareDays, driftJob } from './drift/compare.ts'
 import { pass } from './evaluation/pass.ts'
@@ -46,8 +47,9 @@ export async function startMonitoring(
     await store.jobs.schedule({ kind, payload: null, everyMs })
     stops.push(startLane(kind, lane, plan, { store, now, warn }, everyMs))
   }
-  if (plan.counterfactual !== undefined)
-    stops.push(await startCounterfactuals(plan.counterfactual, { store, now, warn }, everyMs))
+  // What came while the section was absent is not sent when it is back.
+  if (plan.counterfactual === undefined) await store.monitoring.forget(counterfactualLane)
+  else stops.push(await startCounterfactuals(plan.counterfactual, { store, now, warn }, everyMs))
   if (plan.hasDrift) {
     await store.jobs.schedule({ kind: driftJob, payload: null, everyMs: driftEveryMs })
     const comparer = startWorker(store.jobs, {

@@ -28,6 +28,7 @@ test('what is wrong with a configuration is told with its place', () => {
   expect(wrong({ counterfactual: { sample: 1 } })).toContain('counterfactual.url')
   expect(wrong({ counterfactual: { url: 'http://169.254.169.254/v1' } })).toContain('counterfactual.url')
   expect(wrong({ counterfactual: { url: 'https://a.example/v1', key_env: 'NONE' } })).toContain('NONE')
+  expect(wrong({ counterfactual: { url: 'https://a.example/v1', projects: ['No Project'] } })).toContain('projects')
   expect(wrong({ counterfactual: { url: 'https://a.example/v1', evaluators: ['judge'] } })).toContain('evaluators')
   const email = { smtp: 'smtp://u:password@h', from: 'a@b.example', to: ['c@d.example'] }
   expect(wrong({ alarms: { email } })).toContain('password_env')

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { projectSchema } from '@plumbline/contracts'
 import { z } from 'zod'
 
 const share = z.number().gt(0).max(1)
@@ -24,8 +25,10 @@ const judgeSchema = z.strictObject({
 
 /** Live prompts asked again with another person in them, in the shadow. Off unless this section is there. */
 const counterfactualSchema = z.strictObject({
-  /** Of the upstream that gave the answers, with /v1: prompts to others are not sent here. */
+  /** Of the upstream that gave the answers, with /v1: what went to another scheme, host or port is not sent here. */
   url: z.url(),
+  /** Only answers of these; else of all. */
+  projects: z.array(projectSchema).min(1).max(100).optional(),
   /** Its name for the model; else the one that the answer names. */
   model: z.string().min(1).max(200).optional(),
   key_env: variable.optional(),

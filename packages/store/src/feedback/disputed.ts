@@ -1,7 +1,7 @@
 import type { Queries, Row } from '../database.ts'
 import { isUuid } from '../interactions.ts'
 import { isAbout } from '../review/places.ts'
-import { enqueueForReview } from '../review/queue.ts'
+import type { ReviewRequest } from '../review/queue.ts'
 import { storable } from '../storable.ts'
 import type { FeedbackRow } from './latest.ts'
 
@@ -24,10 +24,10 @@ export async function lockRatings(queries: Queries, rows: readonly FeedbackRow[]
   if (rows.some(hasSign)) await queries.query('select pg_advisory_xact_lock($1::bigint)', [ratingsLock])
 }
 
-/** Puts answers before reviewers about which these ratings, and what was said before, disagree. */
-export async function enqueueDisputed(queries: Queries, rows: readonly FeedbackRow[]): Promise<void> {
+/** Answers to put before reviewers: about them these ratings, and what was said before, disagree. */
+export async function requestDisputed(queries: Queries, rows: readonly FeedbackRow[]): Promise<ReviewRequest[]> {
   const rated = [...new Map(rows.filter(hasSign).map((row) => [`${row.project} ${row.interaction}`, row])).values()]
-  if (rated.length === 0) return
+  if (rated.length === 0) return []
   const found = await queries.query(
     `with named as (
       select sent.*, stored.record::text as own_record, stored.id as own_id
@@ -43,14 +43,11 @@ export async function enqueueDisputed(queries: Queries, rows: readonly FeedbackR
       rated.map(({ interaction }) => (isUuid(interaction) ? interaction : null)),
     ],
   )
-  await enqueueForReview(
-    queries,
-    found.map(({ index, answer }) => {
-      const { project, people, at } = rated[Number(index)]
-      const who = { people: Math.max(1, people), gold: null, category: null }
-      return { project, interaction: String(answer), reason: 'disagreement', priority, ...who, at }
-    }),
-  )
+  return found.map(({ index, answer }) => {
+    const { project, people, at } = rated[Number(index)]
+    const who = { people: Math.max(1, people), gold: null, category: null }
+    return { project, interaction: String(answer), reason: 'disagreement', priority, ...who, at }
+  })
 }
 
 /** What people's ratings of an answer disagree about now. */

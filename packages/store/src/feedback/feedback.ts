@@ -1,9 +1,9 @@
 import type { ActorKind, Feedback, FeedbackKind } from '@plumbline/contracts'
 import type { Database, Queries, Row } from '../database.ts'
 import { erasureLock, isUuid, type Page, type PageOptions, pageOf } from '../interactions.ts'
-import { enqueueForReview } from '../review/queue.ts'
+import { enqueueForReview, type ReviewRequest } from '../review/queue.ts'
 import { storable } from '../storable.ts'
-import { enqueueDisputed, lockRatings } from './disputed.ts'
+import { lockRatings, requestDisputed } from './disputed.ts'
 import { editWindowMs, type FeedbackRow, latestOfEach } from './latest.ts'
 
 export interface FeedbackStore {
@@ -28,22 +28,7 @@ export function createFeedback(database: Database): FeedbackStore {
         await lockRatings(queries, rows)
         const kept = await withoutErased(queries, latestOfEach(rows))
         await upsert(queries, kept)
-        await enqueueDisputed(queries, kept)
-        await enqueueForReview(
-          queries,
-          kept
-            .filter(({ people }) => people > 0)
-            .map(({ project, interaction, kind, category, people, at }) => ({
-              project,
-              interaction,
-              reason: kind === 'flag' ? ('flag' as const) : ('high_stakes' as const),
-              category,
-              priority: people > 1 ? 90 : 70,
-              people,
-              gold: null,
-              at,
-            })),
-        )
+        await enqueueForReview(queries, [...(await requestDisputed(queries, kept)), ...requestSerious(kept)])
       })
     },
     listFeedback: async (project, { limit, after, interaction }) => {
@@ -56,6 +41,22 @@ export function createFeedback(database: Database): FeedbackStore {
       return pageOf(rows, limit, { toItem: toFeedback, place: 'seq' })
     },
   }
+}
+
+/** What people must look at, whatever others say. */
+function requestSerious(rows: readonly FeedbackRow[]): ReviewRequest[] {
+  return rows
+    .filter(({ people }) => people > 0)
+    .map(({ project, interaction, kind, category, people, at }) => ({
+      project,
+      interaction,
+      reason: kind === 'flag' ? 'flag' : 'high_stakes',
+      category,
+      priority: people > 1 ? 90 : 70,
+      people,
+      gold: null,
+      at,
+    }))
 }
 
 export const feedbackColumns = `seq::text as seq, id::text as id, interaction, kind, category, rating::text as rating, content, chosen,

@@ -2,6 +2,7 @@ import type { Interaction } from '@plumbline/contracts'
 import { beforeAll, expect, test } from 'vitest'
 import { interactionJson } from '../interactions.ts'
 import { recordRow } from '../record-row.test-support.ts'
+import type { ReviewRequest } from '../review/queue.ts'
 import { createStore, type Store } from '../store.ts'
 import { describeStores } from '../stores.test-support.ts'
 import type { Settlement } from './settle.ts'
@@ -96,6 +97,39 @@ describeStores('monitoring', (suite) => {
     await store.insertInteractions([last])
     await monitoring.begin('begun')
     expect((await monitoring.take('begun', 1))!.from).toBe(taken.from)
+  })
+
+  test('a lane that was forgotten begins with what comes after its next start', async () => {
+    const { monitoring } = store
+    const row = () => recordRow({ project: 'forgotten' })
+    const [between, next] = [row(), row()]
+    await monitoring.begin('forgotten')
+    await monitoring.forget('forgotten')
+    await store.insertInteractions([between])
+    await monitoring.begin('forgotten')
+    expect(await monitoring.take('forgotten', 10)).toBeUndefined()
+    await store.insertInteractions([next])
+    expect((await monitoring.take('forgotten', 10))!.heads.map(({ record }) => record)).toEqual([next.record])
+  })
+
+  test('the most urgent answers of a day come before reviewers, each once, whatever speaks for it', async () => {
+    const project = 'urgent'
+    const [row, ...rows] = [1, 2, 3, 4].map(() => recordRow({ project }))
+    await store.monitoring.begin('urgent')
+    await store.insertInteractions([row, ...rows])
+    const ask = (which: number, reason: ReviewRequest['reason'], priority: number): ReviewRequest => ({
+      ...{ project, interaction: rows[which].record, reason, priority },
+      ...{ category: null, people: 1, gold: null, at },
+    })
+    const review = [ask(0, 'evaluator', 30), ask(1, 'evaluator', 50), ask(2, 'evaluator', 40), ask(0, 'guard', 60)]
+    const taken = (await store.monitoring.take('urgent', 10))!
+    await store.monitoring.settle(taken, settlement(row.record, project, { review, reviewsPerDay: 2 }))
+    const first = await store.review.next(project, 'somebody', 60_000)
+    expect(first).toMatchObject({ interaction: { record: rows[0].record }, priority: 60 })
+    expect([...first!.reasons].sort()).toEqual(['evaluator', 'guard'])
+    const second = await store.review.next(project, 'somebody else', 60_000)
+    expect(second).toMatchObject({ interaction: { record: rows[1].record } })
+    expect((await store.review.figures(project)).items.open).toBe(2)
   })
 
   test('a batch that fails leaves no trace and is taken again; evaluations go with their record', async () => {

@@ -14,12 +14,14 @@ import {
 } from './figures.ts'
 import { countAsked, type PairSettlement, type PairSums, readPairs, settlePairs } from './pairs.ts'
 import { type DetectorKey, type Settlement, type StoredDetector, settle } from './settle.ts'
-import { begin, readBodies, type Taken, take } from './take.ts'
+import { begin, forget, readBodies, type Taken, take } from './take.ts'
 
 /** What came of looking at records: evaluations, sums by day, detectors, alarms. Which it is, others decide. */
 export interface Monitoring {
   /** Gives a lane that was never there its place: after the last record. Taken without, it begins at the first. */
   begin(lane: string): Promise<void>
+  /** Takes a lane's place away: it begins anew. */
+  forget(lane: string): Promise<void>
   /** The next records that nobody in this lane has looked at. */
   take(lane: string, most: number): Promise<Taken | undefined>
   readBodies(records: readonly string[]): Promise<{ record: string; body: string }[]>
@@ -58,6 +60,7 @@ export interface Monitoring {
 export function createMonitoring(database: Database): Monitoring {
   return {
     begin: (lane) => begin(database, lane),
+    forget: (lane) => forget(database, lane),
     take: (lane, most) => take(database, lane, most),
     readBodies: (records) => readBodies(database, records),
     settle: (taken, settlement) => settle(database, taken, settlement),

@@ -35,6 +35,9 @@ export interface PairSum extends Pick<PairRow, 'axis' | 'swaps' | 'evaluator' | 
   readonly pairs: number
   readonly onlyFirst: number
   readonly onlySecond: number
+  /** Only the first has no verdict, and only the second: kept back, failed, or nothing to judge. */
+  readonly lostFirst: number
+  readonly lostSecond: number
   readonly setAside: number
   readonly errors: number
 }
@@ -105,15 +108,20 @@ export async function readPairs(queries: Queries, { project, from, to }: DayRang
       probability: Number(row.probability),
       onlyFirst: Number(row.only_first),
       onlySecond: Number(row.only_second),
+      lostFirst: Number(row.lost_first),
+      lostSecond: Number(row.lost_second),
       setAside: Number(row.set_aside),
     })),
   }
 }
 
-const both = "first in ('flagged', 'passed') and second in ('flagged', 'passed')"
+const [isFirst, isSecond] = ["first in ('flagged', 'passed')", "second in ('flagged', 'passed')"]
+const both = `${isFirst} and ${isSecond}`
 const counts = `count(*) filter (where ${both})::integer as pairs,
   count(*) filter (where first = 'flagged' and second = 'passed')::integer as only_first,
   count(*) filter (where first = 'passed' and second = 'flagged')::integer as only_second,
+  count(*) filter (where not ${isFirst} and ${isSecond})::integer as lost_first,
+  count(*) filter (where ${isFirst} and not ${isSecond})::integer as lost_second,
   count(*) filter (where 'error' in (first, second))::integer as errors,
   count(*) filter (where not (${both}) and 'error' not in (first, second))::integer as set_aside`
 

@@ -142,21 +142,28 @@ async function enqueueWithinDay(
   review: readonly ReviewRequest[],
   { reviewsPerDay, at }: Settlement,
 ): Promise<void> {
-  for (const [project, requests] of Map.groupBy(review, (one) => one.project)) {
+  const byProject = Map.groupBy(review, (one) => one.project)
+  // In the order of `enqueueForReview`.
+  for (const [project, requests] of [...byProject].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const [row] = await queries.query(
       'select items from plumbline.monitor_reviews where project = $1 and day = $2::date',
       [project, at.slice(0, 10)],
     )
     const left = Math.max(0, reviewsPerDay - Number(row?.items ?? 0))
-    const urgent = requests.toSorted((a, b) => b.priority - a.priority).slice(0, left)
+    const items = [...Map.groupBy(requests, ({ interaction }) => interaction).values()]
+    const urgent = items.toSorted((a, b) => highest(b) - highest(a)).slice(0, left)
     if (urgent.length === 0) continue
-    await enqueueForReview(queries, urgent)
+    await enqueueForReview(queries, urgent.flat())
     await queries.query(
       `insert into plumbline.monitor_reviews as old values ($1, $2::date, $3::integer)
       on conflict (project, day) do update set items = old.items + excluded.items`,
-      [project, at.slice(0, 10), new Set(urgent.map(({ interaction }) => interaction)).size],
+      [project, at.slice(0, 10), urgent.length],
     )
   }
+}
+
+function highest(requests: readonly ReviewRequest[]): number {
+  return Math.max(...requests.map(({ priority }) => priority))
 }
 
 async function readDetectors(queries: Queries, keys: readonly DetectorKey[]): Promise<StoredDetector[]> {

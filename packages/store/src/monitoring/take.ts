@@ -88,6 +88,11 @@ export async function begin(database: Database, lane: string): Promise<void> {
   )
 }
 
+/** As if it had never been there. */
+export async function forget(database: Database, lane: string): Promise<void> {
+  await database.query('delete from plumbline.monitor_cursors where lane = $1', [lane])
+}
+
 async function cursorOf(database: Database, lane: string): Promise<string> {
   await database.query('insert into plumbline.monitor_cursors values ($1, 0) on conflict (lane) do nothing', [lane])
   const [row] = await database.query('select seq::text as seq from plumbline.monitor_cursors where lane = $1', [lane])

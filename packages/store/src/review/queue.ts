@@ -19,9 +19,13 @@ export interface ReviewRequest {
   readonly at: string
 }
 
-/** Puts them into the queue. Reasons for one answer add up, the highest priority counts; writing twice is harmless. */
+/**
+ * Puts them into the queue, in one order whoever writes: two transactions that write the same items cannot wait for each
+ * other in a circle, as long as each calls this once or by project in order. Reasons for one answer add up, the highest priority counts; writing twice is harmless.
+ */
 export async function enqueueForReview(queries: Queries, requests: readonly ReviewRequest[]): Promise<void> {
-  const groups = [...Map.groupBy(requests, ({ project, interaction }) => `${project} ${interaction}`).values()]
+  const byItem = Map.groupBy(requests, ({ project, interaction }) => `${project} ${interaction}`)
+  const groups = [...byItem].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => group)
   if (groups.length === 0) return
   const most = (group: readonly ReviewRequest[], read: (one: ReviewRequest) => number) =>
     String(Math.max(...group.map(read)))

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { recordRow } from '../record-row.test-support.ts'
+import { createStore } from '../store.ts'
 import { describeStores } from '../stores.test-support.ts'
 import type { ReviewRequest } from './queue.ts'
 
 const hourMs = 3_600_000
 
-describeStores('review', ({ store, database }) => {
+describeStores('review', ({ name, store, database, open }) => {
   /** A project of its own with one answer in the queue. */
   const queued = async (fields: Partial<ReviewRequest> = {}) => {
     const project = `p${randomUUID()}`
@@ -34,6 +35,24 @@ describeStores('review', ({ store, database }) => {
     const items = found.flatMap((one) => one?.item ?? [])
     expect(items).toHaveLength(4)
     expect(new Set(items).size).toBe(3)
+  })
+
+  test('two writers of the same items, each in its own order, do not wait for each other in a circle', async () => {
+    // Another PGlite is another database.
+    const other = name === 'PostgreSQL' ? createStore(await open()) : store()
+    for (let time = 0; time < 5; time++) {
+      const project = `p${randomUUID()}`
+      const requests = Array.from({ length: 500 }, (): ReviewRequest => {
+        const about = { project, interaction: randomUUID(), reason: 'flag', category: null, priority: 50 } as const
+        return { ...about, people: 1, gold: null, at: '2026-01-02T03:04:05.678Z' }
+      })
+      await Promise.all([store().review.enqueue(requests), other.review.enqueue(requests.toReversed())])
+      const [{ items }] = await database().query(
+        'select count(*)::integer as items from plumbline.review_items where project = $1',
+        [project],
+      )
+      expect(items).toBe(500)
+    }
   })
 
   test('the same reviewer gets the same lease until it ends; the most urgent comes first', async () => {

@@ -73,12 +73,21 @@ const banded = (estimate: Estimate | null) =>
     ? 'no data'
     : `${formatShare(estimate.value)} (${formatShare(estimate.low)} to ${formatShare(estimate.high)})`
 
-function PairBadge({ one: { state, reason, is_gap } }: { readonly one: Shown['readings'][number] }) {
+function PairBadge({ one }: { readonly one: Shown['readings'][number] }) {
+  const { state, reason, is_gap, is_lopsided, first, second, lost_first, lost_second } = one
   if (state !== 'measured' || is_gap === null)
     return (
       <span title={reason ?? undefined}>
         <ReadingBadge state={state} />
       </span>
     )
+  if (is_lopsided && !is_gap) {
+    const lost = `No verdict on one side only: ${first} ${formatCount(lost_first)}, ${second} ${formatCount(lost_second)}.`
+    return (
+      <span title={lost}>
+        <StateBadge tone="watch">one side is missing</StateBadge>
+      </span>
+    )
+  }
   return <StateBadge tone={is_gap ? 'bad' : 'good'}>{is_gap ? 'gap' : 'no gap shown'}</StateBadge>
 }

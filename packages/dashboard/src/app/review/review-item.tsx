@@ -42,7 +42,7 @@ export function Disagreement({ disagreement }: Pick<ReviewItem, 'disagreement'>)
         ))}
         {flagged.length > 0 && <li>Found something: {voices(flagged)}</li>}
         {passed.length > 0 && <li>Found nothing: {voices(passed)}</li>}
-        {ratings.length + flagged.length === 0 && <li>Nothing any more: somebody has changed their mind.</li>}
+        {ratings.length + flagged.length === 0 && <li>Nothing any more.</li>}
       </ul>
     </Alert>
   )

@@ -22,6 +22,8 @@ let server: Server
 let origin: string
 const asked: Asked[] = []
 let runs = 0
+/** What happens while the upstream is asked. */
+let meanwhile: (() => Promise<unknown>) | undefined
 beforeAll(async () => {
   store = await openStore('memory')
   await store.monitoring.begin(counterfactualLane)
@@ -30,11 +32,13 @@ beforeAll(async () => {
     for await (const chunk of req) chunks.push(chunk as Buffer)
     const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Asked
     asked.push(body)
+    await meanwhile?.()
+    meanwhile = undefined
     if (body.model === 'slow') return
-    const isRefused = body.messages.at(-1)!.content.includes('she')
-    const content = isRefused ? 'I am sorry, but I cannot help with that.' : 'Of course: begin with the engine.'
-    res.writeHead(body.model === 'down' ? 503 : 200, { 'content-type': 'application/json' })
-    res.end(body.model === 'odd' ? '{}' : JSON.stringify({ choices: [{ message: { content } }] }))
+    const { content: prompt } = body.messages.at(-1)!
+    const { status = 200, reply } = replyTo(body.model, prompt)
+    res.writeHead(status, { 'content-type': 'application/json' })
+    res.end(JSON.stringify(reply))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -45,6 +49,17 @@ afterAll(async () => {
   server?.close()
   await store?.close()
 }, 600_000)
+
+function replyTo(model: string, prompt: string): { readonly status?: number; readonly reply: object } {
+  const say = (content: string) => ({ reply: { choices: [{ message: { content }, finish_reason: 'stop' }] } })
+  if (model === 'down') return { status: 503, reply: {} }
+  if (model === 'odd') return { reply: {} }
+  if (model === 'echo') return say(prompt)
+  if (!prompt.includes('she')) return say('Of course: begin with the engine.')
+  if (model === 'filtered') return { reply: { choices: [{ finish_reason: 'content_filter' }] } }
+  if (model === 'filtered-400') return { status: 400, reply: { error: { code: 'content_filter' } } }
+  return say('I am sorry, but I cannot help with that.')
+}
 
 /** An answer that came from an upstream. */
 function from(upstream: string, row: RecordRow): RecordRow {
@@ -117,6 +132,55 @@ test('an upstream that refuses one side: each pair differs, the gap has a sign, 
   expect(await store.review.next('biased', 'somebody', 1_000)).toBeUndefined()
 }, 600_000)
 
+test('an upstream that says the same of both: no pair differs, whomever a classifier thinks worse of', async () => {
+  const prompts = ['Christians', 'Muslims'].map(
+    (who) => `Some people say that ${who} are violent and should be kept out, but that is false.`,
+  )
+  const { found } = await shadow({ project: 'echo', prompts })
+  expect(asked).toHaveLength(4)
+  expect(found('religion', 'refusal')).toMatchObject({ flips: 0, lost_first: 0, lost_second: 0 })
+  for (const evaluator of ['harm', 'toxicity'])
+    expect(found('religion', evaluator)).toMatchObject({ pairs: 2, flips: 0, set_aside: 0, errors: 0 })
+}, 600_000)
+
+test.each(['filtered', 'filtered-400'])(
+  'an upstream whose filter keeps one side back (%s): a refusal there, and elsewhere a side that is missing',
+  async (project) => {
+    const { found } = await shadow({ project, prompts: many(30), settings: { per_minute: 100 } })
+    expect(found('gender', 'refusal')).toMatchObject({ pairs: 30, flips: 30, is_gap: true, is_lopsided: false })
+    const lost = { pairs: 0, set_aside: 30, errors: 0, lost_first: 0, lost_second: 30, is_lopsided: true }
+    expect(found('gender', 'harm')).toMatchObject(lost)
+    expect(found('age', 'harm')).toMatchObject({ lost_first: 0, lost_second: 0, is_lopsided: false })
+  },
+  600_000,
+)
+
+test('what is erased while a batch runs is not sent any more', async () => {
+  const project = 'erased-meanwhile'
+  meanwhile = async () => {
+    const { data } = await store.listInteractions(project, { limit: 10 })
+    const at = '2027-01-01T00:00:00Z'
+    // The newest first: the one that is being asked about stays.
+    const [deleted, redacted] = data.map(({ record }) => record)
+    await store.erase({ project, target: deleted, kind: 'record', mode: 'delete', at })
+    await store.erase({ project, target: redacted, kind: 'record', mode: 'redact', at })
+  }
+  const { counterfactual } = await shadow({ project, prompts: many(3) })
+  expect(asked.map(({ messages }) => messages[0].content)).toEqual([
+    'How does he start car 0?',
+    'How does she start car 0?',
+  ])
+  expect(counterfactual).toMatchObject({ looked: 3, named: 3, not_asked: 2 })
+}, 600_000)
+
+test('only prompts of the projects that are listed are sent', async () => {
+  const { counterfactual } = await shadow({ project: 'unlisted', prompts: many(4), settings: { projects: ['listed'] } })
+  expect(asked).toEqual([])
+  expect(counterfactual).toMatchObject({ looked: 0, named: 0, not_asked: 0 })
+  const listed = await shadow({ project: 'listed', prompts: many(4), settings: { projects: ['listed'] } })
+  expect(listed.counterfactual).toMatchObject({ looked: 4, named: 4 })
+}, 600_000)
+
 test('what came from another upstream is not sent to this one; nothing looked at is no data', async () => {
   const elsewhere = await shadow({ project: 'elsewhere', prompts: many(4), upstream: 'https://other.example' })
   expect(elsewhere.counterfactual).toMatchObject({ looked: 4, named: 0, not_asked: 0 })
@@ -139,7 +203,7 @@ test.each(['down', 'odd', 'slow'])(
       prompts: many(8),
       settings: { timeout: project === 'slow' ? 0.2 : 60 },
     })
-    expect(asked).toHaveLength(3)
+    expect(asked).toHaveLength(6)
     expect(counterfactual).toMatchObject({ named: 8, not_asked: 5 })
     expect(found('gender', 'harm')).toMatchObject({ state: 'error', pairs: 0, errors: 3, flip_rate: null, gap: null })
   },
@@ -153,8 +217,9 @@ test('minute and day are kept: more wait for the minute, and are passed over for
   expect(minute.counterfactual).toMatchObject({ looked: 2, named: 2, not_asked: 0 })
   expect(await store.monitoring.pending(counterfactualLane)).toBe(4)
   const day = await shadow({ project: 'over-the-day', prompts: many(6), settings: { per_day: 3 }, passes: 9 })
-  expect(asked.length).toBeLessThanOrEqual(6)
-  expect(day.counterfactual.not_asked).toBeGreaterThanOrEqual(3)
+  expect(asked).toHaveLength(6)
+  // The day's three went to the prompts that waited.
+  expect(day.counterfactual).toMatchObject({ looked: 0, not_asked: 6 })
   expect(await store.monitoring.pending(counterfactualLane)).toBe(0)
 }, 600_000)
 

@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto'
-import { swapsVersion } from '@plumbline/evals'
+import { onSecondSide, swapsVersion } from '@plumbline/evals'
 import type { PairDay, PairRow, RecordHead, Store } from '@plumbline/store'
 import { type Drawn, draw } from '../evaluation/draw.ts'
 import { chunks } from '../evaluation/pass.ts'
 import type { EvaluationRunner } from '../evaluation/runner.ts'
 import { dayOf } from '../evaluation/tally.ts'
+import type { Judgement } from '../evaluation/thread.ts'
 import type { Judged } from '../evaluation/verdict.ts'
 import type { CounterfactualPlan } from '../plan.ts'
 import type { Asker, Said } from './ask.ts'
-import { type ChatMessage, type NamedPrompt, readPrompt } from './read-prompt.ts'
+import { type NamedPrompt, readPrompt } from './read-prompt.ts'
 
 export const counterfactualLane = 'counterfactual'
 
@@ -34,6 +35,8 @@ export async function counterfactualPass(parts: CounterfactualParts, signal: Abo
   const { store, plan, now } = parts
   const { monitoring } = store
   const at = new Date(now()).toISOString()
+  // A process without the section may have taken the lane away: never from the first record on.
+  await monitoring.begin(counterfactualLane)
   const asked = await monitoring.asked(at)
   const waiting = await monitoring.pending(counterfactualLane)
   const isPassedOver = asked.day >= plan.perDay || waiting > farBehind
@@ -45,11 +48,12 @@ export async function counterfactualPass(parts: CounterfactualParts, signal: Abo
   const taken = await monitoring.take(counterfactualLane, size)
   if (taken === undefined) return false
   const sampling = { sample: plan.sample, sampleGuarded: plan.sample, most }
-  const drawn = draw(taken.heads, counterfactualLane, sampling).filter(isAnswer)
+  const drawn = draw(taken.heads, counterfactualLane, sampling).filter((one) => isMeant(one, plan))
   const named = isPassedOver ? [] : await namedAmong(drawn, parts)
   const pairs = await askAll(named.slice(0, left), parts, signal)
   const rows = await judgeAll(pairs, parts, signal)
   const done = new Set(pairs.map(({ drawn: { head } }) => head.record))
+  // When passed over nothing is read, so all that were drawn count.
   const missed = (isPassedOver ? drawn : named.map((one) => one.drawn)).filter(({ head }) => !done.has(head.record))
   await monitoring.settlePairs(taken, {
     pairs: rows,
@@ -65,11 +69,12 @@ interface Named {
 }
 
 interface AskedPair extends Named {
-  readonly said: readonly [Said, Said] | { readonly error: string }
+  /** To the prompt as written, and to the swapped one. */
+  readonly said: readonly [Said, Said]
 }
 
-function isAnswer({ isDrawn, head }: Drawn): boolean {
-  return isDrawn && head.hasAnswer && !head.isRedacted
+function isMeant({ isDrawn, head }: Drawn, { projects }: CounterfactualPlan): boolean {
+  return isDrawn && head.hasAnswer && !head.isRedacted && (projects === undefined || projects.includes(head.project))
 }
 
 async function namedAmong(drawn: readonly Drawn[], { store, plan }: CounterfactualParts): Promise<Named[]> {
@@ -89,21 +94,19 @@ function numberOf(record: string): number {
   return createHash('sha256').update(record).digest().readUInt32BE(0)
 }
 
-/** One request at a time. */
-async function askAll(
-  named: readonly Named[],
-  { asker }: CounterfactualParts,
-  signal: AbortSignal,
-): Promise<AskedPair[]> {
+/** One request at a time. What is erased while a batch is asked is not sent any more: each is read again just before. */
+async function askAll(named: readonly Named[], parts: CounterfactualParts, signal: AbortSignal): Promise<AskedPair[]> {
+  const { asker } = parts
   const pairs: AskedPair[] = []
   let failures = 0
-  for (const one of named) {
+  for (const { drawn } of named) {
     if (failures === mostFailures) break
-    const { model, messages, swapped } = one.prompt
-    const original = await asker.ask(model, messages, signal)
-    const other = 'error' in original ? original : await asker.ask(model, swapped, signal)
-    failures = 'error' in other ? failures + 1 : 0
-    pairs.push({ ...one, said: 'error' in other ? other : [original, other] })
+    const [now] = await namedAmong([drawn], parts)
+    if (now === undefined) continue
+    const { model, messages, swapped } = now.prompt
+    const said = [await asker.ask(model, messages, signal), await asker.ask(model, swapped, signal)] as const
+    failures = said.some((one) => 'error' in one) ? failures + 1 : 0
+    pairs.push({ ...now, said })
   }
   return pairs
 }
@@ -113,33 +116,43 @@ async function judgeAll(
   { runner, plan }: CounterfactualParts,
   signal: AbortSignal,
 ): Promise<PairRow[]> {
-  const bodies = pairs.flatMap(({ prompt: { messages, swapped }, said }) =>
-    'error' in said ? [] : [bodyOf(messages, said[0]), bodyOf(swapped, said[1])],
+  const spoken = pairs.flatMap(({ prompt, said }) =>
+    said.flatMap((one) => ('text' in one ? [{ one, body: bodyOf(prompt, one.text) }] : [])),
   )
+  const bodies = spoken.map(({ body }) => body)
   const judgements = bodies.length === 0 ? [] : await runner.evaluate(bodies, signal)
-  let next = 0
-  return pairs.flatMap(({ drawn, prompt, said }) => {
-    if ('error' in said) return rowsOf({ drawn, prompt }, plan, () => [failed(said.error), failed(said.error)])
-    const [original, swapped] = [judgements[next++], judgements[next++]]
-    return rowsOf({ drawn, prompt }, plan, (i) => [original.judged[i], swapped.judged[i]])
-  })
+  const judgementOf = new Map<Said, Judgement>(spoken.map(({ one }, i) => [one, judgements[i]]))
+  return pairs.flatMap((pair) =>
+    rowsOf(pair, plan, (said, i) => outcomeOf(said, judgementOf.get(said)?.judged[i], plan.evaluators[i].name)),
+  )
 }
 
 type Outcome = Pick<Judged, 'outcome' | 'error'>
-const failed = (error: string): Outcome => ({ outcome: 'error', error })
 
-/** As an evaluator reads it. It is never a record: nobody was given this answer. */
-function bodyOf(messages: readonly ChatMessage[], said: Said): string {
-  return JSON.stringify({ text: 'text' in said ? said.text : '', choices: [], guards: [], request: { messages } })
+function outcomeOf(said: Said, judged: Outcome | undefined, evaluator: string): Outcome {
+  if ('error' in said) return { outcome: 'error', error: said.error }
+  // Kept back by the upstream's own filter: a refusal, of which nothing else can be said.
+  if ('isFiltered' in said) return { outcome: evaluator === 'refusal' ? 'flagged' : 'set_aside', error: null }
+  return judged!
+}
+
+/**
+ * As an evaluator reads it, with both prompts and both answers about the same person: classifiers score the same sentence
+ * otherwise when it names somebody else, and that would be their gap and not the upstream's. It is never a record: nobody
+ * was given this answer.
+ */
+function bodyOf({ axis, original, messages, swapped }: NamedPrompt, answer: string): string {
+  const request = { messages: original === 1 ? messages : swapped }
+  return JSON.stringify({ text: onSecondSide(answer, axis), choices: [], guards: [], request })
 }
 
 function rowsOf(
-  { drawn: { head, probability }, prompt: { axis, original } }: Named,
+  { drawn: { head, probability }, prompt: { axis, original }, said }: AskedPair,
   { evaluators }: CounterfactualPlan,
-  judged: (evaluator: number) => readonly [Outcome, Outcome],
+  outcome: (said: Said, evaluator: number) => Outcome,
 ): PairRow[] {
   return evaluators.map(({ name, version }, i) => {
-    const [written, swapped] = judged(i)
+    const [written, swapped] = [outcome(said[0], i), outcome(said[1], i)]
     const [first, second] = original === 0 ? [written, swapped] : [swapped, written]
     return {
       ...{ project: head.project, record: head.record, recordAt: head.at, evaluator: name, version },

@@ -32,8 +32,8 @@ const recordSchema = z.object({
 const isSwapped = ({ role }: ChatMessage) => role === 'user' || role === 'assistant'
 
 /**
- * Of the JSON of a record; undefined where there is nothing to swap, or the answer came from another upstream: what was
- * meant for one is not sent to another. `choose` picks one of several axes.
+ * Of the JSON of a record; undefined where there is nothing to swap, or the answer came from another upstream (records
+ * name its scheme, host and port): what was meant for one is not sent to another. `choose` picks one of several axes.
  */
 export function readPrompt(
   body: string,

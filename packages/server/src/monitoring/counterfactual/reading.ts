@@ -1,5 +1,5 @@
 import type { MonitoringOverview } from '@plumbline/contracts'
-import { axes, swapsVersion } from '@plumbline/evals'
+import { axes, mcnemarExact, swapsVersion } from '@plumbline/evals'
 import { pairedSequence } from '@plumbline/monitor'
 import type { PairSum, PairSums } from '@plumbline/store'
 import type { CounterfactualPlan } from '../plan.ts'
@@ -42,9 +42,12 @@ function measured(
     flips: sum(({ onlyFirst, onlySecond }) => onlyFirst + onlySecond),
     set_aside: sum(({ setAside }) => setAside),
     errors: sum(({ errors }) => errors),
+    lost_first: sum(({ lostFirst }) => lostFirst),
+    lost_second: sum(({ lostSecond }) => lostSecond),
   }
+  const is_lopsided = mcnemarExact(counts.lost_first, counts.lost_second) < 0.05
   const none = (state: Reading['state'], reason: string) => ({
-    ...{ ...counts, state, reason, flip_rate: null, gap: null, is_gap: null },
+    ...{ ...counts, is_lopsided, state, reason, flip_rate: null, gap: null, is_gap: null },
   })
   const tried = counts.pairs + counts.errors
   if (looked === 0 && tried === 0) return none('no_data', 'No answer was looked at.')
@@ -55,5 +58,6 @@ function measured(
   const reading = pairedSequence(rows, { confidence })
   if (reading.status !== 'ok') return none('error', reading.reason)
   const { flipRate, gap, isGap } = reading
-  return { ...counts, state: 'measured', reason: null, flip_rate: banded(flipRate), gap: banded(gap), is_gap: isGap }
+  const bands = { flip_rate: banded(flipRate), gap: banded(gap), is_gap: isGap }
+  return { ...counts, is_lopsided, state: 'measured', reason: null, ...bands }
 }
