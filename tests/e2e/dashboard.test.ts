@@ -150,7 +150,7 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     const addReviewer = async (name: string) =>
       (await demo.send<{ key: string }>('POST', '/api/keys', { scope: 'reviewer', name })).key
     const interaction = await answer('a question of this test')
-    const item = { interaction, reason: 'uncertainty', priority: 1000, reviewers: 2 }
+    const item = { interaction, reason: 'uncertainty', priority: 900, reviewers: 2 }
     await demo.send('POST', '/api/review/items', item)
     const judged = async () => (await demo.send<ReviewStats>('GET', '/api/review/stats')).reviewers
     const before = await judged()
