@@ -150,8 +150,9 @@ async function enqueueWithinDay(
       [project, at.slice(0, 10)],
     )
     const left = Math.max(0, reviewsPerDay - Number(row?.items ?? 0))
-    const items = [...Map.groupBy(requests, ({ interaction }) => interaction).values()]
-    const urgent = items.toSorted((a, b) => highest(b) - highest(a)).slice(0, left)
+    // Of items too: a group stands where its most urgent request does.
+    const byUrgency = requests.toSorted((a, b) => b.priority - a.priority)
+    const urgent = [...Map.groupBy(byUrgency, ({ interaction }) => interaction).values()].slice(0, left)
     if (urgent.length === 0) continue
     await enqueueForReview(queries, urgent.flat())
     await queries.query(
@@ -160,10 +161,6 @@ async function enqueueWithinDay(
       [project, at.slice(0, 10), urgent.length],
     )
   }
-}
-
-function highest(requests: readonly ReviewRequest[]): number {
-  return Math.max(...requests.map(({ priority }) => priority))
 }
 
 async function readDetectors(queries: Queries, keys: readonly DetectorKey[]): Promise<StoredDetector[]> {
