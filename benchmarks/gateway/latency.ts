@@ -1,3 +1,4 @@
+import { PlumblineError } from '@plumbline/contracts'
 import type { Section } from '../bench.ts'
 import type { Figure } from '../figure.ts'
 import { interleave } from '../interleave.ts'
@@ -32,6 +33,7 @@ export const latency: Section<GatewayWorld> = {
       const runs = world.runs ?? world.scale(5, 1)
       const sides = { direct: side('direct', { origin: upstream, headers: {} }), ours: side('ours', target) }
       const failed = await interleave(sides, { runs })
+      checkAnswered(Math.max(...failed.direct, ...failed.ours), rate * seconds)
       for (const [figure, key] of [
         [p50, 'p50'],
         [p99, 'p99'],
@@ -45,4 +47,12 @@ export const latency: Section<GatewayWorld> = {
       }
     })
   },
+}
+
+/** An error is quicker than an answer. */
+function checkAnswered(failed: number, sent: number): void {
+  if (failed === 0) return
+  throw new PlumblineError('BENCH_UNANSWERED', `${failed} of ${sent} requests of one round were not answered.`, {
+    hint: 'Run it again with less else at work. The first round, which does not count, may have opened the breaker.',
+  })
 }
