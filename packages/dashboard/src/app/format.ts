@@ -11,6 +11,12 @@ export function formatShare(value: number): string {
   return `${percent.toFixed(digits)} %`
 }
 
+/** A share with its interval. */
+export function formatBand(share: { value: number; low: number; high: number } | null): string {
+  if (share === null) return 'no data'
+  return `${formatShare(share.value)} (${formatShare(share.low)} to ${formatShare(share.high)})`
+}
+
 /** In the reader's own time zone. */
 export const formatTime = (iso: string) => stamp.format(new Date(iso))
 

@@ -1,10 +1,9 @@
 import { Table, Title } from '@mantine/core'
 import type { MonitoringOverview } from '@plumbline/contracts'
-import { formatCount, formatShare } from '../format.ts'
+import { formatBand, formatCount, formatShare } from '../format.ts'
 import { visible } from '../parts/content.tsx'
 import { Nothing } from '../parts/page-frame.tsx'
-import { ReadingBadge } from '../parts/reading.tsx'
-import { StateBadge } from '../parts/state-badge.tsx'
+import { GapBadge, ReadingBadge } from '../parts/reading.tsx'
 
 /** Outcomes of each group that the caller names, beside all others. */
 export function Cohorts({ cohorts }: Pick<MonitoringOverview, 'cohorts'>) {
@@ -45,12 +44,10 @@ export function Cohorts({ cohorts }: Pick<MonitoringOverview, 'cohorts'>) {
                   {share(one.rest)}
                 </Table.Td>
                 <Table.Td data-label="Gap" className="number">
-                  {one.gap === null
-                    ? 'no data'
-                    : `${share(one.gap)} (${formatShare(one.gap.low)} to ${formatShare(one.gap.high)})`}
+                  {formatBand(one.gap)}
                 </Table.Td>
                 <Table.Td data-label="State">
-                  <GapBadge one={one} />
+                  <CohortBadge one={one} />
                 </Table.Td>
               </Table.Tr>
             ))}
@@ -63,7 +60,7 @@ export function Cohorts({ cohorts }: Pick<MonitoringOverview, 'cohorts'>) {
 
 const share = (estimate: { value: number } | null) => (estimate === null ? 'no data' : formatShare(estimate.value))
 
-function GapBadge({ one }: { readonly one: MonitoringOverview['cohorts'][number] }) {
+function CohortBadge({ one }: { readonly one: MonitoringOverview['cohorts'][number] }) {
   if (one.state !== 'measured' || one.is_gap === null) return <ReadingBadge state={one.state} />
-  return <StateBadge tone={one.is_gap ? 'bad' : 'good'}>{one.is_gap ? 'gap' : 'no gap shown'}</StateBadge>
+  return <GapBadge isGap={one.is_gap} />
 }

@@ -1,8 +1,8 @@
 import { Table, Title } from '@mantine/core'
-import type { Estimate, MonitoringOverview } from '@plumbline/contracts'
-import { formatCount, formatShare } from '../format.ts'
+import type { MonitoringOverview } from '@plumbline/contracts'
+import { formatBand, formatCount } from '../format.ts'
 import { Nothing } from '../parts/page-frame.tsx'
-import { ReadingBadge } from '../parts/reading.tsx'
+import { GapBadge, ReadingBadge } from '../parts/reading.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
 
 /** The same prompt with another person in it: how often the answer is judged otherwise. */
@@ -52,10 +52,10 @@ function Readings({ counterfactual: { looked, named, not_asked, readings } }: { 
                 {formatCount(one.pairs)}
               </Table.Td>
               <Table.Td data-label="Differ" className="number">
-                {banded(one.flip_rate)}
+                {formatBand(one.flip_rate)}
               </Table.Td>
               <Table.Td data-label="First minus second" className="number">
-                {banded(one.gap)}
+                {formatBand(one.gap)}
               </Table.Td>
               <Table.Td data-label="State">
                 <PairBadge one={one} />
@@ -67,11 +67,6 @@ function Readings({ counterfactual: { looked, named, not_asked, readings } }: { 
     </>
   )
 }
-
-const banded = (estimate: Estimate | null) =>
-  estimate === null
-    ? 'no data'
-    : `${formatShare(estimate.value)} (${formatShare(estimate.low)} to ${formatShare(estimate.high)})`
 
 function PairBadge({ one }: { readonly one: Shown['readings'][number] }) {
   const { state, reason, is_gap, is_lopsided, first, second, lost_first, lost_second } = one
@@ -89,5 +84,5 @@ function PairBadge({ one }: { readonly one: Shown['readings'][number] }) {
       </span>
     )
   }
-  return <StateBadge tone={is_gap ? 'bad' : 'good'}>{is_gap ? 'gap' : 'no gap shown'}</StateBadge>
+  return <GapBadge isGap={is_gap} />
 }

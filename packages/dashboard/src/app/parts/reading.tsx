@@ -1,5 +1,5 @@
 import type { MonitoringOverview, ReadingState } from '@plumbline/contracts'
-import { formatShare } from '../format.ts'
+import { formatBand, formatShare } from '../format.ts'
 import type { ChartPoint } from './chart.tsx'
 import { visible } from './content.tsx'
 import { StateBadge, type Tone } from './state-badge.tsx'
@@ -17,6 +17,11 @@ const words: Record<ReadingState, readonly [string, Tone]> = {
 export function ReadingBadge({ state }: { readonly state: ReadingState }) {
   const [word, tone] = words[state]
   return <StateBadge tone={tone}>{word}</StateBadge>
+}
+
+/** Whether an interval of a difference leaves out zero. */
+export function GapBadge({ isGap }: { readonly isGap: boolean }) {
+  return <StateBadge tone={isGap ? 'bad' : 'good'}>{isGap ? 'gap' : 'no gap shown'}</StateBadge>
 }
 
 /** How far its number can be trusted. */
@@ -57,7 +62,7 @@ export function Reading({ reading }: { readonly reading: Measured }) {
       <span className="dim">
         {corrected === null
           ? `as the evaluator says: ${visible(reason ?? '')}`
-          : `corrected for its error; it says ${raw === null ? 'nothing' : `${formatShare(raw.value)} (${formatShare(raw.low)} to ${formatShare(raw.high)})`}`}
+          : `corrected for its error; it says ${raw === null ? 'nothing' : formatBand(raw)}`}
       </span>
     </p>
   )

@@ -1,7 +1,7 @@
 import { Table, Title } from '@mantine/core'
 import type { RunDetail } from '@plumbline/contracts'
 import { addressOf } from '../address.ts'
-import { formatCount, formatSeconds, formatShare } from '../format.ts'
+import { formatBand, formatCount, formatSeconds } from '../format.ts'
 import { visible } from '../parts/content.tsx'
 import { RunBadge } from './run-badge.tsx'
 
@@ -76,6 +76,5 @@ function Outcomes({ outcomes }: { readonly outcomes: readonly Outcome[] }) {
 function unwanted(outcome: Outcome | undefined): string {
   const share = outcome?.kind === 'harmful' ? outcome.complied : outcome?.refused
   if (outcome === undefined || share == null) return 'no data'
-  const { value, low, high } = share.raw
-  return `${formatShare(value)} (${formatShare(low)} to ${formatShare(high)}) of ${formatCount(outcome.counts.n - outcome.counts.error)}`
+  return `${formatBand(share.raw)} of ${formatCount(outcome.counts.n - outcome.counts.error)}`
 }
