@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { interactionPayload, openSpool, openStore, type StorePlace, startShipper } from '@plumbline/store'
+import { interactionPayload, openSpool, openStore, recordFacts, type StorePlace, startShipper } from '@plumbline/store'
 import { noPostgres, startPostgres } from '../../packages/store/src/postgres-server.test-support.ts'
 import type { Section } from '../bench.ts'
 import type { Figure } from '../figure.ts'
@@ -81,6 +81,7 @@ function payload(): Buffer {
     endpoint: '/v1/chat/completions',
     text,
     choices: [{ index: 0, text, reasoning: '', refusal: '', tool_calls: [], finish_reason: 'stop' }],
+    guards: [],
     request: { model: 'm', messages: [{ role: 'user', content: 'q'.repeat(1950) }] },
   }
   return interactionPayload({
@@ -92,6 +93,7 @@ function payload(): Buffer {
     model: 'm',
     termination: 'completed',
     subjects: [],
+    ...recordFacts(fields),
     json: JSON.stringify(fields),
   })
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { evaluators } from '@plumbline/evals'
-import { openStore, type RecordRow, type Store } from '@plumbline/store'
+import { openStore, type RecordRow, recordFacts, type Store } from '@plumbline/store'
 
 /** Of the worker that would judge the records: it finds nothing left to do. */
 const lane = 'records'
@@ -76,6 +76,7 @@ function answerRow(index: number, time: number): RecordRow {
     model,
     termination: 'completed',
     subjects: [],
+    ...recordFacts(interaction),
     json,
   }
 }

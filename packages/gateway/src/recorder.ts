@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Interaction } from '@plumbline/contracts'
-import { gapPayload, interactionPayload, type Spool } from '@plumbline/store'
+import { gapPayload, interactionPayload, recordFacts, type Spool } from '@plumbline/store'
 import { uuidv7 } from './ids.ts'
 import { createRecordHold } from './record-hold.ts'
 
@@ -67,7 +67,18 @@ export function createRecorder(
       const write = async () => {
         // The request goes in as it came: reading and writing it again would cost more than all the rest.
         const json = `${JSON.stringify(fields).slice(0, -1)},"request":${requestJson}}`
-        const row = { record, id, project, createdAt, keyId, model, termination, subjects, json }
+        const row = {
+          record,
+          id,
+          project,
+          createdAt,
+          keyId,
+          model,
+          termination,
+          subjects,
+          ...recordFacts(fields),
+          json,
+        }
         await spool.append(interactionPayload(row))
       }
       const written = write().then(

@@ -16,6 +16,7 @@ export type { Decision, DetectorKey, EvaluationRow, Settlement, StoredDetector }
 export { type CohortRow, type MarkRow, type RateRow, restCohort, type TrafficRow } from './monitoring/sums.ts'
 export type { RecordHead, Taken } from './monitoring/take.ts'
 export type { Verdict } from './monitoring/verdicts.ts'
+export { type RecordFacts, recordFacts } from './record-facts.ts'
 export type { RetentionPolicy } from './retention.ts'
 export type { LeaseAnswer } from './review/places.ts'
 export type { ReviewRequest } from './review/queue.ts'

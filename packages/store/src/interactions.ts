@@ -1,10 +1,11 @@
 import type { Interaction } from '@plumbline/contracts'
 import type { Database, Queries, Row } from './database.ts'
+import type { RecordFacts } from './record-facts.ts'
 import { redactBody } from './redact.ts'
 import { storable } from './storable.ts'
 
 /** A record on its way: the fields that the tables need, and the whole as JSON text. */
-export interface RecordRow {
+export interface RecordRow extends RecordFacts {
   readonly record: string
   readonly id: string
   readonly project: string
@@ -156,11 +157,14 @@ async function insert(queries: Queries, rows: readonly StoredRow[]): Promise<num
       select unnest($1::uuid[]) as record, unnest($2::text[]) as id, unnest($3::text[]) as project,
         unnest($4::timestamptz[]) as created_at, unnest($5::text[]) as key_id, unnest($6::text[]) as model,
         unnest($7::text[]) as termination, unnest($8::text[]) as subjects, unnest($9::timestamptz[]) as redacted_at,
-        string_to_table($10::text, $11::text) as body
+        unnest($10::text[]) as config, unnest($11::text[])::boolean as has_answer, unnest($12::text[])::boolean as is_guarded,
+        string_to_table($13::text, $14::text) as body
     ), written as (
       insert into plumbline.interactions
-        (record, id, project, created_at, key_id, model, termination, subjects, redacted_at, body)
-      select record, id, project, created_at, key_id, model, termination, string_to_array(subjects, ' '), redacted_at, body
+        (record, id, project, created_at, key_id, model, termination, subjects, redacted_at,
+          config, has_answer, is_guarded, body)
+      select record, id, project, created_at, key_id, model, termination, string_to_array(subjects, ' '), redacted_at,
+        config, has_answer, is_guarded, body
       from sent on conflict (record) do nothing returning 1
     )
     select count(*)::integer as count from written`,
@@ -174,6 +178,9 @@ async function insert(queries: Queries, rows: readonly StoredRow[]): Promise<num
       rows.map(({ termination }) => termination),
       rows.map(({ subjects }) => (subjects.length === 0 ? null : subjects.join(' '))),
       rows.map(({ redactedAt }) => redactedAt),
+      rows.map(({ config }) => config && storable(config)),
+      rows.map(({ hasAnswer }) => (hasAnswer === null ? null : String(hasAnswer))),
+      rows.map(({ isGuarded }) => (isGuarded === null ? null : String(isGuarded))),
       rows.map(({ json }) => json).join(separator),
       separator,
     ],

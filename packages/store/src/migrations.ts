@@ -375,4 +375,15 @@ export const migrations: readonly Migration[] = [
       )`,
     ],
   },
+  {
+    name: 'what monitoring asks of a record',
+    statements: [
+      // As the record came: taking out its words leaves them. Null where an older version wrote it; its text is searched
+      // if a lane still comes by, so that no table of millions is written anew at an upgrade.
+      `alter table plumbline.interactions
+        add column config text,
+        add column has_answer boolean,
+        add column is_guarded boolean`,
+    ],
+  },
 ]

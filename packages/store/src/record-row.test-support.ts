@@ -7,5 +7,15 @@ export function recordRow(fields: Partial<RecordRow> = {}): RecordRow {
   const id = `chatcmpl-${record}`
   const json = JSON.stringify({ record, id })
   const facts = { keyId: null, model: null, termination: 'completed', subjects: [] }
-  return { record, id, project: 'default', createdAt: '2026-01-02T03:04:05.678Z', ...facts, json, ...fields }
+  const unknown = { config: null, hasAnswer: null, isGuarded: null }
+  return {
+    record,
+    id,
+    project: 'default',
+    createdAt: '2026-01-02T03:04:05.678Z',
+    ...facts,
+    ...unknown,
+    json,
+    ...fields,
+  }
 }

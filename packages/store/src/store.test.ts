@@ -183,6 +183,7 @@ test('released migrations never change', () => {
     ['bodies without compression', '7a05a08a18202246'],
     ['monitoring', 'd52c87b9aa8127de'],
     ['counterfactual pairs', 'e08a4c78b3f1a809'],
+    ['what monitoring asks of a record', 'f5cfce5fe2db813a'],
   ])
 })
 

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { preferenceRowSchema, rewardRowSchema, sftRowSchema } from '@plumbline/align/config'
-import { openStore } from '@plumbline/store'
+import { openStore, recordFacts } from '@plumbline/store'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runCli } from '../cli.ts'
 import { commands } from '../commands.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   await store.insertInteractions([
     {
       ...{ record, id: facts.id, project: facts.project, createdAt: facts.created_at, keyId: null, model: null },
-      ...{ termination: 'completed', subjects: [] },
+      ...{ termination: 'completed', subjects: [], ...recordFacts({ choices: [], guards: [] }) },
       json: JSON.stringify({ ...facts, text: 'Because.', choices: [], subjects: [], request }),
     },
   ])

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { interactionPayload, openSpool, openStore, type RecordRow } from '@plumbline/store'
+import { interactionPayload, openSpool, openStore, type RecordRow, recordFacts } from '@plumbline/store'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { runCli } from '../cli.ts'
 import { commands } from '../commands.ts'
@@ -39,7 +39,7 @@ async function makeData(): Promise<string[]> {
   const row = (createdAt: string, subjects: string[]): RecordRow => {
     const record = randomUUID()
     const body = { record, id: record, text: `words of ${createdAt}`, subjects, created_at: createdAt, error: null }
-    const columns = { keyId: null, model: 'm', termination: 'completed' }
+    const columns = { keyId: null, model: 'm', termination: 'completed', ...recordFacts({ choices: [], guards: [] }) }
     return { record, id: record, project: 'default', createdAt, ...columns, subjects, json: JSON.stringify(body) }
   }
   const rows = [

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Interaction, interactionSchema } from '@plumbline/contracts'
-import { interactionJson, type RecordRow } from '@plumbline/store'
+import { interactionJson, type RecordRow, recordFacts } from '@plumbline/store'
 import { pick, seededRandom } from './random.ts'
 import { harmfulAnswers, leakingAnswers, newOpenings, refusals, topics } from './texts.ts'
 
@@ -115,6 +115,7 @@ function rowOf(one: Interaction): RecordRow {
     createdAt: one.created_at,
     keyId: one.key_id,
     subjects: [],
+    ...recordFacts(one),
     json: interactionJson(one),
   }
 }

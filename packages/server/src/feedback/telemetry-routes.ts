@@ -1,5 +1,5 @@
 import { defineRoute } from '@plumbline/gateway'
-import { feedbackPayload, interactionJson, interactionPayload } from '@plumbline/store'
+import { feedbackPayload, interactionJson, interactionPayload, recordFacts } from '@plumbline/store'
 import { z } from 'zod'
 import { keepDurably } from './keep.ts'
 import type { FeedbackLimiter } from './limits.ts'
@@ -31,7 +31,17 @@ export const telemetryRoutes = (limiter: FeedbackLimiter) => [
         if (interaction === undefined) return []
         limiter.take('key', keyId)
         const { record, id, created_at: createdAt, model, termination, subjects } = interaction
-        const head = { record, id, project, createdAt, keyId, model, termination, subjects }
+        const head = {
+          record,
+          id,
+          project,
+          createdAt,
+          keyId,
+          model,
+          termination,
+          subjects,
+          ...recordFacts(interaction),
+        }
         return [interactionPayload({ ...head, json: interactionJson(interaction) })]
       })
       for (const feedback of good.flatMap((one) => one.feedback)) {

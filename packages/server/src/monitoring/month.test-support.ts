@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Interaction } from '@plumbline/contracts'
-import type { RecordRow } from '@plumbline/store'
+import { type RecordRow, recordFacts } from '@plumbline/store'
 
 const dayMs = 86_400_000
 
@@ -45,6 +45,7 @@ export function answerRow({
     model,
     termination: 'completed',
     subjects: [],
+    ...recordFacts(fields),
     json,
   }
 }
@@ -52,8 +53,9 @@ export function answerRow({
 /** A record of a request to which no model gave an answer. */
 export function failedRow(project: string, at: string): RecordRow {
   const row = answerRow({ project, at, text: '' })
-  const json = JSON.stringify({ record: row.record, id: row.id, choices: [], text: '', guards: [], request: {} })
-  return { ...row, json, termination: 'upstream_error' }
+  const nothing = { choices: [], guards: [] }
+  const json = JSON.stringify({ record: row.record, id: row.id, text: '', ...nothing, request: {} })
+  return { ...row, ...recordFacts(nothing), json, termination: 'upstream_error' }
 }
 
 /** ISO times spread over a day, the `n`th of the month. */

@@ -1,6 +1,7 @@
 import type { Interaction } from '@plumbline/contracts'
 import { beforeAll, expect, test } from 'vitest'
 import { interactionJson } from '../interactions.ts'
+import { recordFacts } from '../record-facts.ts'
 import { recordRow } from '../record-row.test-support.ts'
 import type { ReviewRequest } from '../review/queue.ts'
 import { createStore, type Store } from '../store.ts'
@@ -216,6 +217,47 @@ describeStores('monitoring', (suite) => {
       { hasAnswer: false, isGuarded: false, config: null },
       { hasAnswer: true, isGuarded: true, config: 'own' },
     ])
+  })
+
+  test('a record of an older version, whose text is searched, has the head that its columns would give it', async () => {
+    const project = 'heads'
+    const guards = ['passed', 'flagged', 'redacted', 'blocked', 'error'].map((outcome) => ({ outcome }))
+    const interactions = [
+      { choices: [], guards: [] },
+      { choices: [{ index: 0 }], guards: [], config: 'own' },
+      ...guards.map((guard) => ({ choices: [], guards: [guard], config: 'own' })),
+    ] as unknown as Interaction[]
+    const rows = interactions.flatMap((one) => {
+      const json = interactionJson({ ...one, request: null })
+      return [recordRow({ project, json }), recordRow({ project, json, ...recordFacts(one) })]
+    })
+    // Nobody reads the text of what has its columns.
+    const odd = recordRow({ project, config: 'c', hasAnswer: true, isGuarded: true, json: '{}' })
+    const redacted = [rows[2], rows[3], rows[6], rows[7]]
+    await store.monitoring.take('heads', 1)
+    await store.insertInteractions([...rows, odd])
+    const heads = async () => {
+      const taken = (await store.monitoring.take('heads', 1000))!.heads.filter((head) => head.project === project)
+      expect(taken.pop()).toMatchObject({ config: 'c', hasAnswer: true, isGuarded: true })
+      const asked = taken.map(({ config, hasAnswer, isGuarded, isRedacted }) => ({
+        config,
+        hasAnswer,
+        isGuarded,
+        isRedacted,
+      }))
+      expect(asked.filter((_, i) => i % 2 === 0)).toEqual(asked.filter((_, i) => i % 2 === 1))
+      return asked.filter((_, i) => i % 2 === 1)
+    }
+    const before = await heads()
+    expect(before.map(({ hasAnswer }) => hasAnswer)).toEqual([false, true, false, false, false, false, false])
+    expect(before.map(({ isGuarded }) => isGuarded)).toEqual([false, false, false, true, true, true, false])
+    for (const { record } of redacted) {
+      const one = { project, target: record, kind: 'record', mode: 'redact', at: '2027-01-01T00:00:00Z' } as const
+      await store.noteErasure(one)
+      await store.erase(one)
+    }
+    const gone = { config: 'own', hasAnswer: false, isGuarded: false, isRedacted: true }
+    expect(await heads()).toEqual(before.map((one, i) => (i === 1 || i === 3 ? gone : one)))
   })
 
   test('a sample for drift has answers without requests, and none that is too long', async () => {

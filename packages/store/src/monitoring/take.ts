@@ -39,24 +39,27 @@ export async function take(database: Database, lane: string, most: number): Prom
   const from = await cursorOf(database, lane)
   const end = await horizon(database, from)
   if (end === undefined) return undefined
-  // Unescaped quotes stand between JSON's own texts only, so a model cannot write these marks.
+  // Only what an older version wrote is searched. Unescaped quotes stand between JSON's own texts only, so a model cannot
+  // write these marks.
   const rows = await database.query(
     `with near as materialized (
       select seq, octet_length(body) as bytes from plumbline.interactions
-      where seq > $1::bigint and seq <= $2::bigint order by seq limit $3::integer
+      where seq > $1::bigint order by seq limit $3::integer
     ), page as materialized (
       select seq, bytes from (
         select seq, bytes, sum(bytes) over (order by seq) as total, row_number() over (order by seq) as place from near
-      ) as summed where place = 1 or total <= ${maxBytes}
+      ) as summed where seq <= $2::bigint and (place = 1 or total <= ${maxBytes})
     )
     select page.seq::text as seq, record::text as record, project, created_at::text as at, model, page.bytes::integer as bytes,
       redacted_at is not null as is_redacted,
-      redacted_at is null and position('"choices":[{' in head) > 0 as has_answer,
-      redacted_at is null and position('"guards":[{' in head) > 0
-        and head ~ '"outcome":"(flagged|redacted|blocked)"' as is_guarded,
-      substring(head from '"config":"([^"]{1,64})"') as config
+      redacted_at is null and coalesce(has_answer, position('"choices":[{' in head) > 0) as has_answer,
+      redacted_at is null and coalesce(is_guarded, position('"guards":[{' in head) > 0
+        and head ~ '"outcome":"(flagged|redacted|blocked)"') as is_guarded,
+      coalesce(config, substring(head from '"config":"([^"]{1,64})"')) as config
     from page join plumbline.interactions as stored on stored.seq = page.seq
-    cross join lateral (select ${beforeRequest} as head offset 0) as own order by page.seq`,
+    cross join lateral (
+      select case when has_answer is null then ${beforeRequest} end as head offset 0
+    ) as own order by page.seq`,
     [from, end, most],
   )
   const to = rows.length === 0 ? end : String(rows.at(-1)!.seq)

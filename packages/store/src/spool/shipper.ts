@@ -21,6 +21,9 @@ const headSchema = z.discriminatedUnion('kind', [
     model: z.string().nullable().default(null),
     termination: z.string().nullable().default(null),
     subjects: z.array(z.string().regex(/^[\w-]+$/)).default([]),
+    config: z.string().nullable().default(null),
+    hasAnswer: z.boolean().nullable().default(null),
+    isGuarded: z.boolean().nullable().default(null),
   }),
   z.object({
     kind: z.literal('gap'),

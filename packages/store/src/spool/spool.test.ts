@@ -201,7 +201,9 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
   }
   const spool = await openSpool(folder, { warn })
   const shipper = startShipper(spool, flaky, { warn, folder, retryMs: 5, batchBytes: 2000 })
-  const rows = Array.from({ length: 100 }, () => recordRow())
+  const rows = Array.from({ length: 100 }, (_, i) =>
+    recordRow(i < 50 ? {} : { config: 'c', hasAnswer: true, isGuarded: true }),
+  )
   for (const one of rows) await spool.append(interactionPayload(one))
   await spool.append(Buffer.from('none of ours'))
   await spool.append(interactionPayload({ ...recordRow(), createdAt: '0000-01-01T00:00:00.000Z' }))
@@ -214,6 +216,15 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
   await shipper.stop(600_000)
   const { data } = await store.listInteractions('default', { limit: 1000 })
   expect(data.map(({ record }) => record).sort()).toEqual(rows.map(({ record }) => record).sort())
+  const { heads } = (await store.monitoring.take('all', 1000))!
+  const known = rows.slice(50).map(({ record }) => record)
+  expect(heads.filter(({ config, hasAnswer, isGuarded }) => config === 'c' && hasAnswer && isGuarded)).toHaveLength(50)
+  expect(
+    heads
+      .filter(({ hasAnswer }) => hasAnswer)
+      .map(({ record }) => record)
+      .sort(),
+  ).toEqual(known.sort())
   expect(await store.countGaps()).toBe(3)
   expect(shipper.state()).toMatchObject({ refused: 2, isStoreAway: false })
   expect(await readdir(join(folder, 'aside'))).toHaveLength(2)
