@@ -1,7 +1,10 @@
+import { on } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import { afterEach, expect, test } from 'vitest'
 import { answerRow } from '../month.test-support.ts'
 import type { evaluators } from './broken-evaluators.test-support.ts'
 import { createRunner, type EvaluationRunner } from './runner.ts'
+import type { ThreadReply, ThreadRequest, ThreadSetup } from './thread.ts'
 
 const at = '2026-01-02T03:04:05.000Z'
 const body = (text: string) => answerRow({ at, text }).json
@@ -42,6 +45,24 @@ test('an evaluator that ends its thread is tried once more, then set aside with 
   expect(warnings).toEqual([expect.stringContaining('time 1'), expect.stringContaining('time 2')])
   expect(warnings[0]).toContain('ends')
   expect(outcomes(await open(['ends']).evaluate([body('good')], signal))).toEqual(['passed'])
+}, 600_000)
+
+test('findings of records that are judged quickly come together', async () => {
+  const setup = { names: ['throws'], module: broken, facts: [], canaries: [], cohorts: [] }
+  const workerData: ThreadSetup = { setup, concurrency: 1, underWay: new SharedArrayBuffer(8) }
+  const thread = new Worker(new URL('./thread.ts', import.meta.url), { workerData, execArgv: [] })
+  const records = Array.from({ length: 200 }, (_, index) => ({ index, body: body('good') }))
+  thread.postMessage({ records, skip: [] } satisfies ThreadRequest)
+  const replies: Exclude<ThreadReply, 'ready'>[] = []
+  for await (const [reply] of on(thread, 'message') as AsyncIterable<[ThreadReply]>) {
+    if (reply !== 'ready') replies.push(reply)
+    if (replies.at(-1)?.isDone === true) break
+  }
+  expect(replies.flatMap(({ findings }) => findings.map(({ index }) => index))).toEqual(
+    records.map(({ index }) => index),
+  )
+  expect(replies.length).toBeLessThan(100)
+  await thread.terminate()
 }, 600_000)
 
 test('what is no record, and an answer without words, are no verdicts', async () => {

@@ -73,11 +73,14 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
         void own.terminate().then(() => end(finish))
       }
       const onReply = (reply: ThreadReply) => {
-        if (reply === 'done') return end(() => resolve(undefined))
-        if (reply === 'ready') isReady = true
         clearTimeout(timer)
         timer = setTimeout(onHang, patienceMs)
-        if (reply !== 'ready') found.set(reply.index, reply.judgement)
+        if (reply === 'ready') {
+          isReady = true
+          return
+        }
+        for (const { index, judgement } of reply.findings) found.set(index, judgement)
+        if (reply.isDone) end(() => resolve(undefined))
       }
       const onDeath = () => kill(() => resolve('EVALUATOR_CRASHED'))
       const onAbort = () => kill(() => reject(signal.reason))

@@ -1,4 +1,4 @@
-/** The evaluation thread: records come as JSON, findings go back one by one. Nothing here waits for the gateway. */
+/** The evaluation thread: records come as JSON, findings go back. Nothing here waits for the gateway. */
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { type Evaluator, evaluate } from '@plumbline/evals'
@@ -24,13 +24,25 @@ export interface Judgement extends Omit<ReadRecord, 'item'> {
   readonly judged: readonly Judged[]
 }
 
-export type ThreadReply = { readonly index: number; readonly judgement: Judgement } | 'ready' | 'done'
+export interface Finding {
+  readonly index: number
+  readonly judgement: Judgement
+}
+
+/** Findings since the reply before; `isDone` with the last ones. */
+export type ThreadReply = { readonly findings: readonly Finding[]; readonly isDone: boolean } | 'ready'
 
 const { setup, concurrency, underWay } = workerData as ThreadSetup
 const place = new Int32Array(underWay)
 
 // On Linux a priority belongs to a thread: the gateway's is not touched, and goes first.
 if (process.platform === 'linux') setPriority(10)
+
+/**
+ * Findings go back together, as each message wakes the gateway's thread. Where several records are judged at a time each
+ * goes at once: the runner must know which are done to tell which one ended the thread.
+ */
+const holdMs = concurrency === 1 ? 250 : 0
 
 parentPort?.on('message', (request: ThreadRequest) => void work(request))
 reply('ready')
@@ -40,18 +52,26 @@ async function work({ records, skip }: ThreadRequest): Promise<void> {
   const source = setup.module === undefined ? undefined : (await import(setup.module)).evaluators
   const { list, close } = evaluatorsOf(setup, source)
   const waiting = [...records]
+  let held: Finding[] = []
+  let toldAt = performance.now()
+  const tell = (isDone: boolean) => {
+    reply({ findings: held, isDone })
+    held = []
+    toldAt = performance.now()
+  }
   const next = async (): Promise<void> => {
     for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) {
       const { index } = one
       const skipped = new Map(
         skip.filter((pair) => pair.index === index).map(({ evaluator, code }) => [evaluator, code]),
       )
-      reply({ index, judgement: await judge(one, list, skipped) })
+      held.push({ index, judgement: await judge(one, list, skipped) })
+      if (performance.now() - toldAt >= holdMs) tell(false)
     }
   }
   await Promise.all(Array.from({ length: concurrency }, next))
   await close()
-  reply('done')
+  tell(true)
 }
 
 async function judge(
