@@ -15,23 +15,26 @@ import {
 
 interface Answer {
   readonly isGood: boolean
+  /** The status, or what broke. */
+  readonly outcome: string
   readonly id: string
 }
-
-const broken: Answer = { isGood: false, id: '' }
 
 /** One request. Resolves when its answer is whole, or broken. */
 function ask(pool: Pool, target: Target, body: string, onData?: (chunk: Buffer) => void): Promise<Answer> {
   return new Promise((resolve) => {
-    let answer = broken
+    let answer: Answer = { isGood: false, outcome: 'no answer', id: '' }
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart: () => {},
       onResponseStart: (_, status, headers) => {
-        answer = { isGood: status === 200, id: String(headers['x-request-id'] ?? '') }
+        answer = { isGood: status === 200, outcome: String(status), id: String(headers['x-request-id'] ?? '') }
       },
       onResponseData: (_, chunk) => onData?.(chunk),
       onResponseEnd: () => resolve(answer),
-      onResponseError: () => resolve(broken),
+      onResponseError: (_, error) => {
+        const outcome = (error as NodeJS.ErrnoException).code ?? error.message
+        resolve({ isGood: false, outcome, id: '' })
+      },
     }
     const headers = { 'content-type': 'application/json', ...target.headers }
     pool.dispatch({ method: 'POST', path: '/v1/chat/completions', headers, body }, handler)
@@ -58,13 +61,16 @@ async function openLoop(request: {
   const times: number[] = []
   const ids: string[] = []
   let failed = 0
+  const failures: Record<string, number> = {}
   const asked: Promise<void>[] = []
   const begun = performance.now()
   const send = async (due: number) => {
-    const { isGood, id } = await ask(pool, target, body)
+    const { isGood, outcome, id } = await ask(pool, target, body)
     times.push(performance.now() - due)
-    if (!isGood) failed++
-    else if (wantsIds) ids.push(id)
+    if (!isGood) {
+      failed++
+      failures[outcome] = (failures[outcome] ?? 0) + 1
+    } else if (wantsIds) ids.push(id)
   }
   while (asked.length < total) {
     for (;;) {
@@ -78,7 +84,8 @@ async function openLoop(request: {
   const achievedRate = total / ((performance.now() - begun) / 1000)
   await pool.close()
   const sorted = times.toSorted((a, b) => a - b)
-  return { p50: median(sorted), p99: sorted[Math.ceil(total * 0.99) - 1], sent: total, achievedRate, failed, ids }
+  const p99 = sorted[Math.ceil(total * 0.99) - 1]
+  return { p50: median(sorted), p99, sent: total, achievedRate, failed, failures, ids }
 }
 
 /** As many requests as so many connections bear, one after the other on each. */

@@ -35,6 +35,8 @@ export interface OpenLoopAnswer {
   /** Answers a second; well below the rate asked for, the machine could not keep up. */
   readonly achievedRate: number
   readonly failed: number
+  /** How many failed with which status, or error. */
+  readonly failures: Readonly<Record<string, number>>
   /** x-request-id of the whole answers, where asked for. */
   readonly ids: readonly string[]
 }

@@ -53,6 +53,41 @@ test('half open, one attempt at a time finds out', () => {
   expect(breaker.state).toBe('closed')
 })
 
+test('a probe that takes long keeps nobody out for longer than a pause', () => {
+  for (const last of ['succeeded', 'failed', 'dropped'] as const) {
+    const { breaker, pass, fail } = createBreaker()
+    for (let i = 0; i < 4; i++) fail()
+    pass(5_000)
+    const slow = breaker.begin()
+    pass(4_999)
+    expect(breaker.allows).toBe(false)
+    pass(1)
+    expect(breaker.allows).toBe(true)
+    const second = breaker.begin()
+    expect(breaker.allows).toBe(false)
+    second.succeeded()
+    expect(breaker.state).toBe('closed')
+    slow[last]()
+    expect(breaker.state).toBe('closed')
+  }
+})
+
+test('of two probes the first to say something decides', () => {
+  const { breaker, pass, fail } = createBreaker()
+  for (let i = 0; i < 4; i++) fail()
+  pass(5_000)
+  const slow = breaker.begin()
+  pass(5_000)
+  const late = breaker.begin()
+  slow.failed()
+  expect([breaker.state, breaker.waitMs]).toEqual(['open', 5_000])
+  pass(1_000)
+  late.failed()
+  expect(breaker.waitMs).toBe(4_000)
+  pass(4_000)
+  expect([breaker.state, breaker.allows]).toEqual(['half_open', true])
+})
+
 test('an answer that breaks later is a failure too: an upstream that always breaks is left alone', () => {
   const { breaker } = createBreaker()
   for (let i = 0; i < 2; i++) {
@@ -63,7 +98,7 @@ test('an answer that breaks later is a failure too: an upstream that always brea
   expect(breaker.state).toBe('open')
 })
 
-test('whatever happens, it opens again some time, and never lets two attempts go while half open', () => {
+test('whatever happens, it opens again some time, and never lets two attempts go at once while half open', () => {
   fc.assert(
     fc.property(fc.array(fc.constantFrom('begin', 'succeeded', 'failed', 'dropped', 'wait')), (steps) => {
       const { breaker, pass } = createBreaker()

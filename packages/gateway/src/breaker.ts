@@ -20,14 +20,17 @@ export interface Trial {
 
 const slices = 10
 
-/** Leaves an upstream alone that fails too often. Half open, one attempt at a time finds out whether it is back. */
+/**
+ * Leaves an upstream alone that fails too often. Half open, one attempt at a time finds out whether it is back; one that
+ * has said nothing for a pause, as a long answer in one piece may, is joined by another.
+ */
 export class Breaker {
   private readonly options: BreakerOptions
   /** Milliseconds that never go back. */
   private readonly clock: () => number
   private window: { slice: number; succeeded: number; failed: number }[] = []
   private openUntil: number | undefined
-  private isProbed = false
+  private probedAt: number | undefined
 
   constructor(options: BreakerOptions, clock: () => number) {
     this.options = options
@@ -41,7 +44,8 @@ export class Breaker {
 
   /** Whether an attempt may go now. */
   get allows(): boolean {
-    return this.state === 'closed' || (this.state === 'half_open' && !this.isProbed)
+    if (this.state !== 'half_open') return this.state === 'closed'
+    return this.probedAt === undefined || this.clock() >= this.probedAt + this.options.pauseMs
   }
 
   /** Until an attempt may go. */
@@ -52,20 +56,22 @@ export class Breaker {
   begin(): Trial {
     let isProbe = this.state === 'half_open'
     let isSettled = false
-    if (isProbe) this.isProbed = true
-    const settle = (result: () => void) => () => {
-      if (isProbe) this.isProbed = false
-      result()
+    const begunAt = this.clock()
+    if (isProbe) this.probedAt = begunAt
+    const settle = (result: (decides: boolean) => void) => () => {
+      // Another probe may have decided before.
+      result(isProbe && this.state === 'half_open')
+      if (isProbe && this.probedAt === begunAt) this.probedAt = undefined
       isProbe = false
       isSettled = true
     }
     return {
-      succeeded: settle(() => {
-        if (isProbe) this.close()
+      succeeded: settle((decides) => {
+        if (decides) this.close()
         else if (!isSettled) this.count('succeeded')
       }),
-      failed: settle(() => {
-        if (isProbe) this.open()
+      failed: settle((decides) => {
+        if (decides) this.open()
         else this.count('failed')
       }),
       dropped: settle(() => {}),
@@ -87,11 +93,13 @@ export class Breaker {
 
   private open(): void {
     this.openUntil = this.clock() + this.options.pauseMs
+    this.probedAt = undefined
     this.window = []
   }
 
   private close(): void {
     this.openUntil = undefined
+    this.probedAt = undefined
     this.window = []
   }
 }
