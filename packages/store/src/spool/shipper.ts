@@ -62,6 +62,13 @@ export interface ShipperOptions {
   readonly gatherMs?: number
 }
 
+/** A batch that is going into the store. */
+interface Shipment {
+  readonly batch: Batch
+  /** Whether it is in the store, and noted in the spool; false when there was no more time. */
+  readonly done: Promise<boolean>
+}
+
 /** So many at once mean heavy traffic: the next batch is given time to grow, as each costs a transaction and a sync. */
 const heavyRecords = 32
 
@@ -87,8 +94,11 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
     warn(`The store refuses a record for good (${reason}); it is kept aside as ${path}.`)
   }
 
-  /** Ships payloads; halves a batch that the store refuses until the one that is at fault stands alone. */
-  const ship = async (payloads: readonly Uint8Array[]): Promise<void> => {
+  /**
+   * Ships payloads; halves a batch that the store refuses until the one that is at fault stands alone. Answers may be
+   * stored beside those of the batch before, all else comes after it.
+   */
+  const ship = async (payloads: readonly Uint8Array[], before: Promise<boolean>): Promise<void> => {
     const rows: RecordRow[] = []
     const gaps: Gap[] = []
     const feedback: FeedbackRow[] = []
@@ -101,6 +111,7 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
     }
     try {
       await store.insertInteractions(rows)
+      await before
       await store.insertGaps(gaps)
       await store.insertFeedback(feedback)
       state.shipped += rows.length + gaps.length + feedback.length
@@ -108,17 +119,18 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
       if (!isDataError(error)) throw error
       if (payloads.length === 1) return refuse(payloads[0], (error as Error).message)
       const middle = payloads.length >> 1
-      await ship(payloads.slice(0, middle))
-      await ship(payloads.slice(middle))
+      await ship(payloads.slice(0, middle), before)
+      await ship(payloads.slice(middle), before)
     }
   }
 
-  const shipUntilDone = async (batch: Batch): Promise<boolean> => {
+  const shipUntilDone = async (batch: Batch, before: Promise<boolean>): Promise<boolean> => {
     for (;;) {
       try {
-        await ship(batch.payloads)
+        await ship(batch.payloads, before)
         if (state.isStoreAway) warn('The store is back.')
         state.isStoreAway = false
+        if (!(await before)) return false
         await batch.commit()
         return true
       } catch (error) {
@@ -139,14 +151,23 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
   }
 
   const run = async () => {
+    let before: Shipment | undefined
     for (;;) {
-      const batch = await spool.read(batchBytes).catch((error: Error) => {
+      const batch = await spool.read(batchBytes, before?.batch).catch((error: Error) => {
         warn(`The spool cannot be read, trying again: ${error.message}`)
         return undefined
       })
+      if (batch !== undefined && batch.payloads.length > 0) {
+        const done = shipUntilDone(batch, before?.done ?? Promise.resolve(true))
+        await before?.done
+        before = { batch, done }
+        // So much waits that the next batch is made ready, and sent, while the store is busy with this one.
+        if (spool.bytesAfter(batch) >= batchBytes && performance.now() < hardStop) continue
+      }
+      if ((await before?.done) === false) return
+      before = undefined
       if (batch === undefined) await sleep(retryMs, undefined, { ref: false })
-      else if (batch.payloads.length > 0 && !(await shipUntilDone(batch))) return
-      if (batch !== undefined && batch.payloads.length >= heavyRecords) await gather()
+      else if (batch.payloads.length >= heavyRecords) await gather()
       if (performance.now() >= hardStop) return
       if (batch?.payloads.length !== 0) continue
       if (stopping.signal.aborted) return

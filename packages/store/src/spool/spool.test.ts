@@ -63,6 +63,26 @@ test('what was read and not committed is read again', async () => {
   await again.close(0)
 })
 
+test('batches read ahead, over segments and damage, hold each record once, until those before them are committed', async () => {
+  const damaged = encodeFrame(Buffer.from('damaged'))
+  damaged[damaged.length - 1] ^= 1
+  await writeFile(join(folder, '000000000001.spool'), damaged)
+  const spool = await openSpool(folder, { warn, segmentBytes: 100 })
+  for (const payload of numbers(30)) await spool.append(payload)
+  const ahead = [await spool.read(3)]
+  while (ahead.at(-1)!.payloads.length > 0) ahead.push(await spool.read(3, ahead.at(-1)))
+  expect(ahead.flatMap(({ payloads }) => payloads.map(String))).toEqual(numbers(30).map(String))
+  const left = ahead.map((batch) => spool.bytesAfter(batch))
+  expect(left).toEqual(left.toSorted((a, b) => b - a))
+  expect([left[0] > 0, left.at(-2), left.at(-1)]).toEqual([true, 0, 0])
+  for (const batch of ahead.slice(0, 2)) await batch.commit()
+  expect((await spool.read(3)).payloads).toEqual(ahead[2].payloads)
+  await spool.close(0)
+  const again = await openSpool(folder, { warn })
+  expect(await drain(again)).toEqual(ahead.slice(2).flatMap(({ payloads }) => payloads.map(String)))
+  await again.close(0)
+})
+
 test('a torn tail and damage in the middle are kept aside and told, the rest is read', async () => {
   const frames = numbers(4).map(encodeFrame)
   frames[1][frames[1].length - 1] ^= 1
@@ -189,11 +209,14 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
 }, async () => {
   const store = await openStore('memory')
   let isAway = true
+  let underWay = 0
+  let mostUnderWay = 0
   const flaky: Store = {
     ...store,
     insertInteractions: async (rows) => {
       if (isAway) throw new Error('connection refused')
-      const written = await store.insertInteractions(rows)
+      mostUnderWay = Math.max(mostUnderWay, ++underWay)
+      const written = await store.insertInteractions(rows).finally(() => underWay--)
       // The answer gets lost every third time: the batch is sent again.
       if (Math.random() < 0.3) throw new Error('connection reset')
       return written
@@ -228,6 +251,8 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
   expect(await store.countGaps()).toBe(3)
   expect(shipper.state()).toMatchObject({ refused: 2, isStoreAway: false })
   expect(await readdir(join(folder, 'aside'))).toHaveLength(2)
+  // The next batch is on its way while the store is busy with one.
+  expect(mostUnderWay).toBe(2)
   expect(spool.state().bytes).toBe(0)
   await spool.close(0)
   await store.close()

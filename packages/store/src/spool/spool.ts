@@ -29,7 +29,9 @@ export interface SpoolOptions {
 /** Records that are to be shipped. */
 export interface Batch {
   readonly payloads: readonly Uint8Array[]
-  /** They are in the store: their segments may go. */
+  /** Where it ends; undefined for one that comes from memory, and when there was nothing. */
+  readonly end: Position | undefined
+  /** They are in the store, and so are those before: their segments may go. */
   commit(): Promise<void>
 }
 
@@ -39,8 +41,13 @@ export interface Spool {
    * next one. Rejects at once with SpoolFull when there is no room, and the record is not kept.
    */
   append(payload: Uint8Array): Promise<void>
-  /** The oldest records that are not shipped, at most about `maxBytes` of them; none when all are. */
-  read(maxBytes: number): Promise<Batch>
+  /**
+   * The oldest records that are not shipped, at most about `maxBytes` of them; none when all are. With `after`, those that
+   * come after a batch that is still on its way.
+   */
+  read(maxBytes: number, after?: Batch): Promise<Batch>
+  /** Bytes on disk after a batch. */
+  bytesAfter(batch: Batch): number
   /** Resolves when there may be something to read. */
   readable(signal: AbortSignal): Promise<void>
   state(): SpoolState
@@ -79,6 +86,7 @@ interface OpenSegment {
 }
 
 const writeBatchBytes = 8 * 2 ** 20
+const nothing: Batch = { payloads: [], end: undefined, commit: async () => {} }
 
 /** An append-only log in a folder of its own, for one process. */
 export async function openSpool(folder: string, options: SpoolOptions): Promise<Spool> {
@@ -222,10 +230,10 @@ class SegmentedSpool implements Spool {
     this.wakeReaders()
   }
 
-  async read(maxBytes: number): Promise<Batch> {
-    for (;;) {
-      const next = this.nextUnread()
-      if (next === undefined) return this.readMemory(maxBytes)
+  async read(maxBytes: number, after?: Batch): Promise<Batch> {
+    for (let position = after === undefined ? this.shipped : after.end; ; ) {
+      const next = position && this.nextUnread(position)
+      if (next === undefined) return after === undefined ? this.readMemory(maxBytes) : nothing
       const bytes = await readSegment(this.folder, next.from, next.end)
       const payloads: Uint8Array[] = []
       let size = 0
@@ -240,9 +248,11 @@ class SegmentedSpool implements Spool {
       }
       // A file that is shorter than it was when we began: the rest is gone.
       if (bytes.length === 0) end = next.end - next.from.offset
-      const position = { segment: next.from.segment, offset: next.from.offset + end }
-      if (payloads.length > 0) return { payloads, commit: () => this.commit(position) }
-      await this.commit(position)
+      const place = { segment: next.from.segment, offset: next.from.offset + end }
+      if (payloads.length > 0) return { payloads, end: place, commit: () => this.commit(place) }
+      // Only damage, which is kept aside.
+      if (after === undefined) await this.commit(place)
+      position = place
     }
   }
 
@@ -254,13 +264,13 @@ class SegmentedSpool implements Spool {
     this.warn(`The spool had ${bytes.length} damaged bytes, kept aside as ${path}; the records around them are whole.`)
   }
 
-  /** The rest of the oldest segment that is not shipped to its end. */
-  private nextUnread(): { from: Position; end: number } | undefined {
+  /** The rest of the oldest segment that goes on after a place. */
+  private nextUnread(after: Position): { from: Position; end: number } | undefined {
     const numbers = [...this.sizes.keys()].sort((a, b) => a - b)
     for (const segment of numbers) {
-      const offset = segment === this.shipped.segment ? this.shipped.offset : 0
+      const offset = segment === after.segment ? after.offset : 0
       const end = this.sizes.get(segment)!
-      if (segment >= this.shipped.segment && offset < end) return { from: { segment, offset }, end }
+      if (segment >= after.segment && offset < end) return { from: { segment, offset }, end }
     }
     return undefined
   }
@@ -268,7 +278,7 @@ class SegmentedSpool implements Spool {
   /** While the disk takes nothing, what is pending can still go to the store. */
   private readMemory(maxBytes: number): Batch {
     const batch = this.fault === undefined ? [] : takeUpTo(this.pending, maxBytes)
-    return { payloads: batch.map(({ payload }) => payload), commit: async () => this.finish(batch) }
+    return { payloads: batch.map(({ payload }) => payload), end: undefined, commit: async () => this.finish(batch) }
   }
 
   private async commit(end: Position): Promise<void> {
@@ -284,7 +294,7 @@ class SegmentedSpool implements Spool {
   }
 
   async readable(signal: AbortSignal): Promise<void> {
-    if (this.nextUnread() !== undefined || (this.fault !== undefined && this.pending.length > 0)) return
+    if (this.nextUnread(this.shipped) !== undefined || (this.fault !== undefined && this.pending.length > 0)) return
     const { signal: woken } = this.wake
     await sleep(2 ** 30, undefined, { signal: AbortSignal.any([signal, woken]), ref: false }).catch(() => {})
   }
@@ -294,10 +304,15 @@ class SegmentedSpool implements Spool {
     this.wake = new AbortController()
   }
 
-  private bytesOnDisk(): number {
+  bytesAfter({ end }: Batch): number {
+    return end === undefined ? 0 : this.bytesOnDisk(end)
+  }
+
+  private bytesOnDisk(after = this.shipped): number {
     let sum = 0
     for (const [segment, bytes] of this.sizes) {
-      sum += segment === this.shipped.segment ? Math.max(0, bytes - this.shipped.offset) : bytes
+      if (segment === after.segment) sum += Math.max(0, bytes - after.offset)
+      else if (segment > after.segment) sum += bytes
     }
     return sum
   }
