@@ -12,12 +12,11 @@ test('what has no room is counted, and the count is written as soon as there is 
   const folder = await mkdtemp(join(tmpdir(), 'recorder-'))
   const warnings: string[] = []
   const warn = (text: string) => void warnings.push(text)
-  const spool = await openSpool(folder, { warn, maxBytes: 600 })
+  const spool = await openSpool(folder, { warn, maxBytes: 1_000 })
   const recorder = createRecorder(spool, { now: () => 1_700_000_000_000, warn, patienceMs: 5_000 })
   const record = () => {
     const id = uuidv7(1_700_000_000_000)
-    const fields = { id, record: id, project: 'default', created_at: '2026-01-01T00:00:00.000Z' }
-    return recorder.record(fields as Omit<Interaction, 'request'>, '{"model":"m"}')
+    return recorder.record(answerOf(id), '{"model":"m"}')
   }
   for (let i = 0; i < 6; i++) await record()
   const lost = recorder.lost()
@@ -57,8 +56,10 @@ test('a record that cannot be written as JSON is counted too', async () => {
   await rm(folder, { recursive: true })
 })
 
-const answerOf = (id: string) =>
-  ({ id, record: id, project: 'default', created_at: '2026-01-01T00:00:00.000Z' }) as Omit<Interaction, 'request'>
+const answerOf = (id: string) => {
+  const fields = { id, record: id, project: 'default', created_at: '2026-01-01T00:00:00.000Z', choices: [], guards: [] }
+  return fields as unknown as Omit<Interaction, 'request'>
+}
 
 test('a disk that hangs costs the first answer its patience, the next ones little, and is told twice', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'recorder-'))

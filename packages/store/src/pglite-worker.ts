@@ -13,17 +13,22 @@ export type WorkerReply =
   | { readonly id: number; readonly rows: Row[] }
   | { readonly id: number; readonly failure: { readonly message: string; readonly code: string | undefined } }
 
-// Of this thread alone, which Linux allows: answers come before the records of earlier ones, which are safe in the spool.
-if (process.platform === 'linux') {
+const port = parentPort!
+const database = new PGlite((workerData as { folder: string | undefined }).folder)
+// Everybody waits for the start of the database.
+void database.waitReady.then(giveWay, () => {})
+
+/**
+ * Of this thread alone, which Linux allows: answers come before the records of earlier ones, which are safe in the spool.
+ */
+function giveWay(): void {
+  if (process.platform !== 'linux') return
   try {
     setPriority(Math.min(19, getPriority() + 10))
   } catch {
     // Where a sandbox forbids it, all threads are equals.
   }
 }
-
-const port = parentPort!
-const database = new PGlite((workerData as { folder: string | undefined }).folder)
 
 port.on('message', async (request: WorkerRequest) => {
   try {
