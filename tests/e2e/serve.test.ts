@@ -45,6 +45,7 @@ afterAll(async () => {
 
 async function start(
   env: NodeJS.ProcessEnv,
+  // One for most tests: a database costs some seconds to make.
   data = join(folder, 'data'),
   more: readonly string[] = ['--upstream', upstreamUrl],
 ) {
@@ -113,7 +114,6 @@ test(`kill -9 under load, ${rounds} rounds: every answer that a client has is re
 test('kill -9 while the disk is slow: an answer that a client has whole is recorded', {
   timeout: 240_000,
 }, async () => {
-  const data = join(folder, 'slow-disk')
   // At the signal the one thread for files computes for a second or more: whatever the disk is asked waits for real.
   const preload = `import { pbkdf2 } from 'node:crypto'
     process.on('SIGUSR2', () => {
@@ -121,7 +121,7 @@ test('kill -9 while the disk is slow: an answer that a client has whole is recor
       process.stderr.write('the disk is slow')
     })`
   const options = `--import data:text/javascript,${encodeURIComponent(preload)}`
-  const slow = await start({ PLUMBLINE_ADMIN_KEY: adminKey, UV_THREADPOOL_SIZE: '1', NODE_OPTIONS: options }, data)
+  const slow = await start({ PLUMBLINE_ADMIN_KEY: adminKey, UV_THREADPOOL_SIZE: '1', NODE_OPTIONS: options })
   const client = new OpenAI({ baseURL: `${slow.url}/v1`, apiKey: adminKey, maxRetries: 0 })
   const ask = () => client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })
   await ask()
@@ -130,7 +130,7 @@ test('kill -9 while the disk is slow: an answer that a client has whole is recor
   const { id } = await ask()
   slow.process.kill('SIGKILL')
   await slow.exited
-  const again = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, data)
+  const again = await start({ PLUMBLINE_ADMIN_KEY: adminKey })
   for (let tries = 0; tries < 600 && !(await allIds(again.url)).includes(id); tries++) await sleep(100)
   expect(await allIds(again.url)).toContain(id)
   again.process.kill('SIGTERM')
@@ -156,7 +156,7 @@ test('SIGHUP reads the configuration anew; one that is no good leaves the old on
   const file = join(folder, 'gateway.yaml')
   const upstreams = (url: string) => `upstreams:\n  - name: one\n    url: ${url}\n`
   await writeFile(file, upstreams(upstreamUrl))
-  const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, join(folder, 'reloaded'), ['--config', file])
+  const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, undefined, ['--config', file])
   const client = new OpenAI({ baseURL: `${serving.url}/v1`, apiKey: adminKey, maxRetries: 0 })
   const ask = async () => {
     const answer = await client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })
