@@ -5,14 +5,13 @@ import type { Interaction, KeyLimits, KeyScope } from '@plumbline/contracts'
 import { openSpool, openStore, type Store, startShipper } from '@plumbline/store'
 import OpenAI from 'openai'
 import { openFeedbackTokens } from './feedback-token.ts'
-import { createGateway } from './gateway.ts'
+import { createGateway, type GatewayParts } from './gateway.ts'
 import { createKey, createKeyRing } from './keys.ts'
 import { createLimiter } from './limiter.ts'
 import { createMetrics } from './metrics.ts'
 import { createPolicyBook, type PolicyOptions, type RouteOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
 import { createReload } from './reload.ts'
-import type { RewardModel } from './reward-model.ts'
 import type { UpstreamWorld } from './upstream.ts'
 import { startUpstream, type UpstreamServer } from './upstream-server.test-support.ts'
 import { startGatewayWorker } from './worker.ts'
@@ -80,7 +79,7 @@ export async function startHarness() {
 
   const open = async (
     more: Partial<PolicyOptions> = {},
-    { rewardModel, ...world }: Partial<UpstreamWorld> & { rewardModel?: RewardModel } = {},
+    { rewardModel, arrival, ...world }: Partial<UpstreamWorld> & Pick<GatewayParts, 'rewardModel' | 'arrival'> = {},
   ) => {
     const first = { ...defaults, upstreams: [route('main', server.url, { apiKey: 'sk-operator' })], ...more }
     const policies = createPolicyBook(first, { clock: () => performance.now(), warn, ...world })
@@ -94,7 +93,7 @@ export async function startHarness() {
     const records = { store, spool, shipper, recorder, rewardModel }
     const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes: [] }
     const rest = { now: Date.now, random: Math.random, warn, ...api }
-    const gateway = createGateway({ ...records, ...rest, policies, limiter, feedback, keys, metrics, reload })
+    const gateway = createGateway({ ...records, ...rest, arrival, policies, limiter, feedback, keys, metrics, reload })
     const { port } = await gateway.listen(0, '127.0.0.1')
     const url = `http://127.0.0.1:${port}`
     const close = async (patienceMs = 0) => {
