@@ -137,6 +137,42 @@ test('kill -9 while the disk is slow: an answer that a client has whole is recor
   expect(await again.exited, again.stderr()).toBe(0)
 })
 
+test('a clock that is set forward and back: every answer is recorded once, in the order in which they came', {
+  timeout: 240_000,
+}, async () => {
+  // At each signal the clock of the process is set to another year; what counts milliseconds alone goes on.
+  const preload = `const real = Date.now, years = [1, -1]
+    let offset = 0
+    Date.now = () => real() + offset
+    process.on('SIGUSR2', () => {
+      offset = years.shift() * 365 * 86_400_000
+      process.stderr.write('the clock is set ' + offset)
+    })`
+  const options = `--import data:text/javascript,${encodeURIComponent(preload)}`
+  const limited = ['--upstream', upstreamUrl, '--limit-requests-per-minute', '3', '--retain-content-days', '30']
+  const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey, NODE_OPTIONS: options }, undefined, limited)
+  const client = new OpenAI({ baseURL: `${serving.url}/v1`, apiKey: adminKey, maxRetries: 0 })
+  const ask = () => client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })
+  const ids = [(await ask()).id]
+  for (let jumps = 1; jumps <= 2; jumps++) {
+    serving.process.kill('SIGUSR2')
+    while (serving.stderr().split('the clock is set').length <= jumps) await sleep(10)
+    ids.unshift((await ask()).id)
+  }
+  // A year ahead would have given the key its minute anew.
+  await expect(ask()).rejects.toMatchObject({ status: 429 })
+  const newest = async () => (await allIds(serving.url)).slice(0, 3)
+  await expect.poll(newest, { timeout: 60_000 }).toEqual(ids)
+  const headers = { authorization: `Bearer ${adminKey}` }
+  const { data } = await (await fetch(`${serving.url}/api/interactions?limit=3`, { headers })).json()
+  const days = data.map((record: { created_at: string }) => Date.parse(record.created_at) / 86_400_000)
+  expect([Math.round(days[1] - days[2]), Math.round(days[0] - days[2])]).toEqual([365, -365])
+  for (const { timings } of data) expect(timings.total_ms).toBeLessThan(60_000)
+  expect(await (await fetch(`${serving.url}/readyz`)).json()).toMatchObject({ recording: 'ok', store: 'ok' })
+  serving.process.kill('SIGTERM')
+  expect(await serving.exited, serving.stderr()).toBe(0)
+})
+
 test('without PLUMBLINE_ADMIN_KEY a key is made and shown once', { timeout: 240_000 }, async () => {
   const data = join(folder, 'own-key')
   const first = await start({ PLUMBLINE_ADMIN_KEY: '' }, data)

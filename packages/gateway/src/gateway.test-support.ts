@@ -34,6 +34,8 @@ export function route(name: string, url: string, more: Partial<RouteOptions> = {
   return { name, url, weight: 1, isFallback: false, ...more }
 }
 
+type OpenWorld = Partial<UpstreamWorld & Pick<GatewayParts, 'rewardModel' | 'arrival' | 'now'>>
+
 /** A real store, spool and upstream; gateways in front of them with limits of a test's own. */
 export async function startHarness() {
   const folder = await mkdtemp(join(tmpdir(), 'gateway-'))
@@ -63,7 +65,7 @@ export async function startHarness() {
   const keys = createKeyRing(store)
   const feedback = await openFeedbackTokens(store, Date.now)
   const hashSubject = await real.subjectHasher()
-  const worker = await startGatewayWorker(real, { policy: {}, now: Date.now, warn })
+  const worker = await startGatewayWorker(real, { policy: {}, now: Date.now, clock: () => performance.now(), warn })
   const server = await startUpstream()
   const others: UpstreamServer[] = []
   const closers: (() => Promise<void>)[] = []
@@ -79,7 +81,7 @@ export async function startHarness() {
 
   const open = async (
     more: Partial<PolicyOptions> = {},
-    { rewardModel, arrival, ...world }: Partial<UpstreamWorld> & Pick<GatewayParts, 'rewardModel' | 'arrival'> = {},
+    { rewardModel, arrival, now = Date.now, ...world }: OpenWorld = {},
   ) => {
     const first = { ...defaults, upstreams: [route('main', server.url, { apiKey: 'sk-operator' })], ...more }
     const policies = createPolicyBook(first, { clock: () => performance.now(), warn, ...world })
@@ -92,7 +94,7 @@ export async function startHarness() {
     const reload = createReload(policies, metrics, () => next())
     const records = { store, spool, shipper, recorder, rewardModel }
     const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes: [] }
-    const rest = { now: Date.now, random: Math.random, warn, ...api }
+    const rest = { now, random: Math.random, warn, ...api }
     const gateway = createGateway({ ...records, ...rest, arrival, policies, limiter, feedback, keys, metrics, reload })
     const { port } = await gateway.listen(0, '127.0.0.1')
     const url = `http://127.0.0.1:${port}`
