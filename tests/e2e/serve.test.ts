@@ -9,8 +9,8 @@ import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startPlumb } from './plumb-process.ts'
 
-/** The real process, killed and started again on the same folder. CI takes 3 rounds; PLUMBLINE_SERVE_ROUNDS asks for more. */
-const rounds = Number(process.env.PLUMBLINE_SERVE_ROUNDS ?? 3)
+/** The real process, killed and started again on the same folder. CI takes 5 rounds; PLUMBLINE_SERVE_ROUNDS asks for more. */
+const rounds = Number(process.env.PLUMBLINE_SERVE_ROUNDS ?? 5)
 const adminKey = 'an-administrator-key-of-this-test'
 
 let folder: string

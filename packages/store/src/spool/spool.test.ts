@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -141,45 +140,4 @@ test('under heavy traffic records are gathered, and a stop waits for none', asyn
   expect([batches, shipper.state().shipped]).toEqual([[40, 5], 45])
   await spool.close(0)
   await store.close()
-})
-
-/** CI takes 20 rounds; PLUMBLINE_KILL_ROUNDS asks for more. */
-const rounds = Number(process.env.PLUMBLINE_KILL_ROUNDS ?? 20)
-
-test(`kill -9 at random times, ${rounds} rounds: what was acknowledged is there, once`, {
-  timeout: 60_000 + rounds * 20_000,
-}, async () => {
-  const script = `
-    import { openSpool } from ${JSON.stringify(new URL('./spool.ts', import.meta.url).href)}
-    const spool = await openSpool(${JSON.stringify(folder)}, { warn() {}, segmentBytes: 20000 })
-    const round = process.argv.at(-1)
-    for (let i = 0; ; i++) {
-      // Eight at a time, so that they share syncs.
-      await Promise.all(Array.from({ length: 8 }, async (_, j) => {
-        const name = round + '-' + i + '-' + j
-        await spool.append(Buffer.from(name + ' '.repeat(Math.random() * 500)))
-        process.stdout.write(name + '\\n')
-      }))
-    }`
-  const acknowledged = new Set<string>()
-  const read: string[] = []
-  for (let round = 0; round < rounds; round++) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script, String(round)], { stdio: 'pipe' })
-    let out = ''
-    child.stdout.on('data', (chunk) => {
-      if (out === '') setTimeout(() => child.kill('SIGKILL'), Math.random() * 60)
-      out += chunk
-    })
-    await new Promise((resolve) => child.on('close', resolve))
-    // A name that was cut by the kill was not acknowledged.
-    for (const name of out.split('\n').slice(0, -1)) acknowledged.add(name)
-    if (round % 3 === 2 || round === rounds - 1) {
-      const spool = await openSpool(folder, { warn })
-      read.push(...(await drain(spool, 5000)).map((text) => text.trim()))
-      await spool.close(0)
-    }
-  }
-  expect(acknowledged.size).toBeGreaterThan(rounds * 8)
-  expect(new Set(read).size).toBe(read.length)
-  expect([...acknowledged].filter((name) => !read.includes(name))).toEqual([])
 })
