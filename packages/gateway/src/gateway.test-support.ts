@@ -34,7 +34,7 @@ export function route(name: string, url: string, more: Partial<RouteOptions> = {
   return { name, url, weight: 1, isFallback: false, ...more }
 }
 
-type OpenWorld = Partial<UpstreamWorld & Pick<GatewayParts, 'rewardModel' | 'arrival' | 'now'>>
+type OpenWorld = Partial<UpstreamWorld & Pick<GatewayParts, 'rewardModel' | 'arrival' | 'now' | 'routes'>>
 
 /** A real store, spool and upstream; gateways in front of them with limits of a test's own. */
 export async function startHarness() {
@@ -81,7 +81,7 @@ export async function startHarness() {
 
   const open = async (
     more: Partial<PolicyOptions> = {},
-    { rewardModel, arrival, now = Date.now, ...world }: OpenWorld = {},
+    { rewardModel, arrival, now = Date.now, routes = [], ...world }: OpenWorld = {},
   ) => {
     const first = { ...defaults, upstreams: [route('main', server.url, { apiKey: 'sk-operator' })], ...more }
     const policies = createPolicyBook(first, { clock: () => performance.now(), warn, ...world })
@@ -93,7 +93,7 @@ export async function startHarness() {
     let next = async (): Promise<PolicyOptions> => first
     const reload = createReload(policies, metrics, () => next())
     const records = { store, spool, shipper, recorder, rewardModel }
-    const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes: [] }
+    const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes }
     const rest = { now, random: Math.random, warn, ...api }
     const gateway = createGateway({ ...records, ...rest, arrival, policies, limiter, feedback, keys, metrics, reload })
     const { port } = await gateway.listen(0, '127.0.0.1')
