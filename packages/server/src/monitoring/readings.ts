@@ -1,5 +1,5 @@
 import type { Estimate, ReadingState } from '@plumbline/contracts'
-import type { Calibration, Estimate as Interval } from '@plumbline/evals'
+import type { GraderError, Estimate as Interval } from '@plumbline/evals'
 import { type RateStratum, stratifiedRate } from '@plumbline/monitor'
 import type { RateRow, TrafficRow } from '@plumbline/store'
 
@@ -16,7 +16,7 @@ export interface DayReading {
 }
 
 interface ReadOptions {
-  readonly calibration: Calibration | undefined
+  readonly calibration: GraderError | undefined
   /** Share of failed judgements from which there is no rate. */
   readonly errorBudget: number
 }
