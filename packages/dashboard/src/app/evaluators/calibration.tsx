@@ -1,72 +1,83 @@
-import { Table } from '@mantine/core'
 import type { EvaluatorList } from '@plumbline/contracts'
+import type { ReactNode } from 'react'
 import { formatCount, formatDay, formatShare, formatTime } from '../format.ts'
 import { visible } from '../parts/content.tsx'
+import { Fact } from '../parts/fact.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
 
 type Evaluator = EvaluatorList['data'][number]
 type Rate = NonNullable<Evaluator['calibration']>['sensitivity']
 
 /** How good it is, by the texts that it came with and by what reviewers here decided; which of the two corrects its rate. */
-export function Calibration({ one }: { readonly one: Evaluator }) {
-  const { calibration, live, corrected_by: by } = one
+export function Calibration({ one: { calibration, live, corrected_by: by } }: { readonly one: Evaluator }) {
   return (
-    <section aria-label={`Calibration of ${one.evaluator}`} className="calibration">
-      <Table className="list">
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Calibration on</Table.Th>
-            <Table.Th>Sensitivity</Table.Th>
-            <Table.Th>Specificity</Table.Th>
-            <Table.Th>When</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          <Table.Tr>
-            <Table.Td data-label="Calibration on">
-              <Source name="data set" isUsed={by === 'dataset'} />
-              <span className="dim">{calibration === null ? 'not measured on one' : visible(calibration.dataset)}</span>
-            </Table.Td>
+    <section className="calibrations" aria-label="Calibration">
+      <Measured title="Calibration: data set" isUsed={by === 'dataset'}>
+        {calibration === null ? (
+          <p className="dim">Not measured: its error is unknown until it is measured on human labels.</p>
+        ) : (
+          <>
             <Rates of={calibration} />
-            <Table.Td data-label="When">{calibration === null ? 'never' : calibration.date}</Table.Td>
-          </Table.Tr>
-          <Table.Tr>
-            <Table.Td data-label="Calibration on">
-              <Source name="live labels" isUsed={by === 'live_labels'} />
-              <span className="dim">{progressOf(live)}</span>
-            </Table.Td>
+            {calibration.auc !== null && (
+              <Fact name="AUC">
+                {calibration.auc.value.toFixed(3)}{' '}
+                <span className="dim">
+                  ({calibration.auc.low.toFixed(3)} to {calibration.auc.high.toFixed(3)})
+                </span>
+              </Fact>
+            )}
+            <Fact name="Measured">
+              {calibration.date} on {visible(calibration.dataset)}
+            </Fact>
+          </>
+        )}
+      </Measured>
+      <Measured title="Calibration: live labels" isUsed={by === 'live_labels'}>
+        {live.state === 'no_question' ? (
+          <p className="dim">
+            No label is named for it: review.labels in the monitoring file says what it should flag.
+          </p>
+        ) : (
+          <>
             <Rates of={live} />
-            <Table.Td data-label="When">{whenOf(live)}</Table.Td>
-          </Table.Tr>
-        </Table.Tbody>
-      </Table>
-      {calibration?.auc != null && (
-        <p className="dim">
-          AUC on the data set {calibration.auc.value.toFixed(3)} ({calibration.auc.low.toFixed(3)} to{' '}
-          {calibration.auc.high.toFixed(3)})
-        </p>
-      )}
+            <Fact name="Labels">
+              {formatCount(live.n)} answers, {formatCount(live.flagged)} called {live.labels.join(' or ')}
+              {live.state === 'too_few' && <span className="dim">; used from {live.needs} of each kind</span>}
+            </Fact>
+            <Fact name="Measured">{whenOf(live)}</Fact>
+          </>
+        )}
+      </Measured>
     </section>
   )
 }
 
-function Source({ name, isUsed }: { readonly name: string; readonly isUsed: boolean }) {
+interface MeasuredProps {
+  readonly title: string
+  readonly isUsed: boolean
+  readonly children: ReactNode
+}
+
+function Measured({ title, isUsed, children }: MeasuredProps) {
   return (
-    <span className="calibration-source">
-      {name} {isUsed && <StateBadge tone="good">corrects the rate</StateBadge>}
-    </span>
+    <div className="calibration">
+      <h3>
+        {title} {isUsed && <StateBadge tone="good">in use</StateBadge>}
+      </h3>
+      <dl className="facts">{children}</dl>
+    </div>
   )
 }
 
 function Rates({
-  of,
+  of: { sensitivity, specificity },
 }: {
-  readonly of: { readonly sensitivity: Rate | null; readonly specificity: Rate | null } | null
+  readonly of: { readonly sensitivity: Rate | null; readonly specificity: Rate | null }
 }) {
   return (
     <>
-      <Table.Td data-label="Sensitivity">{shareOf(of?.sensitivity ?? null)}</Table.Td>
-      <Table.Td data-label="Specificity">{shareOf(of?.specificity ?? null)}</Table.Td>
+      <Fact name="Sensitivity">{shareOf(sensitivity)}</Fact>
+      <Fact name="Specificity">{shareOf(specificity)}</Fact>
     </>
   )
 }
@@ -78,20 +89,14 @@ function shareOf(rate: Rate | null) {
     <>
       {formatShare(value)}{' '}
       <span className="dim">
-        {formatShare(low)} to {formatShare(high)}; {formatCount(hits)} of {formatCount(n)}
+        ({formatShare(low)} to {formatShare(high)}; {formatCount(hits)}&nbsp;of&nbsp;{formatCount(n)})
       </span>
     </>
   )
 }
 
-function progressOf({ state, labels, n, flagged, needs }: Evaluator['live']): string {
-  if (state === 'no_question') return 'no label is named for it (review.labels of the monitoring file)'
-  const counts = `${formatCount(n)} answers, ${formatCount(flagged)} of them called ${labels.join(' or ')}`
-  return state === 'in_use' ? counts : `${counts}; used from ${needs} of each kind`
-}
-
 function whenOf({ from, to, settled_at: at }: Evaluator['live']): string {
-  if (from === null || to === null || at === null) return 'never'
+  if (from === null || to === null || at === null) return 'not yet'
   const days = from === to ? formatDay(from) : `${formatDay(from)} to ${formatDay(to)}`
-  return `answers of ${days}; last label ${formatTime(at)}`
+  return `on answers of ${days}; last label ${formatTime(at)}`
 }

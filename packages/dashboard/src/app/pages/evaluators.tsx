@@ -47,7 +47,7 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
       </div>
       <p className="dim">{one.summary}</p>
       {one.reason !== null && <p>{visible(one.reason)}</p>}
-      <dl className="facts">
+      <dl className="facts in-a-row">
         <Fact name="Version">{one.version}</Fact>
         <Fact name="Flags">{one.flags.join(', ') || 'nothing'}</Fact>
         <Fact name="Last 30 days">
