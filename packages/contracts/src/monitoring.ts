@@ -133,7 +133,7 @@ const counterfactualSchema = z.object({
       lost_second: count,
       /** These two are further apart than chance makes them (McNemar, 5 %): the rates leave out what may be the gap. */
       is_lopsided: z.boolean(),
-      /** Share of pairs that differ; 95 % at every look, while all are drawn with one probability, and over all readings together. */
+      /** Share of pairs that differ; 95 % at every look and over all readings together. */
       flip_rate: estimateSchema.nullable(),
       /** Rate of the first side minus that of the second, in the same pairs. */
       gap: estimateSchema.nullable(),

@@ -386,4 +386,11 @@ export const migrations: readonly Migration[] = [
       'alter table plumbline.review_responses add column is_blind boolean not null default false',
     ],
   },
+  {
+    name: 'order of strata',
+    statements: [
+      // In which order answers with one probability first came: the error that a band may have is shared out in it.
+      'alter table plumbline.monitor_traffic add column seq bigint generated always as identity',
+    ],
+  },
 ]

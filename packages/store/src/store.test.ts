@@ -183,6 +183,8 @@ test('released migrations never change', () => {
     ['bodies without compression', '7a05a08a18202246'],
     ['monitoring', 'd52c87b9aa8127de'],
     ['counterfactual pairs', 'e08a4c78b3f1a809'],
+    ['calibration on reviewers’ labels', '8bd8200e2425c843'],
+    ['order of strata', '6e426d7dbc54a020'],
   ])
 })
 
