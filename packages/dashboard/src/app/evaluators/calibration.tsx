@@ -11,10 +11,10 @@ type Rate = NonNullable<Evaluator['calibration']>['sensitivity']
 /** How good it is, by the texts that it came with and by what reviewers here decided; which of the two corrects its rate. */
 export function Calibration({ one: { calibration, live, corrected_by: by } }: { readonly one: Evaluator }) {
   return (
-    <section className="calibrations" aria-label="Calibration">
+    <div className="calibrations">
       <Measured title="Calibration: data set" isUsed={by === 'dataset'}>
         {calibration === null ? (
-          <p className="dim">Not measured: its error is unknown until it is measured on human labels.</p>
+          <Fact name="Error">unknown until it is measured on human labels</Fact>
         ) : (
           <>
             <Rates of={calibration} />
@@ -48,7 +48,7 @@ export function Calibration({ one: { calibration, live, corrected_by: by } }: { 
           </>
         )}
       </Measured>
-    </section>
+    </div>
   )
 }
 
