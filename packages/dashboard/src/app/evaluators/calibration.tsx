@@ -34,9 +34,7 @@ export function Calibration({ one: { calibration, live, corrected_by: by } }: { 
       </Measured>
       <Measured title="Calibration: live labels" isUsed={by === 'live_labels'}>
         {live.state === 'no_question' ? (
-          <p className="dim">
-            No label is named for it: review.labels in the monitoring file says what it should flag.
-          </p>
+          <Fact name="Error">unknown: review.labels in the monitoring file does not say what it should flag</Fact>
         ) : (
           <>
             <Rates of={live} />
