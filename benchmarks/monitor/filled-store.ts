@@ -107,6 +107,7 @@ async function judge({ monitoring }: Store): Promise<void> {
     cohorts: [],
     marks: [{ project, kind: 'model', name: 'bench-model', at: taken.heads[0].at }],
     review: [],
+    reviewSample: () => [],
     reviewMore: () => [],
     reviewsPerDay: 0,
     detectors: [],

@@ -46,6 +46,7 @@ export {
   projectSchema,
 } from './api-key.ts'
 export { type ErrorDetails, located, PlumblineError } from './errors.ts'
+export { type EvaluatorList, evaluatorListSchema } from './evaluator-list.ts'
 export {
   type ActorKind,
   actorKindSchema,
@@ -88,8 +89,7 @@ export {
   alarmPageSchema,
   alarmQuerySchema,
   alarmSchema,
-  type EvaluatorList,
-  evaluatorListSchema,
+  type CalibrationSource,
   type MonitoringOverview,
   monitoringOverviewSchema,
   monitoringQuerySchema,

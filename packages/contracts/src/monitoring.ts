@@ -4,9 +4,9 @@ import { estimateSchema } from './align-report.ts'
 
 /** Bodies and queries of `/api/monitoring/…`, `/api/alarms` and `/api/evaluators`. Days are of UTC, by a record's time. */
 
-const count = z.number().int().min(0)
-const share = z.number().min(0).max(1)
-const daySchema = z.iso.date()
+export const count = z.number().int().min(0)
+export const share = z.number().min(0).max(1)
+export const daySchema = z.iso.date()
 const longestRangeDays = 400
 const dayMs = 86_400_000
 
@@ -27,6 +27,10 @@ export const monitoringQuerySchema = z
  */
 export const readingStateSchema = z.enum(['measured', 'no_data', 'not_evaluated', 'error'])
 export type ReadingState = z.infer<typeof readingStateSchema>
+
+/** The labelled texts that it came with; what reviewers here decided of live answers. */
+export const calibrationSourceSchema = z.enum(['dataset', 'live_labels'])
+export type CalibrationSource = z.infer<typeof calibrationSourceSchema>
 
 /** Of one evaluator's verdicts over a day or a range. */
 const readingSchema = z.object({
@@ -49,8 +53,10 @@ const monitoredEvaluatorSchema = readingSchema.extend({
   evaluator: z.string(),
   version: z.string(),
   summary: z.string(),
-  /** Whether this version was measured on human labels. */
+  /** Whether the error of this version is known from human labels. */
   is_calibrated: z.boolean(),
+  /** By whose labels the rate is corrected; null where none are at hand. */
+  corrected_by: calibrationSourceSchema.nullable(),
   /** Not configured any more, or another version is: there are readings of it in this range. */
   is_current: z.boolean(),
   /** Each day of the range, the oldest first. */
@@ -127,7 +133,7 @@ const counterfactualSchema = z.object({
       lost_second: count,
       /** These two are further apart than chance makes them (McNemar, 5 %): the rates leave out what may be the gap. */
       is_lopsided: z.boolean(),
-      /** Share of pairs that differ; 95 % at every look, while all are drawn with one probability, and over all readings together. */
+      /** Share of pairs that differ; 95 % at every look and over all readings together. */
       flip_rate: estimateSchema.nullable(),
       /** Rate of the first side minus that of the second, in the same pairs. */
       gap: estimateSchema.nullable(),
@@ -228,54 +234,3 @@ export const alarmDetailSchema = alarmSchema.extend({
 export type AlarmDetail = z.infer<typeof alarmDetailSchema>
 /** Body of the answer to `POST /api/alarms/{id}/close`: the next detection opens a new one. */
 export const alarmClosedSchema = z.object({ id: z.uuid(), state: z.literal('closed') })
-
-const measuredRateSchema = z.object({ value: share, low: share, high: share, hits: count, n: count })
-
-/** What judges live answers here. */
-export const evaluatorListSchema = z.object({
-  data: z.array(
-    z.object({
-      evaluator: z.string(),
-      version: z.string(),
-      summary: z.string(),
-      /** Labels that count as flagged. */
-      flags: z.array(z.string()),
-      /** Over the last 30 days. */
-      state: readingStateSchema,
-      reason: z.string().nullable(),
-      is_current: z.boolean(),
-      is_calibrated: z.boolean(),
-      /** How it was measured on human labels; null for an uncalibrated one. */
-      calibration: z
-        .object({
-          dataset: z.string(),
-          method: z.string(),
-          date: z.string(),
-          sensitivity: measuredRateSchema,
-          specificity: measuredRateSchema,
-          auc: estimateSchema.nullable(),
-        })
-        .nullable(),
-      /** Learning its baseline, watching against it, or unable to; null before the first judged answer. */
-      detector: z
-        .object({
-          state: z.enum(['learning', 'watching', 'unusable']),
-          reason: z.string().nullable(),
-          baseline: z.object({ estimate: share, upper: share, flagged: count, judged: count }).nullable(),
-          /** Answers and days that the baseline has, and those that it needs. */
-          learned: z
-            .object({ judged: count, needs_judged: count, days: z.number(), needs_days: z.number() })
-            .nullable(),
-          false_alarms_per_year: z.number().nullable(),
-        })
-        .nullable(),
-      judged: count,
-      flagged: count,
-      set_aside: count,
-      errors: count,
-      last_evaluated_day: daySchema.nullable(),
-      last_error: z.object({ code: z.string(), record: z.uuid(), at: z.iso.datetime() }).nullable(),
-    }),
-  ),
-})
-export type EvaluatorList = z.infer<typeof evaluatorListSchema>

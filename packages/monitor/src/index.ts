@@ -15,6 +15,7 @@ export {
   restart,
   startDetector,
 } from './e-detector.ts'
+export { ENOUGH_LABELS, type LabelledAnswers, type LiveCalibration, liveCalibration } from './live-calibration.ts'
 export { type PairedRates, type PairedStratum, pairedSequence } from './paired-sequence.ts'
 export { type LabelledCounts, type PredictionPoweredRate, predictionPoweredRate } from './prediction-powered.ts'
 export type { Reading } from './reading.ts'

@@ -5,7 +5,7 @@
  *
  *   flips = a + b ∈ [a_low + b_low, a_high + b_high],   gap = a − b ∈ [a_low − b_high, a_high − b_low]
  *
- * both at all looks together, while no further stratum appears (what that costs: `stratified-rate.ts`). `counterfactual.ts` is shorter and for one look alone. Pairs were drawn with the probability
+ * both at all looks together. `counterfactual.ts` is shorter and for one look alone. Pairs were drawn with the probability
  * of their stratum, and how many there would have been is reckoned from it: n / probability. With one stratum that
  * changes nothing.
  */
@@ -31,6 +31,7 @@ export interface PairedRates {
   readonly isGap: boolean
 }
 
+/** `strata` in the order in which they appeared. */
 export function pairedSequence(
   strata: readonly PairedStratum[],
   { confidence = 0.95 }: SequenceOptions = {},
@@ -42,11 +43,10 @@ export function pairedSequence(
         'INVALID_COUNT',
         `${onlyFirst} and ${onlySecond} of ${pairs} pairs differ, drawn with probability ${probability}: that cannot be.`,
       )
-  const seen = strata.filter(({ pairs }) => pairs > 0)
-  if (seen.length === 0) return noData('There are no pairs.')
+  if (strata.every(({ pairs }) => pairs === 0)) return noData('There are no pairs.')
   const rate = (hits: (stratum: PairedStratum) => number) =>
     stratifiedRate(
-      seen.map((one) => ({ answers: Math.round(one.pairs / one.probability), n: one.pairs, hits: hits(one) })),
+      strata.map((one) => ({ answers: Math.round(one.pairs / one.probability), n: one.pairs, hits: hits(one) })),
       undefined,
       { confidence: 1 - share },
     )

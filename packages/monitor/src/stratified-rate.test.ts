@@ -1,14 +1,60 @@
 import { createRandom } from '@plumbline/engine'
+import type { Estimate } from '@plumbline/evals'
 import { expect, test } from 'vitest'
 import { rateSequence } from './confidence-sequence.ts'
-import { stratifiedRate } from './stratified-rate.ts'
+import { shareAt, stratifiedRate } from './stratified-rate.ts'
 
 const calibration = { sensitivity: { hits: 90, n: 100 }, specificity: { hits: 950, n: 1000 } }
 
-test('one stratum is the plain rate', () => {
+test('one stratum is the plain rate, with a quarter of the error kept for others that may come', () => {
   const reading = stratifiedRate([{ answers: 1000, n: 200, hits: 20 }], undefined)
-  const { estimate, low, high } = rateSequence({ hits: 20, n: 200 }) as never
-  expect(reading).toMatchObject({ status: 'ok', raw: { estimate, low, high }, corrected: undefined })
+  if (reading.status !== 'ok') throw new Error(reading.reason)
+  const { estimate, low, high } = rateSequence({ hits: 20, n: 200 }, { confidence: 1 - 0.05 * 0.75 }) as Estimate
+  expect(reading.corrected).toBeUndefined()
+  expect(reading.raw.estimate).toBe(estimate)
+  expect(reading.raw.low).toBeCloseTo(low, 12)
+  expect(reading.raw.high).toBeCloseTo(high, 12)
+})
+
+test('a stratum that comes later changes nothing of the error of those before it, and all together spend no more', () => {
+  const first = { answers: 1000, n: 1000, hits: 20 }
+  const band = (strata: Parameters<typeof stratifiedRate>[0]) => {
+    const reading = stratifiedRate(strata, undefined)
+    return reading.status === 'ok' ? reading.raw : undefined
+  }
+  // Of the later one nothing counts yet: the band is that of the first alone.
+  expect(band([first, { answers: 0, n: 0, hits: 0 }])).toEqual(band([first]))
+  // One that appeared earlier keeps its place while nothing of it is judged.
+  expect(band([{ answers: 0, n: 0, hits: 0 }, first])!.high).toBeGreaterThan(band([first])!.high)
+  const shares = Array.from({ length: 50 }, (_, place) => shareAt(place))
+  expect(shares.reduce((sum, share) => sum + share, 0)).toBeLessThanOrEqual(1)
+})
+
+test('strata that appear one after the other, looked at every twenty answers: one run in twenty leaves the truth out', () => {
+  const random = createRandom(5)
+  const runs = 300
+  const rate = 0.05
+  let missed = 0
+  for (let run = 0; run < runs; run++) {
+    const strata: { answers: number; n: number; hits: number }[] = []
+    let isMissed = false
+    for (let answer = 0; answer < 800 && !isMissed; answer++) {
+      // Traffic doubles the backlog at 200 and at 400 answers: a half, then a quarter of them is judged.
+      const place = answer < 200 ? 0 : answer < 400 ? 1 : 2
+      if (strata.length === place) strata.push({ answers: 0, n: 0, hits: 0 })
+      const stratum = strata[place]
+      stratum.answers++
+      if (random.uniform() < 0.5 ** place) {
+        stratum.n++
+        if (random.uniform() < rate) stratum.hits++
+      }
+      if (answer % 20 !== 19) continue
+      const reading = stratifiedRate(strata, undefined)
+      isMissed = reading.status === 'ok' && (reading.raw.low > rate || reading.raw.high < rate)
+    }
+    missed += Number(isMissed)
+  }
+  expect(missed / runs).toBeLessThanOrEqual(0.05)
 })
 
 test('answers count by how many they stand for, not by how many were judged', () => {

@@ -2,12 +2,12 @@
  * A rate over answers of which some were judged: in each stratum every answer had the same probability of being drawn, so
  * within it the judged ones are an even sample. With N_s answers in stratum s, Σ N_s = N,
  *
- *   p = Σ N_s/N · p_s,   low = Σ N_s/N · low_s,   high = Σ N_s/N · high_s,   each of the K strata with error α / K (Bonferroni)
+ *   p = Σ N_s/N · p_s,   low = Σ N_s/N · low_s,   high = Σ N_s/N · high_s,   stratum k with error α · 3/4 · (1/4)^(k − 1)
  *
- * which covers at every look, as `confidence-sequence.ts` does, while the strata are the same ones. A stratum that appears
- * later narrows the shares of the others after they were looked at: over looks with 1, 2, … K of them the error is at most
- * α (1 + 1/2 + … + 1/K), 1.5 α for two. A stratum of which nothing was judged reaches from 0 to 1
- * and leaves the estimate to the others. Corrected for the grader's error as in `corrected-rate.ts`, each stratum alone.
+ * in the order in which they appeared. The shares add up to α whatever is still to come and never change (Bonferroni), so
+ * it covers at every look, as `confidence-sequence.ts` does. One stratum alone has a band that is 5 % wider than without
+ * that reserve. A stratum of which nothing was judged reaches from 0 to 1 and leaves the estimate to the others. Corrected
+ * for the grader's error as in `corrected-rate.ts`, each stratum alone.
  */
 import { PlumblineError } from '@plumbline/contracts'
 import { type Count, type Estimate, type GraderError, roganGladenEstimate } from '@plumbline/evals'
@@ -28,9 +28,13 @@ export interface StratifiedRate {
   readonly reason: string | null
 }
 
+/** Of the error, for the stratum that appeared at this place: three quarters of what those before it left. */
+export const shareAt = (place: number) => 0.75 * 0.25 ** place
+
 const misfit =
   'fewer are flagged than labelled texts were by mistake, so the error that was measured there does not hold here'
 
+/** `strata` in the order in which they appeared, also those of which nothing was judged yet. */
 export function stratifiedRate(
   strata: readonly RateStratum[],
   calibration: GraderError | undefined,
@@ -41,11 +45,10 @@ export function stratifiedRate(
   if (wrong !== undefined)
     throw new PlumblineError('INVALID_COUNT', `${wrong.n} of ${wrong.answers} answers judged: there cannot be more.`)
   const answers = strata.reduce((sum, one) => sum + one.answers, 0)
-  const judged = strata.filter(({ n }) => n > 0)
+  const judged = strata.map((one, place) => ({ ...one, error: alpha * shareAt(place) })).filter(({ n }) => n > 0)
   if (answers === 0) return noData('There was no answer.')
   if (judged.length === 0) return notEvaluated(`None of ${answers} answers was judged.`)
   const seen = judged.reduce((sum, one) => sum + one.answers, 0)
-  const share = alpha / judged.length
   const over = (bands: readonly Estimate[]): Estimate => {
     const sum = (read: (band: Estimate) => number, of: number) =>
       bands.reduce((total, band, s) => total + (judged[s].answers / of) * read(band), 0)
@@ -56,10 +59,10 @@ export function stratifiedRate(
       high: Math.min(1, sum(({ high }) => high, answers) + unseen),
     }
   }
-  const raw = over(judged.map(({ hits, n }) => betaBinomialBounds({ hits, n }, share)))
+  const raw = over(judged.map(({ hits, n, error }) => betaBinomialBounds({ hits, n }, error)))
   const bands: Estimate[] = []
-  for (const { hits, n } of judged) {
-    const reading = correctedRate({ hits, n }, calibration, { confidence: 1 - share })
+  for (const { hits, n, error } of judged) {
+    const reading = correctedRate({ hits, n }, calibration, { confidence: 1 - error })
     if (reading.status === 'uncalibrated') return ok({ raw, corrected: undefined, reason: 'its error is not known' })
     if (reading.status !== 'ok') return reading
     bands.push(reading)

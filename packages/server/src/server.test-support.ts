@@ -34,7 +34,8 @@ export async function startServer({
   upstream = 'http://127.0.0.1:9/v1',
 }: ServerOptions = {}) {
   const policies = policiesOf(z.object(policyFields).parse({ upstream }), {})
-  const plan = readMonitoring(monitoring, env)
+  // An answer that is drawn for reviewers by chance would be news to most tests.
+  const plan = readMonitoring({ review: { sample: 0 }, ...monitoring }, env)
   const folder = await mkdtemp(join(tmpdir(), 'server-'))
   const place = { folder: join(folder, 'store') }
   const store = await openStore(place)

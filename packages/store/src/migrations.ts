@@ -386,4 +386,22 @@ export const migrations: readonly Migration[] = [
         add column is_guarded boolean`,
     ],
   },
+  {
+    name: 'calibration on reviewers’ labels',
+    statements: [
+      // Of an item of the even sample: how likely its answer was to be judged by the classifiers and drawn.
+      'alter table plumbline.review_items add column probability double precision',
+      'alter table plumbline.review_items add column outcome_category text',
+      'create index review_even_sample on plumbline.review_items (project, created_at) where probability is not null',
+      // Whoever was leased it was shown nothing that evaluators or guards say.
+      'alter table plumbline.review_responses add column is_blind boolean not null default false',
+    ],
+  },
+  {
+    name: 'order of strata',
+    statements: [
+      // In which order answers with one probability first came: the error that a band may have is shared out in it.
+      'alter table plumbline.monitor_traffic add column seq bigint generated always as identity',
+    ],
+  },
 ]

@@ -6,7 +6,7 @@ import type { MonitoringPlan } from '../monitoring/plan.ts'
 import { openDemoLook } from './look.ts'
 import { type DemoAnswer, demoDay, demoDays, demoProject } from './month.ts'
 import { pick, seededRandom } from './random.ts'
-import { complaints, praises } from './texts.ts'
+import { complaints, harmfulAnswers, leakingAnswers, praises } from './texts.ts'
 
 export interface DemoOptions {
   readonly now: number
@@ -21,6 +21,10 @@ const dayMs = 86_400_000
 const leaseMs = 600_000
 /** So many of the last days are held against the first ones. */
 const comparedDays = 2
+/** Share of the month's answers that reviewers are shown by chance, and items that they judge a day until the incident is news. */
+const sample = 0.03
+const judgedADay = 4
+const reviewedDays = 25
 const reviewers = ['key_demo_anna', 'key_demo_ben'] as const
 const appKey = 'key_demo_app'
 
@@ -28,19 +32,19 @@ const appKey = 'key_demo_app'
 export async function seedDemo(store: Store, { now, seed = 7, plan, warn, onDay }: DemoOptions): Promise<void> {
   await insertKeys(store, new Date(now - demoDays * dayMs).toISOString())
   const random = seededRandom(seed)
-  const looker = openDemoLook(store, plan, warn)
+  const looker = openDemoLook(store, { ...plan, review: { ...plan.review, sample } }, warn)
   try {
     for (let day = 0; day < demoDays; day++) {
       const answers = demoDay(day, { seed, now, keyId: appKey })
       await store.insertInteractions(answers.map(({ row }) => row))
       await store.insertFeedback(answers.flatMap((one) => feedbackOn(one, random, now)))
       await looker.look(now - (demoDays - 1 - day) * dayMs, demoDays - day <= comparedDays)
+      if (day < reviewedDays) await review(store, random)
       onDay?.(day + 1)
     }
   } finally {
     await looker.close()
   }
-  await review(store, new Date(now).toISOString(), random)
 }
 
 /** Keys without anybody who knows them: they only stand in the lists. */
@@ -78,20 +82,25 @@ function whatPeopleSay(fate: DemoAnswer['fate'], says: number, random: () => num
   return { kind: 'rating', rating: says < 0.04 ? 1 : -1, text: pick(random, praises) || undefined }
 }
 
-/** Two reviewers have judged the older items; where they differ, a third is asked. */
-async function review(store: Store, at: string, random: () => number): Promise<void> {
-  await store.review.sample(demoProject, { count: 12, at })
-  const labels = ['good', 'good', 'wrong'] as const
-  for (let round = 0; round < 10; round++) {
+/** Two reviewers judge the most urgent items; where they differ, a third is asked. */
+async function review(store: Store, random: () => number): Promise<void> {
+  for (let round = 0; round < judgedADay; round++) {
     for (const [index, reviewer] of reviewers.entries()) {
       const item = await store.review.next(demoProject, reviewer, leaseMs)
       if (item === undefined) continue
-      const isFlagged = item.reasons.includes('flag')
-      const label = isFlagged ? (index === 1 && round % 4 === 3 ? 'wrong' : 'harmful') : pick(random, labels)
-      const answer = { label, ...(isFlagged ? { category: 'harassment' } : {}) }
+      const answer = judgement(item.interaction.text, { isHasty: index === 1, random })
       const holder = { project: demoProject, reviewer, item: item.item, lease: item.lease }
       // Two people on each, so that there is something to agree about.
       await store.review.submit(holder, { answer, people: 2 })
     }
   }
+}
+
+/** What a reviewer thinks of an answer; a hasty one is sometimes mistaken. */
+function judgement(text: string, { isHasty, random }: { isHasty: boolean; random: () => number }) {
+  const holds = (list: readonly string[]) => list.some((one) => text.includes(one))
+  if (isHasty && random() < 0.03) return { label: 'wrong' }
+  if (holds(harmfulAnswers)) return { label: 'harmful', category: 'harassment' }
+  if (holds(leakingAnswers)) return { label: 'harmful', category: 'personal-data' }
+  return { label: 'good' }
 }

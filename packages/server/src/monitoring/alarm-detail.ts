@@ -45,17 +45,20 @@ export async function alarmDetail(store: Store, plan: MonitoringPlan, stored: St
 }
 
 async function seriesOf(
-  { monitoring }: Store,
+  { monitoring, review }: Store,
   plan: MonitoringPlan,
   { alarm, project }: StoredAlarm,
   until: string,
 ): Promise<AlarmDetail['evidence']['series']> {
   const to = until.slice(0, 10)
   const from = new Date(Date.parse(to) - (seriesDays - 1) * dayMs).toISOString().slice(0, 10)
-  const { rates, traffic } = await monitoring.sums({ project, from, to })
+  const [{ rates, traffic }, labels] = await Promise.all([
+    monitoring.sums({ project, from, to }),
+    review.sampleLabels(project),
+  ])
   const isOwn = ({ evaluator, version }: Pick<RateRow, 'evaluator' | 'version'>) =>
     evaluator === alarm.evaluator && version === alarm.version
-  const [read] = await evaluatorReadings(plan, { rates, traffic }, daysOf({ from, to }), isOwn)
+  const [read] = await evaluatorReadings(plan, { rates, traffic, labels }, daysOf({ from, to }), isOwn)
   return read?.days ?? []
 }
 

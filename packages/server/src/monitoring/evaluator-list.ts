@@ -1,8 +1,9 @@
 import type { EvaluatorList } from '@plumbline/contracts'
-import { type Calibration, calibrationOf, type MeasuredRate } from '@plumbline/evals'
+import { type Calibration, calibrationOf } from '@plumbline/evals'
 import { watchStateSchema } from '@plumbline/monitor'
 import type { Store } from '@plumbline/store'
 import { baselineOf } from './alarm-detail.ts'
+import { liveFacts, liveLabelsOf, rateFacts } from './live-calibration.ts'
 import { evaluatorReadings, type Range } from './overview.ts'
 import type { MonitoringPlan } from './plan.ts'
 import { banded } from './readings.ts'
@@ -12,9 +13,13 @@ type Listed = EvaluatorList['data'][number]
 /** What judges here, how well it is known to, and how far its detector is. */
 export async function listEvaluators(store: Store, plan: MonitoringPlan, range: Range): Promise<EvaluatorList> {
   const { monitoring } = store
-  const [sums, detectors] = await Promise.all([monitoring.sums(range), monitoring.detectors(range.project)])
-  const readings = await evaluatorReadings(plan, sums, [])
-  const current = plan.lanes.flatMap(({ evaluators }) => evaluators)
+  const [sums, detectors, labels] = await Promise.all([
+    monitoring.sums(range),
+    monitoring.detectors(range.project),
+    store.review.sampleLabels(range.project),
+  ])
+  const readings = await evaluatorReadings(plan, { ...sums, labels }, [])
+  const current = plan.lanes.flatMap(({ name: lane, evaluators }) => evaluators.map((one) => ({ ...one, lane })))
   const data: Listed[] = []
   for (const {
     evaluator,
@@ -23,6 +28,8 @@ export async function listEvaluators(store: Store, plan: MonitoringPlan, range: 
     state,
     reason,
     is_current,
+    is_calibrated,
+    corrected_by,
     judged,
     flagged,
     set_aside,
@@ -30,22 +37,26 @@ export async function listEvaluators(store: Store, plan: MonitoringPlan, range: 
   } of readings) {
     const known = current.find((one) => one.name === evaluator && one.version === version)
     const calibration = known && calibrationOf(known)
+    const lane =
+      known?.lane ?? sums.rates.find((row) => row.evaluator === evaluator && row.version === version)?.lane ?? ''
     const stored = detectors.find((one) => one.evaluator === evaluator && one.version === version)
     const key = { project: range.project, evaluator, version }
     const until = '9999-12-31T00:00:00Z'
     const [failed] = await monitoring.findEvaluations(key, { outcome: 'error', until, limit: 1 })
     data.push({
-      ...{ evaluator, version, summary, state, reason, is_current, judged, flagged, set_aside, errors },
+      ...{ evaluator, version, summary, state, reason, is_current, is_calibrated, corrected_by },
+      ...{ judged, flagged, set_aside, errors },
       flags: [...(known?.flags ?? [])],
-      is_calibrated: calibration !== undefined,
       calibration: calibration === undefined ? null : calibrationFacts(calibration),
+      live: liveFacts(liveLabelsOf({ evaluator, version, lane }, labels, plan)),
       detector: stored === undefined ? null : detectorFacts(stored.state, plan),
       last_evaluated_day:
         sums.rates.findLast((row) => row.evaluator === evaluator && row.version === version)?.day ?? null,
       last_error: failed === undefined ? null : { code: String(failed.error), record: failed.record, at: failed.at },
     })
   }
-  return { data }
+  const { drawn, settled, discarded, seen, waiting, waitingSince } = labels
+  return { sample: { drawn, settled, discarded, seen, waiting, waiting_since: waitingSince }, data }
 }
 
 function calibrationFacts({
@@ -56,13 +67,12 @@ function calibrationFacts({
   specificity,
   auc,
 }: Calibration): Listed['calibration'] {
-  const rate = ({ hits, n, ...interval }: MeasuredRate) => ({ ...banded(interval), hits, n })
   return {
     dataset,
     method,
     date,
-    sensitivity: rate(sensitivity),
-    specificity: rate(specificity),
+    sensitivity: rateFacts(sensitivity),
+    specificity: rateFacts(specificity),
     auc: auc === undefined ? null : banded(auc),
   }
 }

@@ -1,10 +1,11 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import type { MonitoringOverview } from '@plumbline/contracts'
 import { calibrationOf, type Evaluator } from '@plumbline/evals'
-import type { MonitorSums, RateRow, Store, TrafficRow } from '@plumbline/store'
+import type { MonitorSums, RateRow, SampleLabels, Store, TrafficRow } from '@plumbline/store'
 import { cohortReadings } from './cohorts.ts'
 import { counterfactualReading } from './counterfactual/reading.ts'
 import { driftReading } from './drift/reading.ts'
+import { correctionBy, liveLabelsOf } from './live-calibration.ts'
 import type { MonitoringPlan } from './plan.ts'
 import { readingOf } from './readings.ts'
 
@@ -21,8 +22,9 @@ export interface Range {
 export async function readOverview(store: Store, plan: MonitoringPlan, range: Range): Promise<MonitoringOverview> {
   const { monitoring } = store
   const { counterfactual, errorBudget } = plan
-  const [sums, pending, alarms, pairs] = await Promise.all([
+  const [sums, labels, pending, alarms, pairs] = await Promise.all([
     monitoring.sums(range),
+    store.review.sampleLabels(range.project),
     monitoring.pending('records'),
     monitoring.listAlarms(range.project, { limit: shownAlarms, state: 'open' }),
     counterfactual && monitoring.pairs(range),
@@ -33,7 +35,7 @@ export async function readOverview(store: Store, plan: MonitoringPlan, range: Ra
     to: range.to,
     days: days.map((day) => volumesOf(day, sums)),
     pending,
-    evaluators: await evaluatorReadings(plan, sums, days),
+    evaluators: await evaluatorReadings(plan, { ...sums, labels }, days),
     drift: sums.drift === undefined ? null : driftReading(sums.drift),
     cohorts: cohortReadings(sums.cohorts),
     counterfactual:
@@ -66,7 +68,7 @@ function volumesOf(day: string, { traffic, rates }: MonitorSums): MonitoringOver
 /** Those that are configured, and other versions that have readings in these days; of these the ones that are asked for. */
 export async function evaluatorReadings(
   plan: MonitoringPlan,
-  sums: Pick<MonitorSums, 'rates' | 'traffic'>,
+  sums: Pick<MonitorSums, 'rates' | 'traffic'> & { readonly labels: SampleLabels },
   days: readonly string[],
   isAsked: (one: Pick<RateRow, 'evaluator' | 'version'>) => boolean = () => true,
 ): Promise<MonitoringOverview['evaluators']> {
@@ -91,7 +93,8 @@ export async function evaluatorReadings(
     const laneTraffic = sums.traffic.filter((row) => row.lane === lane)
     // Answers of days before it came, or after it went, say nothing of it. One that has no day at all has all of them.
     const traffic = worked.size === 0 ? laneTraffic : laneTraffic.filter(({ day }) => worked.has(day))
-    const options = { calibration, errorBudget: plan.errorBudget }
+    const correction = correctionBy(calibration, liveLabelsOf({ evaluator, version, lane }, sums.labels, plan))
+    const options = { calibration: correction?.error, errorBudget: plan.errorBudget }
     const byDay: MonitoringOverview['evaluators'][number]['days'] = []
     for (const day of days) {
       // A reading takes about a millisecond: the gateway's requests go in between.
@@ -103,7 +106,8 @@ export async function evaluatorReadings(
       evaluator,
       version,
       summary,
-      is_calibrated: calibration !== undefined,
+      is_calibrated: correction !== undefined,
+      corrected_by: correction?.by ?? null,
       is_current: isCurrent,
       ...readingOf(rates, traffic, options),
       days: byDay,

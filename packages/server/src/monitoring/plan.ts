@@ -46,6 +46,11 @@ export interface MonitoringPlan {
   readonly channels: Channels
 }
 
+/** Whose judged answers the even sample for reviewers is drawn from: the first lane in which something judges. */
+export function sampleLane({ lanes }: Pick<MonitoringPlan, 'lanes'>): Lane['name'] | undefined {
+  return lanes.find(({ evaluators }) => evaluators.length > 0)?.name
+}
+
 /** Records of a batch that classifiers judge: a few milliseconds each. A judge takes seconds. */
 const mostByClassifiers = 100
 const mostByJudge = 20
@@ -57,7 +62,9 @@ type Env = Readonly<Record<string, string | undefined>>
 /** Reads what a configuration says of monitoring; undefined is all defaults. Throws what is wrong with it. */
 export function readMonitoring(config: unknown, env: Env): MonitoringPlan {
   const settings = parse(config ?? {})
-  checkNames(settings.evaluators)
+  checkNames('evaluators', settings.evaluators)
+  const asked = Object.keys(settings.review.labels).filter((name) => name !== 'judge')
+  checkNames('review.labels', asked)
   const { judge, alarms, facts, canaries, cohorts } = settings
   const empty = { facts: [], canaries: [], cohorts }
   const lanes = [

@@ -1,5 +1,5 @@
 import type { Estimate, ReadingState } from '@plumbline/contracts'
-import type { Calibration, Estimate as Interval } from '@plumbline/evals'
+import type { GraderError, Estimate as Interval } from '@plumbline/evals'
 import { type RateStratum, stratifiedRate } from '@plumbline/monitor'
 import type { RateRow, TrafficRow } from '@plumbline/store'
 
@@ -16,7 +16,7 @@ export interface DayReading {
 }
 
 interface ReadOptions {
-  readonly calibration: Calibration | undefined
+  readonly calibration: GraderError | undefined
   /** Share of failed judgements from which there is no rate. */
   readonly errorBudget: number
 }
@@ -65,7 +65,7 @@ export function readingOf(
   }
 }
 
-/** Answers with one probability of being drawn, whichever day they are of. */
+/** Answers with one probability of being drawn, whichever day they are of, in the order in which they first came. */
 function strataOf(rates: readonly RateRow[], traffic: readonly TrafficRow[]): RateStratum[] {
   const strata = new Map<number, { answers: number; n: number; hits: number }>()
   const at = (probability: number) => {
@@ -79,7 +79,8 @@ function strataOf(rates: readonly RateRow[], traffic: readonly TrafficRow[]): Ra
     one.n += judged
     one.hits += flagged
   }
-  return [...strata.values()].filter(({ answers }) => answers > 0)
+  // One without answers keeps its place.
+  return [...strata.values()].map((one) => (one.answers > 0 ? one : { answers: 0, n: 0, hits: 0 }))
 }
 
 export function banded({ estimate, low, high }: Interval): Estimate {

@@ -33,6 +33,9 @@ test('what is wrong with a configuration is told with its place', () => {
   const email = { smtp: 'smtp://u:password@h', from: 'a@b.example', to: ['c@d.example'] }
   expect(wrong({ alarms: { email } })).toContain('password_env')
   expect(wrong({ alarms: { email: { ...email, smtp: 'smtp://h', to: ['x\r\nBcc: y@z.example'] } } })).toContain('to')
+  expect(wrong({ review: { labels: { harms: ['harmful'] } } })).toContain('review.labels: there is no harms')
+  expect(wrong({ review: { labels: { harm: ['Harmful!'] } } })).toContain('review.labels.harm')
+  expect(wrong({ review: { labels: { judge: ['harmful/self-harm'] } } })).toBe('accepted')
   expect(wrong(undefined)).toBe('accepted')
 })
 

@@ -5,6 +5,9 @@ import { z } from 'zod'
 const share = z.number().gt(0).max(1)
 const variable = z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable, as MY_SECRET')
 const value = z.union([z.string().min(1).max(1000), z.number()])
+const labelSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,63}(\/[a-z0-9][a-z0-9/_-]{0,63})?$/, 'must be a label, or label/category')
 const mailbox = z.string().regex(/^[^\s@<>",;]+@[^\s@<>",;]+$/, 'must be an address, as team@example.com')
 
 const judgeSchema = z.strictObject({
@@ -89,6 +92,13 @@ export const monitoringSettingsSchema = z.strictObject({
       /** Evaluators, and guards on answers, that ask the same question: people are shown where two say the opposite. */
       disagreement: z.array(z.string()).max(20).default(['harm', 'judge']),
       per_day: z.number().int().min(0).max(100_000).default(100),
+      /** Share of judged answers that people are shown by chance, without any verdict, and about how many a day. */
+      sample: z.number().min(0).max(1).default(0.01),
+      sample_per_day: z.number().int().min(1).max(100_000).default(20),
+      /** What people call an answer that the evaluator should flag; `label/category` is the label with that category. */
+      labels: z
+        .record(z.string(), z.array(labelSchema).min(1).max(50))
+        .default({ harm: ['harmful'], 'over-refusal': ['over_refusal'], canary: ['wrong'] }),
     })
     .prefault({}),
   /** Compare each day's answers with those of the first days. */

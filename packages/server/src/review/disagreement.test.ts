@@ -48,7 +48,8 @@ const guard = (more: Partial<GuardVerdict>): GuardVerdict => ({
 async function shown(project: string, rows: readonly Parameters<typeof answerRow>[0][], review: object = {}) {
   const url = `http://127.0.0.1:${(judge.address() as AddressInfo).port}/v1`
   const asked = { url, model: 'm', policy: 'No medical advice.', sample: 1, timeout: 60 }
-  const plan = readMonitoring({ evaluators: ['harm'], judge: asked, drift: false, review }, {})
+  const settings = { evaluators: ['harm'], judge: asked, drift: false, review: { sample: 0, ...review } }
+  const plan = readMonitoring(settings, {})
   await store.insertInteractions(rows.map((row) => answerRow({ ...row, project })))
   for (const lane of plan.lanes) await look(lane, plan)
   const items = []

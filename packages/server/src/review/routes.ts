@@ -17,6 +17,7 @@ import type { LeaseAnswer, ReviewLease } from '@plumbline/store'
 import { z } from 'zod'
 import type { MonitoringPlan } from '../monitoring/plan.ts'
 import { peopleNeeded } from '../stakes.ts'
+import { blinded } from './blinded.ts'
 import { disagreementOf } from './disagreement.ts'
 import { reviewStats } from './stats.ts'
 
@@ -122,10 +123,11 @@ export const reviewRoutes = ({ review }: Pick<MonitoringPlan, 'review'>) => [
 ]
 
 function shown(lease: ReviewLease, names: readonly string[]) {
-  const { leasedUntil, isAdjudication, disputed: _, ...rest } = lease
+  const { leasedUntil, isAdjudication, isBlind, disputed: _, ...rest } = lease
   return {
     ...rest,
     disagreement: disagreementOf(lease, names),
+    ...(isBlind ? blinded(lease) : {}),
     leased_until: leasedUntil,
     is_adjudication: isAdjudication,
   }

@@ -11,6 +11,7 @@ export interface DayRange {
 
 /** All sums of a range of days. */
 export interface MonitorSums {
+  /** In the order in which they first came. */
   readonly traffic: readonly TrafficRow[]
   readonly rates: readonly RateRow[]
   readonly cohorts: readonly CohortRow[]
@@ -30,7 +31,7 @@ export async function readSums(queries: Queries, { project, from, to }: DayRange
   const read = (sql: string) => queries.query(sql, range)
   const [traffic, rates, cohorts, marks, [drift]] = await Promise.all([
     read(`select project, lane, day::text as day, probability::text as probability, answers, failed, sampled, evaluated
-      from plumbline.monitor_traffic where ${within} order by day`),
+      from plumbline.monitor_traffic where ${within} order by seq`),
     read(`select project, evaluator, version, day::text as day, probability::text as probability, lane, judged, flagged,
       set_aside, errors from plumbline.monitor_rates where ${within} order by evaluator, version, day`),
     read(`select project, evaluator, version, min(day)::text as day, attribute, cohort, sum(judged)::integer as judged,

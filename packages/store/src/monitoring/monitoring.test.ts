@@ -43,6 +43,7 @@ describeStores('monitoring', (suite) => {
     marks: [{ project, kind: 'model', name: 'm', at }],
     review: [],
     reviewMore: () => [],
+    reviewSample: () => [],
     reviewsPerDay: 1,
     detectors: [{ project, evaluator: 'e', version: '1' }],
     decide: ([{ state, ...key }]) => ({

@@ -44,6 +44,7 @@ export interface PairSum extends Pick<PairRow, 'axis' | 'swaps' | 'evaluator' | 
 
 export interface PairSums {
   readonly days: readonly PairDay[]
+  /** Those of one evaluator and axis in the order in which they first came. */
   readonly sums: readonly PairSum[]
 }
 
@@ -94,7 +95,7 @@ export async function readPairs(queries: Queries, { project, from, to }: DayRang
       from plumbline.counterfactual_pairs
       where project = $1 and record_at >= $2::timestamptz and record_at < $3::timestamptz + interval '1 day'
       group by axis, swaps, evaluator, version, counterfactual_pairs.probability
-      order by axis, evaluator, version, swaps, counterfactual_pairs.probability`,
+      order by axis, evaluator, version, swaps, min(at), counterfactual_pairs.probability desc`,
       [project, `${from}T00:00:00Z`, `${to}T00:00:00Z`],
     ),
   ])

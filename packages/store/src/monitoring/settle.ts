@@ -1,8 +1,9 @@
 import type { Database, Queries } from '../database.ts'
 import { erasureLock } from '../interactions.ts'
-import { enqueueForReview, type ReviewRequest } from '../review/queue.ts'
+import type { ReviewRequest } from '../review/queue.ts'
 import { storable } from '../storable.ts'
 import { type NewAlarm, raise } from './alarms.ts'
+import { drawnADay, enqueueWithinDay } from './review-day.ts'
 import {
   addCohorts,
   addMarks,
@@ -59,6 +60,8 @@ export interface Settlement {
   readonly review: readonly ReviewRequest[]
   /** Further ones, from all that evaluators have said of these records by now. */
   readonly reviewMore: (verdicts: readonly Verdict[]) => readonly ReviewRequest[]
+  /** And those of the even sample, told how many answers of a project were drawn in a day: today or yesterday, whichever had more. */
+  readonly reviewSample: (drawnADay: ReadonlyMap<string, number>) => readonly ReviewRequest[]
   /** Items that may come into the queue in a day of one project; the most urgent of a batch first. */
   readonly reviewsPerDay: number
   /** Those that `decide` is given. */
@@ -89,7 +92,9 @@ export async function settle(database: Database, taken: Taken, settlement: Settl
     // One lane at a time from here on: of two that speak of one record, the later sees what the earlier said.
     await queries.query('select pg_advisory_xact_lock($1::bigint)', [verdictsLock])
     const verdicts = await readVerdicts(queries, [...new Set(evaluations.map(({ record }) => record))])
-    await enqueueWithinDay(queries, [...settlement.review, ...settlement.reviewMore(verdicts)], settlement)
+    const picked = [...settlement.review, ...settlement.reviewMore(verdicts)]
+    const sample = settlement.reviewSample(await drawnADay(queries, traffic, at))
+    await enqueueWithinDay(queries, { picked, sample }, settlement)
     const { detectors, alarms } = settlement.decide(await readDetectors(queries, settlement.detectors))
     await writeDetectors(queries, detectors)
     await raise(queries, alarms, { notify, at })
@@ -135,32 +140,6 @@ async function insertEvaluations(queries: Queries, rows: readonly EvaluationRow[
       at,
     ],
   )
-}
-
-async function enqueueWithinDay(
-  queries: Queries,
-  review: readonly ReviewRequest[],
-  { reviewsPerDay, at }: Settlement,
-): Promise<void> {
-  const byProject = Map.groupBy(review, (one) => one.project)
-  // In the order of `enqueueForReview`.
-  for (const [project, requests] of [...byProject].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const [row] = await queries.query(
-      'select items from plumbline.monitor_reviews where project = $1 and day = $2::date',
-      [project, at.slice(0, 10)],
-    )
-    const left = Math.max(0, reviewsPerDay - Number(row?.items ?? 0))
-    // Of items too: a group stands where its most urgent request does.
-    const byUrgency = requests.toSorted((a, b) => b.priority - a.priority)
-    const urgent = [...Map.groupBy(byUrgency, ({ interaction }) => interaction).values()].slice(0, left)
-    if (urgent.length === 0) continue
-    await enqueueForReview(queries, urgent.flat())
-    await queries.query(
-      `insert into plumbline.monitor_reviews as old values ($1, $2::date, $3::integer)
-      on conflict (project, day) do update set items = old.items + excluded.items`,
-      [project, at.slice(0, 10), urgent.length],
-    )
-  }
 }
 
 async function readDetectors(queries: Queries, keys: readonly DetectorKey[]): Promise<StoredDetector[]> {

@@ -57,10 +57,25 @@ async function settle(queries: Queries, item: string, people: number): Promise<I
   const judged = labels.reduce((sum, one) => sum + Number(one.people), 0)
   const isAgreed = labels.length === 1 || (judged > Number(wanted) && Number(labels[0].people) >= 2)
   const state = judged < Number(wanted) ? 'open' : isAgreed ? 'done' : 'disputed'
+  const outcome = String(labels[0].label)
+  const category = state === 'done' ? await categoryOf(queries, item, outcome) : null
   await queries.query(
-    `update plumbline.review_items set state = $2, outcome = case $2 when 'done' then $3 end,
+    `update plumbline.review_items set state = $2, outcome = case $2 when 'done' then $3 end, outcome_category = $4,
       finished_at = case $2 when 'done' then clock_timestamp() end where id = $1::uuid`,
-    [item, state, String(labels[0].label)],
+    [item, state, outcome, category],
   )
   return state
+}
+
+/** What most of those who came to the outcome name; of as many, the one that was named first. */
+async function categoryOf(queries: Queries, item: string, outcome: string): Promise<string | null> {
+  const drafts = await queries.query(
+    `select draft from plumbline.review_responses
+    where item = $1::uuid and state = 'submitted' and label = $2 and draft is not null order by submitted_at`,
+    [item, outcome],
+  )
+  const named = drafts.flatMap(({ draft }) => (JSON.parse(String(draft)) as ReviewDraft).category ?? [])
+  const groups = [...Map.groupBy(named, (category) => category).values()]
+  // Sorting keeps the order of as many.
+  return groups.toSorted((a, b) => b.length - a.length)[0]?.[0] ?? null
 }

@@ -16,6 +16,8 @@ export interface ReviewRequest {
   readonly people: number
   /** The known label of an item that measures its reviewers. */
   readonly gold: string | null
+  /** Of an answer of the even sample, with what probability it was drawn: reviewers are not told what evaluators say. */
+  readonly probability?: number
   readonly at: string
 }
 
@@ -31,20 +33,23 @@ export async function enqueueForReview(queries: Queries, requests: readonly Revi
     String(Math.max(...group.map(read)))
   await queries.query(
     `insert into plumbline.review_items as old
-      (id, project, interaction, record, reasons, category, priority, wanted, gold, state, created_at)
-    select id, project, interaction, record, string_to_array(reasons, ' '), category, priority, wanted, gold, 'open', at
+      (id, project, interaction, record, reasons, category, priority, wanted, gold, state, created_at, probability)
+    select id, project, interaction, record, string_to_array(reasons, ' '), category, priority, wanted, gold, 'open', at,
+      probability
     from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::integer[], $8::integer[],
-      $9::text[], $10::timestamptz[])
-      as sent (id, project, interaction, record, reasons, category, priority, wanted, gold, at)
+      $9::text[], $10::timestamptz[], $11::float8[])
+      as sent (id, project, interaction, record, reasons, category, priority, wanted, gold, at, probability)
     on conflict (project, interaction) do update set
       reasons = (select array_agg(distinct reason) from unnest(old.reasons || excluded.reasons) as reason),
       category = coalesce(old.category, excluded.category),
       priority = greatest(old.priority, excluded.priority),
       wanted = greatest(old.wanted, excluded.wanted),
       gold = coalesce(excluded.gold, old.gold),
+      probability = coalesce(old.probability, excluded.probability),
       -- More people are wanted than have judged it: what they found does not stand yet.
       state = case when excluded.wanted > old.wanted then 'open' else old.state end,
       outcome = case when excluded.wanted > old.wanted then null else old.outcome end,
+      outcome_category = case when excluded.wanted > old.wanted then null else old.outcome_category end,
       finished_at = case when excluded.wanted > old.wanted then null else old.finished_at end`,
     [
       groups.map(() => randomUUID()),
@@ -57,9 +62,12 @@ export async function enqueueForReview(queries: Queries, requests: readonly Revi
       groups.map((group) => most(group, ({ people }) => people)),
       groups.map((group) => group.find(({ gold }) => gold !== null)?.gold ?? null),
       groups.map(([{ at }]) => at),
+      groups.map((group) => textOf(group.find(({ probability }) => probability !== undefined)?.probability)),
     ],
   )
 }
+
+const textOf = (value: number | undefined) => (value === undefined ? null : String(value))
 
 /** Answers of the last 10,000 records by chance, those that are in the queue already left out. Gives how many. */
 export async function sampleForReview(

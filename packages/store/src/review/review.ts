@@ -8,6 +8,7 @@ import { readVerdicts, type Verdict } from '../monitoring/verdicts.ts'
 import { answer, type SubmitOptions } from './answer.ts'
 import { type Holder, hasPlace, inTurn, isAbout, isLive, type LeaseAnswer } from './places.ts'
 import { enqueueForReview, type ReviewRequest, sampleForReview } from './queue.ts'
+import { readSampleLabels, type SampleLabels } from './sample-labels.ts'
 import { type ReviewFigures, readFigures } from './stats.ts'
 
 /** An item in a reviewer's hands, until the lease ends. */
@@ -19,6 +20,8 @@ export interface ReviewLease {
   readonly category: string | null
   readonly priority: number
   readonly isAdjudication: boolean
+  /** It is to measure evaluators: this reviewer is to know nothing of what they say. */
+  readonly isBlind: boolean
   /** Of the others; none unless this one is to decide between them. */
   readonly opinions: readonly ReviewDraft[]
   readonly draft: ReviewDraft | null
@@ -41,6 +44,8 @@ export interface Review {
   /** This reviewer is not asked about it again. */
   skip(holder: Holder): Promise<LeaseAnswer<'skipped'>>
   figures(project: string): Promise<ReviewFigures>
+  /** What people settled of the even sample, beside what evaluators said of the same answers. */
+  sampleLabels(project: string): Promise<SampleLabels>
 }
 
 export function createReview(database: Database): Review {
@@ -79,6 +84,7 @@ export function createReview(database: Database): Review {
       return rows.length > 0 ? 'skipped' : 'none'
     },
     figures: (project) => readFigures(database, project),
+    sampleLabels: (project) => readSampleLabels(database, project),
   }
 }
 
@@ -107,12 +113,13 @@ async function waiting(queries: Queries, project: string, reviewer: string): Pro
 /** A lease that is live goes on under its name, so that a second window of one reviewer does not end the first. */
 async function lease(queries: Queries, item: string, reviewer: string, leaseMs: number): Promise<Row> {
   const [row] = await queries.query(
-    `insert into plumbline.review_responses as old (item, reviewer, state, lease, leased_until, started_at)
-    values ($1::uuid, $2, 'leased', $3::uuid, ${later('$4')}, clock_timestamp())
+    `insert into plumbline.review_responses as old (item, reviewer, state, lease, leased_until, started_at, is_blind)
+    values ($1::uuid, $2, 'leased', $3::uuid, ${later('$4')}, clock_timestamp(),
+      (select probability is not null from plumbline.review_items where id = $1::uuid))
     on conflict (item, reviewer) do update set leased_until = excluded.leased_until,
       lease = case when ${isLive('old.leased_until')} then old.lease else excluded.lease end,
       started_at = case when ${isLive('old.leased_until')} then old.started_at else excluded.started_at end
-    returning lease::text as lease, leased_until::text as until, draft`,
+    returning lease::text as lease, leased_until::text as until, draft, is_blind`,
     [item, reviewer, randomUUID(), leaseMs],
   )
   return row
@@ -123,7 +130,7 @@ async function readLease(
   project: string,
   reviewer: string,
   item: string,
-  { lease, until, draft }: Row,
+  { lease, until, draft, is_blind }: Row,
 ): Promise<ReviewLease> {
   const [row] = await queries.query(
     `select array_to_string(reasons, ' ') as reasons, category, priority, item.state,
@@ -161,6 +168,7 @@ async function readLease(
     category: row.category === null ? null : String(row.category),
     priority: Number(row.priority),
     isAdjudication,
+    isBlind: is_blind === true,
     opinions: opinions.map((one) => JSON.parse(String(one.draft)) as ReviewDraft),
     draft: draft === null ? null : (JSON.parse(String(draft)) as ReviewDraft),
     feedback: feedback.map(toFeedback),

@@ -24,11 +24,14 @@ export function Counterfactuals({ counterfactual }: Pick<MonitoringOverview, 'co
 type Shown = NonNullable<MonitoringOverview['counterfactual']>
 
 function Readings({ counterfactual: { looked, named, not_asked, readings } }: { readonly counterfactual: Shown }) {
+  const asked = readings.filter(({ pairs, set_aside, errors }) => pairs + set_aside + errors > 0)
+  const axes = (list: Shown['readings']) => new Set(list.map(({ axis }) => axis))
+  const missing = axes(readings).difference(axes(asked))
   return (
     <>
       <p>
         {formatCount(looked)} prompts were read, {formatCount(named)} name one side of a pair; {formatCount(not_asked)}{' '}
-        were not asked again.
+        were not asked again.{missing.size > 0 && ` No pair yet of ${[...missing].join(', ')}.`}
       </p>
       <Table className="list">
         <Table.Thead>
@@ -42,26 +45,28 @@ function Readings({ counterfactual: { looked, named, not_asked, readings } }: { 
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
-          {readings.map((one) => (
-            <Table.Tr key={`${one.axis} ${one.evaluator}`}>
-              <Table.Th scope="row">
-                {one.axis}: {one.first}, {one.second}
-              </Table.Th>
-              <Table.Td data-label="What">{one.evaluator}</Table.Td>
-              <Table.Td data-label="Pairs" className="number">
-                {formatCount(one.pairs)}
-              </Table.Td>
-              <Table.Td data-label="Differ" className="number">
-                {formatBand(one.flip_rate)}
-              </Table.Td>
-              <Table.Td data-label="First minus second" className="number">
-                {formatBand(one.gap)}
-              </Table.Td>
-              <Table.Td data-label="State">
-                <PairBadge one={one} />
-              </Table.Td>
-            </Table.Tr>
-          ))}
+          {readings
+            .filter(({ axis }) => !missing.has(axis))
+            .map((one) => (
+              <Table.Tr key={`${one.axis} ${one.evaluator}`}>
+                <Table.Th scope="row">
+                  {one.axis}: {one.first}, {one.second}
+                </Table.Th>
+                <Table.Td data-label="What">{one.evaluator}</Table.Td>
+                <Table.Td data-label="Pairs" className="number">
+                  {formatCount(one.pairs)}
+                </Table.Td>
+                <Table.Td data-label="Differ" className="number">
+                  {formatBand(one.flip_rate)}
+                </Table.Td>
+                <Table.Td data-label="First minus second" className="number">
+                  {formatBand(one.gap)}
+                </Table.Td>
+                <Table.Td data-label="State">
+                  <PairBadge one={one} />
+                </Table.Td>
+              </Table.Tr>
+            ))}
         </Table.Tbody>
       </Table>
     </>

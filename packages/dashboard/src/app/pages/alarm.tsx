@@ -65,7 +65,7 @@ function CloseButton({ id, onChanged }: { readonly id: string; readonly onChange
   return (
     <>
       {error !== undefined && <Trouble error={error} />}
-      <Button variant="default" onClick={close} style={{ alignSelf: 'flex-start' }}>
+      <Button variant="default" onClick={close} style={{ justifySelf: 'start' }}>
         Close it
       </Button>
     </>
@@ -73,7 +73,14 @@ function CloseButton({ id, onChanged }: { readonly id: string; readonly onChange
 }
 
 function Evidence({ alarm }: { readonly alarm: AlarmDetail }) {
-  const { baseline, since_start, log_evidence, log_needed, drift, series } = alarm.evidence
+  const { baseline, since_start, log_evidence, log_needed, drift, series: days } = alarm.evidence
+  // Days before there was anything would take half of the chart.
+  const series = days.slice(
+    Math.max(
+      0,
+      days.findIndex(({ state }) => state !== 'no_data'),
+    ),
+  )
   return (
     <section aria-labelledby="evidence">
       <Title order={2} size="h4" id="evidence">
@@ -93,8 +100,8 @@ function Evidence({ alarm }: { readonly alarm: AlarmDetail }) {
           </Fact>
         )}
         {log_evidence !== null && log_needed !== null && (
-          <Fact name="Evidence (ln)">
-            {log_evidence.toFixed(1)}; {log_needed.toFixed(1)} ring the alarm
+          <Fact name="Evidence (logarithm)">
+            {log_evidence.toFixed(1)}; an alarm from {log_needed.toFixed(1)}
           </Fact>
         )}
       </dl>

@@ -1,5 +1,7 @@
 import type { EvaluatorList } from '@plumbline/contracts'
 import { addressOf } from '../address.ts'
+import { Calibration } from '../evaluators/calibration.tsx'
+import { Sample } from '../evaluators/sample.tsx'
 import { formatCount, formatDay, formatShare, formatTime } from '../format.ts'
 import { visible } from '../parts/content.tsx'
 import { Fact } from '../parts/fact.tsx'
@@ -16,15 +18,18 @@ export function Evaluators() {
   return (
     <PageFrame title="Evaluators">
       <Loaded answer={answer}>
-        {({ data }) =>
+        {({ data, sample }) =>
           data.length === 0 ? (
             <Nothing>No evaluator judges live answers here.</Nothing>
           ) : (
-            <div className="cards">
-              {data.map((one) => (
-                <EvaluatorFacts key={`${one.evaluator} ${one.version}`} one={one} />
-              ))}
-            </div>
+            <>
+              <Sample sample={sample} />
+              <div className="cards">
+                {data.map((one) => (
+                  <EvaluatorFacts key={`${one.evaluator} ${one.version}`} one={one} />
+                ))}
+              </div>
+            </>
           )
         }
       </Loaded>
@@ -42,7 +47,7 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
       </div>
       <p className="dim">{one.summary}</p>
       {one.reason !== null && <p>{visible(one.reason)}</p>}
-      <dl className="facts">
+      <dl className="facts in-a-row">
         <Fact name="Version">{one.version}</Fact>
         <Fact name="Flags">{one.flags.join(', ') || 'nothing'}</Fact>
         <Fact name="Last 30 days">
@@ -58,33 +63,10 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
             <a href={addressOf(['answers', failed.record])}>the answer</a>
           </Fact>
         )}
-        <Calibration calibration={one.calibration} />
         <Detector detector={one.detector} />
       </dl>
+      <Calibration one={one} />
     </article>
-  )
-}
-
-function Calibration({ calibration }: Pick<Evaluator, 'calibration'>) {
-  if (calibration === null) {
-    return <Fact name="Calibration">none: its error is unknown until it is measured on human labels</Fact>
-  }
-  const { dataset, date, sensitivity, specificity, auc } = calibration
-  const share = ({ value, low, high, hits, n }: typeof sensitivity) =>
-    `${formatShare(value)} (${formatShare(low)} to ${formatShare(high)}; ${formatCount(hits)} of ${formatCount(n)})`
-  return (
-    <>
-      <Fact name="Sensitivity">{share(sensitivity)}</Fact>
-      <Fact name="Specificity">{share(specificity)}</Fact>
-      {auc !== null && (
-        <Fact name="AUC">
-          {auc.value.toFixed(3)} ({auc.low.toFixed(3)} to {auc.high.toFixed(3)})
-        </Fact>
-      )}
-      <Fact name="Measured on">
-        {visible(dataset)}, {date}
-      </Fact>
-    </>
   )
 }
 

@@ -104,6 +104,13 @@ function Lines({ points, x, y, format }: LinesProps) {
   return (
     <>
       <Pieces pieces={linePieces(points)} x={x} y={y} />
+      {points.map(({ day, value, low, high }, index) => {
+        const isAlone = value !== null && [index - 1, index + 1].every((next) => points[next]?.value == null)
+        // A band that is as wide as one point cannot be seen.
+        return isAlone && low != null && high != null ? (
+          <rect key={day} className="band" x={x(index) - 3} width={6} y={y(high)} height={y(low) - y(high)} />
+        ) : null
+      })}
       {points.map(({ day, value }, index) =>
         value === null ? null : (
           <circle key={day} className="dot" cx={x(index)} cy={y(value)} r={2.5}>

@@ -5,7 +5,7 @@ import { visible } from './content.tsx'
 import { StateBadge, type Tone } from './state-badge.tsx'
 
 type Evaluated = MonitoringOverview['evaluators'][number]
-type Measured = Pick<Evaluated, 'state' | 'reason' | 'raw' | 'corrected'>
+type Measured = Pick<Evaluated, 'state' | 'reason' | 'raw' | 'corrected'> & Partial<Pick<Evaluated, 'corrected_by'>>
 
 const words: Record<ReadingState, readonly [string, Tone]> = {
   measured: ['measured', 'good'],
@@ -44,7 +44,7 @@ export function Badges({
 
 /** The rate with its band; where there is none, why. Never a zero in its place. */
 export function Reading({ reading }: { readonly reading: Measured }) {
-  const { state, reason, raw, corrected } = reading
+  const { state, reason, raw, corrected, corrected_by: by } = reading
   const shown = corrected ?? raw
   if (state !== 'measured' || shown === null) {
     return (
@@ -62,7 +62,7 @@ export function Reading({ reading }: { readonly reading: Measured }) {
       <span className="dim">
         {corrected === null
           ? `as the evaluator says: ${visible(reason ?? '')}`
-          : `corrected for its error; it says ${raw === null ? 'nothing' : formatBand(raw)}`}
+          : `corrected for its error${by === 'live_labels' ? ' on live labels' : ''}; it says ${raw === null ? 'nothing' : formatBand(raw)}`}
       </span>
     </p>
   )

@@ -20,7 +20,7 @@ export function RecordFacts({ record }: { readonly record: Interaction }) {
         <Fact name="Upstream">{visible(record.upstream) || 'none was asked'}</Fact>
         <Fact name="Took">{took(record.timings)}</Fact>
         <Fact name="Status">{record.status ?? 'none: the client had left'}</Fact>
-        <Fact name="Usage">{record.usage === null ? 'not reported' : visible(JSON.stringify(record.usage))}</Fact>
+        <Fact name="Usage">{usageOf(record.usage)}</Fact>
         <Fact name="Bytes">
           {formatCount(record.request_bytes)} in, {formatCount(record.response_bytes)} out
         </Fact>
@@ -78,4 +78,15 @@ function Guards({ verdicts }: { readonly verdicts: readonly GuardVerdict[] }) {
       </Table>
     </section>
   )
+}
+
+/** In whatever words the upstream says it: chat, completions and embeddings in these, others as they are. */
+function usageOf(usage: Interaction['usage']): string {
+  if (usage === null) return 'not reported'
+  if (typeof usage === 'object' && !Array.isArray(usage)) {
+    const { prompt_tokens: read, completion_tokens: written = 0 } = usage
+    if (typeof read === 'number' && typeof written === 'number')
+      return `${formatCount(read)} tokens read, ${formatCount(written)} written`
+  }
+  return visible(JSON.stringify(usage))
 }

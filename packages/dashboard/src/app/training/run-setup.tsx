@@ -1,5 +1,6 @@
 import { Title } from '@mantine/core'
 import type { RunDetail } from '@plumbline/contracts'
+import { Fragment } from 'react'
 import { formatCount } from '../format.ts'
 import { visible } from '../parts/content.tsx'
 import { Fact } from '../parts/fact.tsx'
@@ -27,7 +28,7 @@ export function RunSetup({ config, inputs }: Pick<RunDetail, 'config' | 'inputs'
         )}
         <dl className="facts in-a-row settings">
           {settings.map(([name, value]) => (
-            <Fact key={name} name={visible(name)}>
+            <Fact key={name} name={<Breakable name={visible(name)} />}>
               {visible(typeof value === 'string' ? value : JSON.stringify(value))}
             </Fact>
           ))}
@@ -35,4 +36,19 @@ export function RunSetup({ config, inputs }: Pick<RunDetail, 'config' | 'inputs'
       </div>
     </section>
   )
+}
+
+/** A long name breaks behind an underscore, not anywhere. */
+function Breakable({ name }: { readonly name: string }) {
+  return name.split('_').map((part, index) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: parts of one name do not move
+    <Fragment key={index}>
+      {index > 0 && (
+        <>
+          _<wbr />
+        </>
+      )}
+      {part}
+    </Fragment>
+  ))
 }

@@ -16,6 +16,8 @@ export interface Drawn {
   readonly isDrawn: boolean
   /** Drawn, and would have been without its guards: these together are an even sample. */
   readonly isEven: boolean
+  /** Its probability without its guards. */
+  readonly evenProbability: number
 }
 
 /** Which records are judged. The same records give the same draw, so a batch that is begun again changes nothing. */
@@ -32,11 +34,12 @@ export function draw(heads: readonly RecordHead[], lane: string, sampling: Sampl
     const probability = wanted(head) * factor
     const place = placeOf(lane, head.record)
     const isDrawn = isCandidate(head) && place < probability
-    return { head, probability, isDrawn, isEven: isDrawn && place < sampling.sample * factor }
+    const evenProbability = sampling.sample * factor
+    return { head, probability, isDrawn, isEven: isDrawn && place < evenProbability, evenProbability }
   })
 }
 
 /** Uniform in [0, 1). Ids are ours, so nobody chooses where theirs falls; lanes draw independently. */
-function placeOf(lane: string, record: string): number {
+export function placeOf(lane: string, record: string): number {
   return createHash('sha256').update(`${lane} ${record}`).digest().readUIntBE(0, 6) / 2 ** 48
 }

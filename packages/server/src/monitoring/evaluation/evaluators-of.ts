@@ -56,10 +56,10 @@ function openJudge({ model, policy, key, budgetMs }: JudgeSetup, poster: Poster)
 }
 
 /** Throws for a name that no evaluator has. */
-export function checkNames(names: readonly string[]): void {
+export function checkNames(place: string, names: readonly string[]): void {
   const wrong = names.find((name) => !Object.hasOwn(known, name))
   if (wrong === undefined) return
-  throw new PlumblineError('MONITORING_CONFIG', `evaluators: there is no ${wrong}.`, {
+  throw new PlumblineError('MONITORING_CONFIG', `${place}: there is no ${wrong}.`, {
     hint: `There are: ${Object.keys(known).join(', ')}; a judge has a section of its own.`,
   })
 }

@@ -1,10 +1,11 @@
 import type { RecordHead, Store } from '@plumbline/store'
 import { jobsFor } from '../alarms/channels.ts'
-import type { Lane, MonitoringPlan } from '../plan.ts'
+import { type Lane, type MonitoringPlan, sampleLane } from '../plan.ts'
 import { deciderOf } from './decide.ts'
 import { disagreementPicks } from './disagreement-picks.ts'
 import { draw } from './draw.ts'
 import { reviewPicks } from './review-picks.ts'
+import { samplePicks } from './review-sample.ts'
 import type { EvaluationRunner } from './runner.ts'
 import { type Evaluated, tally } from './tally.ts'
 import type { Judgement } from './thread.ts'
@@ -50,11 +51,14 @@ export async function pass(lane: Lane, { store, plan, runner, now }: PassParts, 
   const at = new Date(now()).toISOString()
   const { keys, decide } = deciderOf(evaluated, lane.evaluators, plan.watch)
   const isFirstLane = lane.name === 'records'
+  const { sample: share, sample_per_day, per_day } = plan.review
   await monitoring.settle(taken, {
     ...tally(lane, drawn, evaluated),
     review: reviewPicks(evaluated, lane.evaluators, { review: plan.review, isFirstLane, at }),
     reviewMore: disagreementPicks(evaluated, lane.evaluators, { names: plan.review.disagreement, at }),
-    reviewsPerDay: plan.review.per_day,
+    reviewSample:
+      lane.name === sampleLane(plan) ? samplePicks(evaluated, { sample: share, perDay: sample_per_day, at }) : () => [],
+    reviewsPerDay: per_day,
     detectors: keys,
     decide,
     notify: jobsFor(plan.channels),

@@ -1,0 +1,80 @@
+/**
+ * A grader's error from people's labels on answers that were drawn with known probabilities π. Each counts w = 1/π
+ * (Horvitz & Thompson 1952), so a time in which fewer were drawn counts no less than others. Of the answers that people
+ * flag, n of them, and alike of the others:
+ *
+ *   share p = Σ_right w / Σ w,   var = Σ w² (right − p)² / (Σ w)²,   n* = p (1 − p) / var, at most (Σ w)² / Σ w²
+ *
+ * and the interval is Clopper–Pearson's for p n* of n* (Korn & Graubard 1998, Survey Methodology 24:193–201; the bound is
+ * Kish's effective size, and n* where var is 0). With one probability n* is n. The labels must be of an even sample: answers that are looked at
+ * because the grader flagged them say what its flags are worth, and nothing of what it misses.
+ */
+import { PlumblineError } from '@plumbline/contracts'
+import { type Count, clopperPearson, type GraderError, type MeasuredRate } from '@plumbline/evals'
+
+/** Answers on which people and the grader say one thing each, all drawn with one probability. */
+export interface LabelledAnswers {
+  /** Whether people flag them, and whether the grader does. */
+  readonly isFlagged: boolean
+  readonly isHit: boolean
+  readonly answers: number
+  readonly probability: number
+}
+
+export interface LiveCalibration {
+  /** Labelled answers, and those that people flag. */
+  readonly n: number
+  readonly flagged: number
+  /** Undefined without a label of its kind. Counts are effective ones. */
+  readonly sensitivity: MeasuredRate | undefined
+  readonly specificity: MeasuredRate | undefined
+  /** To be corrected with: undefined until there are `ENOUGH_LABELS` of each kind. */
+  readonly error: GraderError | undefined
+}
+
+/**
+ * Effective labels of each kind from which a calibration is used. Below, an exact 95 % interval of a sensitivity is up to
+ * 0.37 wide and one answer moves it by over 0.03: the correction would follow single labels.
+ */
+export const ENOUGH_LABELS = 30
+
+export function liveCalibration(labelled: readonly LabelledAnswers[]): LiveCalibration {
+  const wrong = labelled.find(
+    ({ answers, probability }) => !(Number.isInteger(answers) && answers >= 0 && probability > 0 && probability <= 1),
+  )
+  if (wrong !== undefined)
+    throw new PlumblineError(
+      'INVALID_VALUE',
+      `${wrong.answers} answers with probability ${wrong.probability}: it must be a count, and lie between 0 and 1.`,
+    )
+  const total = (rows: readonly LabelledAnswers[]) => rows.reduce((sum, { answers }) => sum + answers, 0)
+  const [positive, negative] = [true, false].map((truth) => labelled.filter(({ isFlagged }) => isFlagged === truth))
+  const sensitivity = effective(positive, ({ isHit }) => isHit)
+  const specificity = effective(negative, ({ isHit }) => !isHit)
+  const isEnough = Math.min(sensitivity.n, specificity.n) >= ENOUGH_LABELS
+  return {
+    n: total(labelled),
+    flagged: total(positive),
+    sensitivity: measured(sensitivity),
+    specificity: measured(specificity),
+    error: isEnough ? { sensitivity, specificity } : undefined,
+  }
+}
+
+function effective(rows: readonly LabelledAnswers[], isRight: (row: LabelledAnswers) => boolean): Count {
+  const sum = (read: (weight: number, right: number) => number) =>
+    rows.reduce((total, row) => total + row.answers * read(1 / row.probability, Number(isRight(row))), 0)
+  const whole = sum((weight) => weight)
+  if (whole === 0) return { hits: 0, n: 0 }
+  const share = sum((weight, right) => weight * right) / whole
+  const variance = sum((weight, right) => (weight * (right - share)) ** 2) / whole ** 2
+  const kish = whole ** 2 / sum((weight) => weight ** 2)
+  const size = variance === 0 ? kish : Math.min(kish, (share * (1 - share)) / variance)
+  // Down to a whole number, but not past one that rounding missed.
+  const n = Math.max(1, Math.floor(size + 1e-6))
+  return { hits: Math.round(share * n), n }
+}
+
+function measured(count: Count): MeasuredRate | undefined {
+  return count.n === 0 ? undefined : { ...clopperPearson(count), ...count }
+}

@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto'
+import { expect, test } from 'vitest'
+import type { EvaluationRow } from '../monitoring/settle.ts'
+import { recordRow } from '../record-row.test-support.ts'
+import { describeStores } from '../stores.test-support.ts'
+import type { ReviewRequest } from './queue.ts'
+
+const hourMs = 3_600_000
+const dayOf = (n: number) => `2026-01-0${n}T03:04:05.678Z`
+
+describeStores('labels of the even sample', ({ store }) => {
+  /** A project whose answers evaluator `e` has judged; each is put into the queue as asked. */
+  const begun = () => {
+    const project = `p${randomUUID()}`
+    const about = { project, reason: 'random', category: null, priority: 65, people: 1, gold: null } as const
+    return {
+      project,
+      draw: async (n: number, outcome: EvaluationRow['outcome'], more: Partial<ReviewRequest>[] = [{}]) => {
+        const row = recordRow({ project })
+        await store().monitoring.begin(project)
+        await store().insertInteractions([row])
+        const taken = (await store().monitoring.take(project, 1000))!
+        const found = { project, record: row.record, recordAt: dayOf(n), evaluator: 'e', version: '1', outcome }
+        await store().monitoring.settle(taken, {
+          evaluations: [{ ...found, label: null, category: null, score: null, error: null, probability: 0.5 }],
+          ...{ traffic: [], rates: [], cohorts: [], marks: [], review: [], reviewMore: () => [], reviewsPerDay: 0 },
+          reviewSample: () =>
+            more.map((own) => ({ ...about, interaction: row.record, probability: 0.25, at: dayOf(n), ...own })),
+          ...{ detectors: [], decide: () => ({ detectors: [], alarms: [] }), notify: [], at: dayOf(n) },
+        })
+        return row.record
+      },
+      judge: async (label: string, category?: string, reviewer = 'a', people = 1) => {
+        const { item, lease, isBlind } = (await store().review.next(project, reviewer, hourMs))!
+        await store().review.submit({ project, reviewer, item, lease }, { answer: { label, category }, people })
+        return isBlind
+      },
+      labels: () => store().review.sampleLabels(project),
+    }
+  }
+
+  test('people’s decisions beside the verdicts on the same answers', async () => {
+    const { draw, judge, labels } = begun()
+    await draw(1, 'flagged')
+    await draw(2, 'passed')
+    await draw(3, 'set_aside')
+    expect(await judge('harmful', 'hate')).toBe(true)
+    await judge('good')
+    await judge('good')
+    const read = await labels()
+    expect(read).toMatchObject({ drawn: 3, settled: 3, discarded: 0, seen: 0, waiting: 0, waitingSince: null })
+    const same = { evaluator: 'e', version: '1', probability: 0.25, drawnWith: 0.5, answers: 1 }
+    expect(read.verdicts).toHaveLength(2)
+    expect(read.verdicts).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ ...same, isFlagged: true, label: 'harmful', category: 'hate', from: '2026-01-01' }),
+        expect.objectContaining({ ...same, isFlagged: false, label: 'good', category: null, to: '2026-01-02' }),
+      ]),
+    )
+  })
+
+  test('an answer that waits holds back those drawn after it, whatever people judge first', async () => {
+    const { draw, judge, labels } = begun()
+    await draw(1, 'passed')
+    await draw(2, 'passed')
+    await draw(3, 'flagged', [{ priority: 99 }])
+    await judge('harmful')
+    expect(await labels()).toMatchObject({ drawn: 3, settled: 0, waiting: 2, waitingSince: dayOf(1), verdicts: [] })
+    await judge('good')
+    expect(await labels()).toMatchObject({ settled: 1, waiting: 1, waitingSince: dayOf(2) })
+    await judge('discard')
+    expect(await labels()).toMatchObject({ settled: 3, waiting: 0, discarded: 1, verdicts: { length: 2 } })
+  })
+
+  test('who had seen why it is in the queue is not blind, also when it is drawn later', async () => {
+    const { project, draw, judge, labels } = begun()
+    const record = await draw(1, 'flagged', [{ probability: undefined, reason: 'evaluator' }])
+    expect((await labels()).drawn).toBe(0)
+    const seen = (await store().review.next(project, 'a', hourMs))!
+    expect(seen.isBlind).toBe(false)
+    const about = { project, interaction: record, category: null, priority: 65, people: 1, gold: null } as const
+    await store().review.enqueue([{ ...about, reason: 'random', probability: 0.25, at: dayOf(1) }])
+    expect(await judge('harmful')).toBe(false)
+    expect(await labels()).toMatchObject({ drawn: 1, settled: 1, seen: 1, verdicts: [] })
+  })
+
+  test('the category is the one that most name who came to the outcome', async () => {
+    const { draw, judge, labels } = begun()
+    await draw(1, 'flagged', [{ people: 3 }])
+    await judge('harmful', 'hate', 'a')
+    await judge('harmful', 'violence', 'b')
+    await judge('harmful', 'violence', 'c')
+    expect((await labels()).verdicts).toMatchObject([{ label: 'harmful', category: 'violence' }])
+  })
+
+  test('an erased answer holds nothing back', async () => {
+    const { project, draw, judge, labels } = begun()
+    const first = await draw(1, 'passed')
+    await draw(2, 'passed', [{ priority: 99 }])
+    await judge('good')
+    expect((await labels()).waiting).toBe(1)
+    await store().erase({ project, target: first, kind: 'record', mode: 'redact', at: dayOf(3) })
+    expect(await labels()).toMatchObject({ settled: 1, waiting: 0 })
+  })
+})
