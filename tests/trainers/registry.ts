@@ -111,14 +111,17 @@ function sftCase(values: Record<string, unknown> = {}): TrainerCase {
   })
 }
 
-function rewardCase(train: Parameters<typeof trainReward>[2]['train']): TrainerCase {
+function rewardCase(
+  train: Parameters<typeof trainReward>[2]['train'],
+  values: Record<string, unknown> = {},
+): TrainerCase {
   return trainerCase({
     curve: 'loss',
     direction: 'falls',
     hasEvaluation: true,
     command: 'reward',
     schema: rewardConfig,
-    values: { per_device_train_batch_size: 3, eval_steps: 2, eval_fraction: 0.2 },
+    values: { per_device_train_batch_size: 3, eval_steps: 2, eval_fraction: 0.2, ...values },
     async train(config, model, world) {
       const { parameters, trainable } = await trainReward(config, model, { train }, world)
       return { weights: parameters, adapter: trainable.adapter?.parameters, base: model.parameters }
@@ -160,6 +163,10 @@ export const trainers = {
   sft: sftCase(),
   'sft with openings': sftCase({ opening_epochs: 1, opening_tokens: 2, ...aboveFrozen }),
   reward: rewardCase(pairs),
+  'reward with contrasts': rewardCase(
+    pairs.map((pair, i) => ({ ...pair, contrast: i % 2 === 0 })),
+    { contrast_epochs: 2, ...aboveFrozen },
+  ),
   'reward from scores': rewardCase(scored),
   ppo: ppoCase('shared'),
   'ppo with a value model': ppoCase('separate'),

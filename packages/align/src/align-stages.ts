@@ -44,6 +44,7 @@ export function stageConfigs(config: AlignConfig): StageConfigs {
       lora_skip_share: config.reward_lora_skip_share,
       learning_rate: config.reward_learning_rate,
       num_train_epochs: config.reward_epochs,
+      contrast_epochs: config.reward_contrast_epochs,
       center_rewards_coefficient: 0.01,
       eval_fraction: 0.15,
       warmup_steps: 3,

@@ -36,8 +36,13 @@ export interface Decoder {
   readonly length: number
   /** Sees to it that a slot has at least so many positions. What slots hold is kept. */
   reserve(length: number): void
-  /** Reads prompts into the slots from `first` on. */
-  prefill(first: number, prompts: readonly (readonly number[])[], temperatures: readonly number[]): Promise<NextTokens>
+  /** Reads prompts into the slots from `first` on, which hold the first `start` tokens of each already. */
+  prefill(
+    first: number,
+    prompts: readonly (readonly number[])[],
+    temperatures: readonly number[],
+    start?: number,
+  ): Promise<NextTokens>
   /** Appends one token to each of the first slots, which hold `lengths` tokens so far. */
   step(tokens: readonly number[], lengths: readonly number[], temperatures: readonly number[]): Promise<NextTokens>
   /** Appends several tokens to any slot, which holds `length` so far, and tells what follows the last of them. */
@@ -64,7 +69,7 @@ export async function createDecoder(
   { slots, length: firstLength, threads }: DecoderOptions,
 ): Promise<Decoder> {
   checkHead(config, parameters)
-  const forward = buildCachedForward(config)
+  const forward = buildCachedForward(config, slots > 1 ? 'plain' : 'fused')
   const { graph } = forward
   const logits = forward.logitsAt(graph.input('rows', 'int32', ['N']))
   const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['N', 1])))
@@ -108,6 +113,7 @@ export async function createDecoder(
       ids: { data: ids, shape: [batch, time] },
       positions: { data: positions, shape: [batch, time] },
       rows: { data: rows, shape: [rows.length] },
+      starts: { data: Int32Array.from(starts), shape: [batch] },
       lastPositions: { data: Int32Array.from(lengths, (size) => size - 1), shape: [batch] },
       totalLength: { data: Int32Array.of(Math.max(...lengths)), shape: [1] },
       // Greedy rows never read their probabilities; any temperature but 0 will do.
@@ -168,15 +174,15 @@ export async function createDecoder(
       }
       fixed = lengthFeeds(config, length)
     },
-    prefill(first, prompts, temperatures) {
-      const time = Math.max(...prompts.map((prompt) => prompt.length))
+    prefill(first, prompts, temperatures, start = 0) {
+      const lengths = prompts.map((prompt) => prompt.length)
+      const time = Math.max(...lengths) - start
       const ids = new Int32Array(prompts.length * time)
       prompts.forEach((prompt, row) => {
-        ids.set(prompt, row * time)
+        ids.set(prompt.slice(start), row * time)
       })
-      const lengths = prompts.map((prompt) => prompt.length)
-      const rows = Int32Array.from(lengths, (size, row) => row * time + size - 1)
-      const starts = lengths.map(() => 0)
+      const rows = Int32Array.from(lengths, (size, row) => row * time + size - start - 1)
+      const starts = lengths.map(() => start)
       return run(first, ids, starts, lengths, rows, temperatures)
     },
     step(tokens, lengths, temperatures) {

@@ -76,6 +76,7 @@ async function cachedLogits(
       ...ropeFeeds(config, cacheLength),
       ids: matrix((row, i) => chunk[row][i] ?? 0),
       positions: matrix((row, i) => starts[row] + i),
+      starts: vector(starts),
       lastPositions: vector(lengths.map((length) => length - 1)),
       totalLength: vector([Math.max(...lengths)]),
       cacheIndices: vector(Array.from({ length: cacheLength }, (_, i) => i)),

@@ -109,6 +109,7 @@ export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fus
   const caches: Record<string, Tensor> = {}
   const state: CachedAttentionState = {
     positions,
+    starts: model.graph.input('starts', 'int32', ['B']),
     lastPositions: model.graph.input('lastPositions', 'int32', ['B']),
     totalLength: model.graph.input('totalLength', 'int32', [1]),
     cacheIndices: model.graph.input('cacheIndices', 'int32', ['S']),

@@ -141,6 +141,31 @@ describe('what is drawn', () => {
     )
   })
 
+  test('prompts that begin alike read their beginning once, and are continued as each alone', async () => {
+    const system = Array.from({ length: 10 }, (_, i) => 50 + i)
+    const alike = prompts.map((prompt) => [...system, ...prompt])
+    const options = { numGenerations: 2, stopTokenIds: [2, 40, 41, 42, 43, 44] }
+    const expected = await completions(decoderOf(1), alike, options)
+    for (const slots of [2, 3, 16]) {
+      const decoder = decoderOf(slots)
+      let read = 0
+      const counting: Decoder = Object.create(decoder, {
+        prefill: {
+          value: (...args: Parameters<Decoder['prefill']>) => {
+            const [, given, , start = 0] = args
+            read += given.reduce((sum, { length }) => sum + length - start, 0)
+            return decoder.prefill(...args)
+          },
+        },
+      })
+      expectSame(await completions(counting, alike, options), expected)
+      // Where all fit the beginning is read once; where they take turns, whoever enters an empty batch reads it again.
+      const own = prompts.flat().length
+      if (slots === 16) expect(read).toBe(own + system.length)
+      else expect(read).toBeLessThan(own + prompts.length * system.length + 1)
+    }
+  })
+
   test('logprobs are those of the model itself, whatever temperature and cut-offs say', async () => {
     const greedy = await completions(decoderOf(16), prompts, { temperature: 0 })
     const cut = await completions(decoderOf(16), prompts, { temperature: 3, topK: 1 })
