@@ -204,17 +204,10 @@ function fusedWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, sta
     { ...projected, pastKeys: past.keys, pastValues: past.values, lastPositions, totalLength, ...tables },
     { heads, keyValueHeads, scale: 1 / Math.sqrt(headSize) },
   )
-  const [batch, time] = x.shape
-  const byHead = (tensor: Tensor) =>
-    transpose(reshape(tensor, { shape: [batch, time, keyValueHeads, headSize] }), swapTimeAndHeads)
-  const width = keyValueHeads * headSize
-  const part = (start: number) => slice(projected.query, { axis: 2, start, end: start + width })
-  const [key, value] = projected.key
-    ? [projected.key, projected.value]
-    : [part(heads * headSize), part(heads * headSize + width)]
+  const [, key, value] = byHeads(projected, layer).map((part) => transpose(part, swapTimeAndHeads))
   // The fused op rotates its own copy of the keys and keeps it to itself.
-  const keys = tables ? rope(byHead(key), tables.cos, tables.sin, positions) : byHead(key)
-  return { output, keys, values: byHead(value) }
+  const keys = tables ? rope(key, tables.cos, tables.sin, positions) : key
+  return { output, keys, values: value }
 }
 
 /**
@@ -227,7 +220,7 @@ function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, sta
   const [batch, time] = x.shape
   const byHead = (tensor: Tensor) => transpose(tensor, swapTimeAndHeads)
   const rotate = (tensor: Tensor) => (tables ? rope(byHead(tensor), tables.cos, tables.sin, positions) : byHead(tensor))
-  const [query, key, value] = projectedHeads(model, x, layer)
+  const [query, key, value] = byHeads(packedOrSeparate(model, x, layer), layer)
   const entries = { keys: rotate(key), values: byHead(value) } // [B, K, T, D]
   const tall = multiplyDims([heads / keyValueHeads, time])
   const queries = reshape(rotate(query), { shape: [batch, keyValueHeads, tall, headSize] })
@@ -253,24 +246,21 @@ function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, sta
   return { output: reshape(byHead(output), { shape: [batch, time, heads * headSize] }), ...entries }
 }
 
-/** Queries, keys and values by head, as `projectHeads`, by one product where nothing stands between. */
-function projectedHeads(model: ModelGraph, x: Tensor, layer: AttentionLayer): [Tensor, Tensor, Tensor] {
-  const { heads, keyValueHeads, headSize } = layer
-  const { query, key, value } = packedOrSeparate(model, x, layer)
-  const byHead = (tensor: Tensor, count: number) =>
-    reshape(tensor, { shape: [...x.shape.slice(0, 2), count, headSize] })
-  if (key) return [byHead(query, heads), byHead(key, keyValueHeads), byHead(value, keyValueHeads)]
+/** Queries, keys and values by head: [B, T, H, D], [B, T, K, D], [B, T, K, D]. */
+function byHeads({ query, key, value }: Projected, { heads, keyValueHeads, headSize }: AttentionLayer): Tensor[] {
+  const split = (tensor: Tensor, count: number) =>
+    reshape(tensor, { shape: [...tensor.shape.slice(0, 2), count, headSize] })
+  if (key) return [split(query, heads), split(key, keyValueHeads), split(value, keyValueHeads)]
   const part = (start: number, count: number) =>
-    byHead(slice(query, { axis: 2, start: start * headSize, end: (start + count) * headSize }), count)
+    split(slice(query, { axis: 2, start: start * headSize, end: (start + count) * headSize }), count)
   return [part(0, heads), part(heads, keyValueHeads), part(heads + keyValueHeads, keyValueHeads)]
 }
 
+/** [B, T, heads · headSize] each, or all side by side in `query`. */
+type Projected = { query: Tensor; key?: undefined; value?: undefined } | { query: Tensor; key: Tensor; value: Tensor }
+
 /** One product for q, k and v where nothing stands between it and the attention. */
-function packedOrSeparate(
-  model: ModelGraph,
-  x: Tensor,
-  layer: AttentionLayer,
-): { query: Tensor; key?: undefined; value?: undefined } | { query: Tensor; key: Tensor; value: Tensor } {
+function packedOrSeparate(model: ModelGraph, x: Tensor, layer: AttentionLayer): Projected {
   const { heads, keyValueHeads, headSize, hiddenSize: inFeatures, hasBias, projections, headNorms } = layer
   const widths = [heads * headSize, keyValueHeads * headSize, keyValueHeads * headSize]
   if (projections.length === 1) {
