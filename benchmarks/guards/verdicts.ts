@@ -145,6 +145,7 @@ async function filter(pieces: readonly Buffer[], isEventStream: boolean): Promis
   const question = { prompt: '', conversation: [] }
   const answer = new AnswerFilter({ shape: shapes[path], guards, question, isEventStream, onBytes, onUnknown })
   for (const piece of pieces) answer.push(piece)
+  answer.readEnd()
   await answer.end()
   const said = (await answer.verdicts()).map(({ name, outcome, label, score }) => ({ name, outcome, label, score }))
   return { text: textOf(Buffer.concat(out).toString('utf8'), isEventStream), verdicts: JSON.stringify(said) }

@@ -9,8 +9,8 @@ import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startPlumb } from './plumb-process.ts'
 
-/** The real process, killed and started again on the same folder. CI takes 3 rounds; PLUMBLINE_SERVE_ROUNDS asks for more. */
-const rounds = Number(process.env.PLUMBLINE_SERVE_ROUNDS ?? 3)
+/** The real process, killed and started again on the same folder. CI takes 5 rounds; PLUMBLINE_SERVE_ROUNDS asks for more. */
+const rounds = Number(process.env.PLUMBLINE_SERVE_ROUNDS ?? 5)
 const adminKey = 'an-administrator-key-of-this-test'
 
 let folder: string
@@ -45,6 +45,7 @@ afterAll(async () => {
 
 async function start(
   env: NodeJS.ProcessEnv,
+  // One for most tests: a database costs some seconds to make.
   data = join(folder, 'data'),
   more: readonly string[] = ['--upstream', upstreamUrl],
 ) {
@@ -113,7 +114,6 @@ test(`kill -9 under load, ${rounds} rounds: every answer that a client has is re
 test('kill -9 while the disk is slow: an answer that a client has whole is recorded', {
   timeout: 240_000,
 }, async () => {
-  const data = join(folder, 'slow-disk')
   // At the signal the one thread for files computes for a second or more: whatever the disk is asked waits for real.
   const preload = `import { pbkdf2 } from 'node:crypto'
     process.on('SIGUSR2', () => {
@@ -121,7 +121,7 @@ test('kill -9 while the disk is slow: an answer that a client has whole is recor
       process.stderr.write('the disk is slow')
     })`
   const options = `--import data:text/javascript,${encodeURIComponent(preload)}`
-  const slow = await start({ PLUMBLINE_ADMIN_KEY: adminKey, UV_THREADPOOL_SIZE: '1', NODE_OPTIONS: options }, data)
+  const slow = await start({ PLUMBLINE_ADMIN_KEY: adminKey, UV_THREADPOOL_SIZE: '1', NODE_OPTIONS: options })
   const client = new OpenAI({ baseURL: `${slow.url}/v1`, apiKey: adminKey, maxRetries: 0 })
   const ask = () => client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })
   await ask()
@@ -130,11 +130,47 @@ test('kill -9 while the disk is slow: an answer that a client has whole is recor
   const { id } = await ask()
   slow.process.kill('SIGKILL')
   await slow.exited
-  const again = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, data)
+  const again = await start({ PLUMBLINE_ADMIN_KEY: adminKey })
   for (let tries = 0; tries < 600 && !(await allIds(again.url)).includes(id); tries++) await sleep(100)
   expect(await allIds(again.url)).toContain(id)
   again.process.kill('SIGTERM')
   expect(await again.exited, again.stderr()).toBe(0)
+})
+
+test('a clock that is set forward and back: every answer is recorded once, in the order in which they came', {
+  timeout: 240_000,
+}, async () => {
+  // At each signal the clock of the process is set to another year; what counts milliseconds alone goes on.
+  const preload = `const real = Date.now, years = [1, -1]
+    let offset = 0
+    Date.now = () => real() + offset
+    process.on('SIGUSR2', () => {
+      offset = years.shift() * 365 * 86_400_000
+      process.stderr.write('the clock is set ' + offset)
+    })`
+  const options = `--import data:text/javascript,${encodeURIComponent(preload)}`
+  const limited = ['--upstream', upstreamUrl, '--limit-requests-per-minute', '3', '--retain-content-days', '30']
+  const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey, NODE_OPTIONS: options }, undefined, limited)
+  const client = new OpenAI({ baseURL: `${serving.url}/v1`, apiKey: adminKey, maxRetries: 0 })
+  const ask = () => client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })
+  const ids = [(await ask()).id]
+  for (let jumps = 1; jumps <= 2; jumps++) {
+    serving.process.kill('SIGUSR2')
+    while (serving.stderr().split('the clock is set').length <= jumps) await sleep(10)
+    ids.unshift((await ask()).id)
+  }
+  // A year ahead would have given the key its minute anew.
+  await expect(ask()).rejects.toMatchObject({ status: 429 })
+  const newest = async () => (await allIds(serving.url)).slice(0, 3)
+  await expect.poll(newest, { timeout: 60_000 }).toEqual(ids)
+  const headers = { authorization: `Bearer ${adminKey}` }
+  const { data } = await (await fetch(`${serving.url}/api/interactions?limit=3`, { headers })).json()
+  const days = data.map((record: { created_at: string }) => Date.parse(record.created_at) / 86_400_000)
+  expect([Math.round(days[1] - days[2]), Math.round(days[0] - days[2])]).toEqual([365, -365])
+  for (const { timings } of data) expect(timings.total_ms).toBeLessThan(60_000)
+  expect(await (await fetch(`${serving.url}/readyz`)).json()).toMatchObject({ recording: 'ok', store: 'ok' })
+  serving.process.kill('SIGTERM')
+  expect(await serving.exited, serving.stderr()).toBe(0)
 })
 
 test('without PLUMBLINE_ADMIN_KEY a key is made and shown once', { timeout: 240_000 }, async () => {
@@ -156,7 +192,7 @@ test('SIGHUP reads the configuration anew; one that is no good leaves the old on
   const file = join(folder, 'gateway.yaml')
   const upstreams = (url: string) => `upstreams:\n  - name: one\n    url: ${url}\n`
   await writeFile(file, upstreams(upstreamUrl))
-  const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, join(folder, 'reloaded'), ['--config', file])
+  const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, undefined, ['--config', file])
   const client = new OpenAI({ baseURL: `${serving.url}/v1`, apiKey: adminKey, maxRetries: 0 })
   const ask = async () => {
     const answer = await client.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'Well?' }] })

@@ -171,7 +171,10 @@ export class Exchange implements BestOfListener, DeliveryListener {
   }
 
   onEnd(): void {
-    this.finish(this.reader?.judgeEnd() ?? 'upstream_invalid')
+    const termination = this.reader?.judgeEnd() ?? 'upstream_invalid'
+    // One that the guards cannot read is finished by that.
+    this.filter?.readEnd()
+    this.finish(termination)
   }
 
   /** No answer passes that the guards cannot read. */

@@ -5,14 +5,13 @@ import type { Interaction, KeyLimits, KeyScope } from '@plumbline/contracts'
 import { openSpool, openStore, type Store, startShipper } from '@plumbline/store'
 import OpenAI from 'openai'
 import { openFeedbackTokens } from './feedback-token.ts'
-import { createGateway } from './gateway.ts'
+import { createGateway, type GatewayParts } from './gateway.ts'
 import { createKey, createKeyRing } from './keys.ts'
 import { createLimiter } from './limiter.ts'
 import { createMetrics } from './metrics.ts'
 import { createPolicyBook, type PolicyOptions, type RouteOptions } from './policies.ts'
 import { createRecorder } from './recorder.ts'
 import { createReload } from './reload.ts'
-import type { RewardModel } from './reward-model.ts'
 import type { UpstreamWorld } from './upstream.ts'
 import { startUpstream, type UpstreamServer } from './upstream-server.test-support.ts'
 import { startGatewayWorker } from './worker.ts'
@@ -34,6 +33,8 @@ const defaults: Omit<PolicyOptions, 'upstreams'> = {
 export function route(name: string, url: string, more: Partial<RouteOptions> = {}): RouteOptions {
   return { name, url, weight: 1, isFallback: false, ...more }
 }
+
+type OpenWorld = Partial<UpstreamWorld & Pick<GatewayParts, 'rewardModel' | 'arrival' | 'now' | 'routes'>>
 
 /** A real store, spool and upstream; gateways in front of them with limits of a test's own. */
 export async function startHarness() {
@@ -64,7 +65,7 @@ export async function startHarness() {
   const keys = createKeyRing(store)
   const feedback = await openFeedbackTokens(store, Date.now)
   const hashSubject = await real.subjectHasher()
-  const worker = await startGatewayWorker(real, { policy: {}, now: Date.now, warn })
+  const worker = await startGatewayWorker(real, { policy: {}, now: Date.now, clock: () => performance.now(), warn })
   const server = await startUpstream()
   const others: UpstreamServer[] = []
   const closers: (() => Promise<void>)[] = []
@@ -80,7 +81,7 @@ export async function startHarness() {
 
   const open = async (
     more: Partial<PolicyOptions> = {},
-    { rewardModel, ...world }: Partial<UpstreamWorld> & { rewardModel?: RewardModel } = {},
+    { rewardModel, arrival, now = Date.now, routes = [], ...world }: OpenWorld = {},
   ) => {
     const first = { ...defaults, upstreams: [route('main', server.url, { apiKey: 'sk-operator' })], ...more }
     const policies = createPolicyBook(first, { clock: () => performance.now(), warn, ...world })
@@ -92,9 +93,9 @@ export async function startHarness() {
     let next = async (): Promise<PolicyOptions> => first
     const reload = createReload(policies, metrics, () => next())
     const records = { store, spool, shipper, recorder, rewardModel }
-    const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes: [] }
-    const rest = { now: Date.now, random: Math.random, warn, ...api }
-    const gateway = createGateway({ ...records, ...rest, policies, limiter, feedback, keys, metrics, reload })
+    const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes }
+    const rest = { now, random: Math.random, warn, ...api }
+    const gateway = createGateway({ ...records, ...rest, arrival, policies, limiter, feedback, keys, metrics, reload })
     const { port } = await gateway.listen(0, '127.0.0.1')
     const url = `http://127.0.0.1:${port}`
     const close = async (patienceMs = 0) => {

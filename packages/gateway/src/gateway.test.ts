@@ -130,6 +130,23 @@ describe('the official client', () => {
     await expectBroken(model)
   })
 
+  test('a client whose connection breaks in the middle of a stream stops the upstream', async () => {
+    const model = 'stalls-in-stream'
+    const body = chat(model, { user: 'broken' })
+    const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${harness.clientKey}`
+    const socket = connect(gateway.port, '127.0.0.1')
+    socket.write(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+    await new Promise<void>((resolve) =>
+      socket.on('data', (chunk) => {
+        if (chunk.includes('of ')) resolve()
+      }),
+    )
+    socket.resetAndDestroy()
+    const record = await harness.recordOf(({ subjects }) => subjects.length > 0)
+    expect(record).toMatchObject({ termination: 'client_abort', text: 'The capital of ', status: 200 })
+    await expectBroken(model)
+  })
+
   test('a client that leaves before the first token stops the upstream too', async () => {
     const stop = new AbortController()
     const asked = gateway.client.chat.completions.create({ model: 'silent', messages }, { signal: stop.signal })
@@ -220,6 +237,31 @@ describe('bad days of the upstream', () => {
     })
   })
 
+  const event = eventsOf('/v1/chat/completions', { model: 'm' }, 'chatcmpl-half').slice(0, 4).join('')
+  test.each([
+    ['half an event', true, `${event}data: {"id":"chatcmpl-half","cho`, 'upstream_incomplete'],
+    ['events that are garbage', true, 'data: <html>\n\n\u0000\ufffd\n\n: \n\ndata\n\n', 'upstream_incomplete'],
+    ['a stream with nothing in it', true, '', 'upstream_incomplete'],
+    ['nothing', false, '', 'upstream_invalid'],
+    ['half an answer', false, '{"id":"chatcmpl-1","choices":[{"index":0,"mess', 'upstream_invalid'],
+  ])('%s, and the end: the client gets what came, and no end mark', async (_, stream, sent, termination) => {
+    const body = { stream, pieces: sent === '' ? [] : [Buffer.from(sent).toString('base64')] }
+    const response = await gateway.post('/v1/chat/completions', chat('pieces', body))
+    expect([response.status, await response.text()]).toEqual([200, sent])
+    const record = await harness.recordOf((one) => one.record === response.headers.get('x-request-id'))
+    expect(record).toMatchObject({ termination, status: 200 })
+  })
+
+  test('an answer without an end is ended', async () => {
+    const patient = await harness.open({ totalMs: 500 })
+    const response = await patient.post('/v1/chat/completions', chat('endless'))
+    expect((await response.text()).slice(-1000)).toMatch(/event: error\ndata: .*timeout_total/)
+    const record = await harness.recordOf((one) => one.request_model === 'endless')
+    expect(record).toMatchObject({ termination: 'timeout_total', status: 200 })
+    expect(record.text).toMatch(/^(The )+$/)
+    await expectBroken('endless')
+  })
+
   test('an error in the middle of a stream is an error to the official client', async () => {
     const stream = await gateway.client.chat.completions.create({ model: 'resets-in-stream', messages, stream: true })
     const read = async () => {
@@ -287,12 +329,25 @@ describe('bad input', () => {
     const many = Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`x-${i}`, '1']))
     await refused(await post('{}', many), 431, 'too_many_headers')
     await refused(await post('{}', { 'x-large': 'a'.repeat(20_000) }), 431, 'headers_too_large')
+    const named = (count: number) => Array.from({ length: count }, (_, i) => `a${i}:\r\n`).join('')
+    const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n`
+    expect(await rawAnswer(`${head}${named(2_000)}\r\n`)).toMatch(/^HTTP\/1.1 431 [\s\S]*"too_many_headers"/)
+    expect(await rawAnswer(`${head}${named(20_000)}\r\n`)).toMatch(/^HTTP\/1.1 431 [\s\S]*"headers_too_large"/)
     expect(await rawAnswer('GARBAGE\r\n\r\n')).toMatch(/^HTTP\/1.1 400 [\s\S]*"code":"bad_request"/)
     const both = 'content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n'
     expect(await rawAnswer(`POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n${both}`)).toMatch(/^HTTP\/1.1 400 /)
     expect(await rawAnswer('GET http://evil/healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n')).toMatch(
       /^HTTP\/1.1 400/,
     )
+  })
+
+  test('a head or a body that comes too slowly is told so, and cut off', async () => {
+    const arrival = { headersMs: 200, wholeMs: 400, checkMs: 50 }
+    const { port } = await harness.open({}, { arrival })
+    const slow = /^HTTP\/1.1 408 [\s\S]*"code":"request_timeout"/
+    const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${harness.clientKey}\r\n`
+    const open = [rawAnswer('', port), rawAnswer(head, port), rawAnswer(`${head}content-length: 99\r\n\r\n{"mo`, port)]
+    for (const answer of await Promise.all(open)) expect(answer).toMatch(slow)
   })
 
   test('paths and methods', async () => {
@@ -322,10 +377,10 @@ describe('bad input', () => {
   })
 })
 
-function rawAnswer(text: string): Promise<string> {
+function rawAnswer(text: string, port = gateway.port): Promise<string> {
   return new Promise((resolve) => {
     let answer = ''
-    const socket = connect(gateway.port, '127.0.0.1', () => socket.write(text))
+    const socket = connect(port, '127.0.0.1', () => socket.write(text))
     socket.on('data', (chunk) => {
       answer += chunk
     })

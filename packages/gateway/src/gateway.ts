@@ -19,9 +19,19 @@ export interface GatewayParts extends Omit<ApiParts, 'authorize' | 'routes'>, Ga
   readonly routes: readonly Route[]
   /** For browsers; none when left out. */
   readonly pages?: Pages | undefined
+  /** How slowly a request may come. */
+  readonly arrival?: Arrival | undefined
   /** Of Plumbline, for the OpenAPI document. */
   readonly version: string
   readonly warn: (text: string) => void
+}
+
+interface Arrival {
+  readonly headersMs: number
+  /** Headers and body. */
+  readonly wholeMs: number
+  /** How often it is looked at. */
+  readonly checkMs: number
 }
 
 export interface Gateway {
@@ -31,6 +41,7 @@ export interface Gateway {
 }
 
 const maxHeaders = 100
+const usualArrival: Arrival = { headersMs: 10_000, wholeMs: 60_000, checkMs: 5_000 }
 const modelPath = /^\/v1\/models(\/(?!\.)(?:[\w.:@-]|%2[Ff])+)*$/
 
 export function createGateway(parts: GatewayParts): Gateway {
@@ -41,13 +52,11 @@ export function createGateway(parts: GatewayParts): Gateway {
   let isDraining = false
   const proxy = createProxy(parts, () => isDraining)
 
-  const server = createServer(
-    // A body that is slow in coming is cut off by requestTimeout, headers by headersTimeout.
-    { maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 5_000 },
-    (req, res) => {
-      serve(req, res).catch((error: unknown) => refuse(req, res, error))
-    },
-  )
+  const { headersMs, wholeMs, checkMs } = parts.arrival ?? usualArrival
+  const clocks = { headersTimeout: headersMs, requestTimeout: wholeMs, connectionsCheckingInterval: checkMs }
+  const server = createServer({ maxHeaderSize: 16 * 1024, ...clocks }, (req, res) => {
+    serve(req, res).catch((error: unknown) => refuse(req, res, error))
+  })
   server.maxHeadersCount = 0 // counted by us, as Node would drop those past its limit in silence
   server.keepAliveTimeout = 65_000
   server.on('clientError', answerBrokenRequest)

@@ -304,30 +304,23 @@ test('images are refused where a guard must read everything, and pass where that
   expect(allowed.status).toBe(200)
 })
 
-test('an answer of unknown shape is refused, streamed and not', async () => {
+test.each([
+  [false, '{"id":"odd","choices":[{"index":0,"message":{"content":"a","audio":"Paris"},"finish_reason":"stop"}]}'],
+  [true, 'data: {"id":"odd","choices":[{"index":0,"delta":{"content":"a","thoughts":"Paris"}}]}\n\ndata: [DONE]\n\n'],
+])('an answer of unknown shape is refused, and is none on record (stream: %s)', async (stream, text) => {
   const gateway = await open([words('block', 'output')])
-  const pieces = (text: string) => [Buffer.from(text).toString('base64')]
-  const whole = await gateway.post(
+  const pieces = [Buffer.from(text).toString('base64')]
+  const answer = await gateway.post(
     '/v1/chat/completions',
-    JSON.stringify(
-      ask('x', {
-        model: 'pieces',
-        pieces: pieces(
-          '{"choices":[{"index":0,"message":{"role":"assistant","content":"a","audio":{"data":"Paris"}},"finish_reason":"stop"}]}',
-        ),
-      }),
-    ),
+    JSON.stringify(ask('x', { model: 'pieces', stream, pieces })),
   )
-  expect(whole.status).toBe(502)
-  expect(await whole.text()).not.toContain('Paris')
-  const event =
-    'data: {"id":"x","choices":[{"index":0,"delta":{"content":"a","thoughts":"Paris"},"finish_reason":null}]}\n\ndata: [DONE]\n\n'
-  const streamed = await gateway.post(
-    '/v1/chat/completions',
-    JSON.stringify(ask('x', { model: 'pieces', stream: true, pieces: pieces(event) })),
-  )
-  expect(await streamed.text()).not.toContain('Paris')
-  await harness.recordOf(({ notes }) => notes.some((note) => note.includes('the guards could not read')))
+  expect([answer.status, await answer.json()]).toMatchObject([
+    502,
+    { error: { code: 'upstream_invalid', message: expect.stringContaining('cannot read the answer') } },
+  ])
+  const record = await harness.recordOf((one) => one.id === 'odd' && one.stream === stream)
+  expect(record).toMatchObject({ termination: 'upstream_invalid', status: 502, text: 'a' })
+  expect(record.notes.join()).toContain('the guards could not read')
 })
 
 test('an answer that breaks off gives nothing that was held, and no end mark', async () => {

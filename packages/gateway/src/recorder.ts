@@ -44,7 +44,14 @@ export function createRecorder(
   const countLost = (reason: string) => {
     if (gap === undefined) warn(`An answer could not be recorded: ${reason}. Such answers are counted.`)
     lost++
-    gap = { from: gap?.from ?? now(), to: now(), count: (gap?.count ?? 0) + 1, reason: gap?.reason ?? reason }
+    const at = now()
+    // A clock that is set back begins no gap at its end.
+    gap = {
+      from: Math.min(gap?.from ?? at, at),
+      to: Math.max(gap?.to ?? at, at),
+      count: (gap?.count ?? 0) + 1,
+      reason: gap?.reason ?? reason,
+    }
     timer ??= setTimeout(writeGap, gapRetryMs).unref()
   }
   const writeGap = async () => {

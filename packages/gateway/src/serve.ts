@@ -109,7 +109,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     await store.close()
   }
   const policy = options.retention
-  const worker = policy === undefined ? undefined : await startGatewayWorker(store, { policy, now, warn })
+  const worker = policy === undefined ? undefined : await startGatewayWorker(store, { policy, now, clock, warn })
   const metrics = createMetrics()
   const limiter = createLimiter(clock, (limit) => metrics.count('plumbline_limited_total', { limit }))
   const reload = createReload(policies, metrics, options.reread)

@@ -293,6 +293,15 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     res.writeHead(302, { location: 'http://169.254.169.254/' })
     res.end()
   },
+  /** Word after word, for ever. */
+  endless: async (_req, res, json) => {
+    beginStream(res)
+    const [, event] = chatEvents(json)
+    while (!res.destroyed) {
+      res.write(event)
+      await sleep(1)
+    }
+  },
   /** As fast as the reader takes it, for ever. */
   flood: async (_req, res, json) => {
     beginStream(res)

@@ -17,7 +17,7 @@ export interface WorkOptions {
 export async function work(options: WorkOptions): Promise<Service> {
   const { databaseUrl, retention, now, warn } = options
   const store = await openStore({ url: databaseUrl })
-  const worker = await startGatewayWorker(store, { policy: retention, now, warn })
+  const worker = await startGatewayWorker(store, { policy: retention, now, clock: () => performance.now(), warn })
   const services: Service[] = []
   const stop = async () => {
     await Promise.all(services.map((service) => service.stop()))

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import type { Database } from './database.ts'
 import type { Erasure } from './erasure.ts'
+import { feedbackRow } from './feedback/feedback-row.test-support.ts'
 import type { RecordRow } from './interactions.ts'
 import { recordRow } from './record-row.test-support.ts'
 import { interactionPayload, startShipper } from './spool/shipper.ts'
@@ -69,6 +70,21 @@ describeStores('erasure and retention', (suite) => {
     expect((await left('late')).map(({ subjects }) => subjects)).toEqual([['ben'], ['anna']])
     // A spool that lost its note of what was shipped sends everything again.
     expect(await store.insertInteractions([before, after])).toBe(0)
+  })
+
+  test('a clock that was set back: what was there goes, though it is dated later; what is asked afterwards stays', async () => {
+    for (const mode of ['delete', 'redact'] as const) {
+      const project = `clock-${mode}`
+      const late = '2026-06-30T00:00:00.000Z'
+      await store.insertInteractions([about(project, ['anna'], late), about(project, ['ben'], late)])
+      await store.insertFeedback([feedbackRow({ project, actor: 'anna', at: late })])
+      const noted = await store.noteErasure(erasure({ project, target: 'anna', mode }))
+      await store.insertInteractions([about(project, ['anna'], late)])
+      expect(await store.erase(noted)).toBe(1)
+      const people = (await left(project)).map(({ subjects }) => subjects)
+      expect(people).toEqual(mode === 'delete' ? [['anna'], ['ben']] : [['anna'], ['ben'], []])
+      expect((await store.listFeedback(project, { limit: 9 })).data).toEqual([])
+    }
   })
 
   test('redaction takes the words and the person out, of late records too', async () => {

@@ -11,14 +11,21 @@ export interface Erasure {
   readonly at: string
 }
 
+/** What the store held when it was noted: that goes too, though a clock that was set back since dates it later. */
+export interface NotedErasure extends Erasure {
+  /** The newest `seq` of then. */
+  readonly lastRecord: string
+  readonly lastFeedback: string
+}
+
 export interface Erasures {
   /**
    * From now on no such record gets in, not out of a spool either, nor from a second process. What is in the store
    * already goes with `erase`.
    */
-  noteErasure(erasure: Erasure): Promise<void>
+  noteErasure(erasure: Erasure): Promise<NotedErasure>
   /** Takes out of the store what a noted erasure is about, in batches. Gives how many records that were. */
-  erase(erasure: Erasure, options?: BatchOptions): Promise<number>
+  erase(erasure: Erasure | NotedErasure, options?: BatchOptions): Promise<number>
 }
 
 export interface BatchOptions {
@@ -29,21 +36,27 @@ export interface BatchOptions {
 
 export function createErasures(database: Database): Erasures {
   return {
-    noteErasure: async ({ project, target, mode, at }) => {
-      await database.transaction(async (queries) => {
+    noteErasure: (erasure) =>
+      database.transaction(async (queries) => {
+        const { project, target, mode, at } = erasure
         await queries.query('select pg_advisory_xact_lock($1::bigint)', [erasureLock])
         await queries.query(
           `insert into plumbline.erasures as old (project, target, mode, at) values ($1, $2, $3, $4::timestamptz)
           on conflict (project, target, mode) do update set at = greatest(old.at, excluded.at)`,
           [project, target, mode, at],
         )
-      })
-    },
-    erase: async ({ project, target, kind, mode, at }, options = {}) => {
+        const [row] = await queries.query(
+          `select coalesce((select max(seq) from plumbline.interactions), 0)::text as records,
+            coalesce((select max(seq) from plumbline.feedback), 0)::text as feedback`,
+        )
+        return { ...erasure, lastRecord: String(row.records), lastFeedback: String(row.feedback) }
+      }),
+    erase: async ({ project, target, kind, mode, at, ...noted }, options = {}) => {
+      const { lastRecord, lastFeedback } = { lastRecord: '0', lastFeedback: '0', ...noted }
       const about = kind === 'subject' ? 'subjects @> array[$2]' : 'record = $2::uuid'
-      const where = `project = $1 and ${about} and created_at <= $3::timestamptz`
-      const parameters = [project, target, at]
-      if (kind === 'subject') await deleteFeedbackOf(database, parameters)
+      const where = `project = $1 and ${about} and ${isBefore}`
+      const parameters = [project, target, at, lastRecord]
+      if (kind === 'subject') await deleteFeedbackOf(database, [project, target, at, lastFeedback])
       if (mode === 'delete') return deleteInBatches(database, where, parameters, options)
       // A person's records lose their link to the person too, so that none is met twice.
       const isLeft = kind === 'subject' ? where : `${where} and redacted_at is null`
@@ -52,12 +65,11 @@ export function createErasures(database: Database): Erasures {
   }
 }
 
+const isBefore = '(created_at <= $3::timestamptz or seq <= $4::bigint)'
+
 /** What somebody said goes whole in both modes: it is nothing but their words. */
 async function deleteFeedbackOf(queries: Queries, parameters: readonly string[]): Promise<void> {
-  await queries.query(
-    'delete from plumbline.feedback where project = $1 and actor = $2 and created_at <= $3::timestamptz',
-    parameters,
-  )
+  await queries.query(`delete from plumbline.feedback where project = $1 and actor = $2 and ${isBefore}`, parameters)
 }
 
 /** `where` is text of ours, never a caller's. */

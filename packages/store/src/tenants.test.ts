@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
 import type { Erasure } from './erasure.ts'
+import { feedbackRow } from './feedback/feedback-row.test-support.ts'
 import { recordRow } from './record-row.test-support.ts'
+import type { Holder } from './review/places.ts'
 import type { Store } from './store.ts'
 import { describeStores } from './stores.test-support.ts'
 
@@ -11,6 +13,8 @@ const calls = Number(process.env.PLUMBLINE_TENANT_CALLS ?? 2_000)
 const projects = ['alpha', 'beta', 'gamma', "alpha' or 'a' = 'a", 'alpha%', '']
 const recordsEach = 20
 const at = '2026-01-01T00:00:00.000Z'
+const range = { from: '2025-01-01', to: '2027-01-01' }
+const hourMs = 3_600_000
 
 interface Tenant {
   readonly records: string[]
@@ -18,6 +22,9 @@ interface Tenant {
   readonly subject: string
   readonly key: string
   readonly job: string
+  readonly alarm: string
+  /** A reviewer's place in the queue. */
+  readonly held: Omit<Holder, 'project'>
 }
 
 /** What is asked of `project` about something of another one. */
@@ -43,6 +50,26 @@ const attempts: Record<string, (store: Store, attempt: Attempt) => Promise<unkno
   audit: (store, { project, limit, after }) => store.audit.list(project, { limit, after }),
   keys: (store, { project, limit }) => store.listKeyFacts(project, { limit }),
   revoke: (store, { project, other }) => store.revokeKey(other.key, project, at),
+  listFeedback: (store, { project, limit, after }) => store.listFeedback(project, { limit, after }),
+  feedbackOfRecord: (store, { project, other, index }) =>
+    store.listFeedback(project, { limit: 9, interaction: other.ids[index] }),
+  reviewNext: (store, { project }) => store.review.next(project, 'prober', hourMs),
+  reviewKeep: (store, { project, other }) => store.review.keep({ project, ...other.held }, { label: 'x' }, hourMs),
+  reviewSkip: (store, { project, other }) => store.review.skip({ project, ...other.held }),
+  reviewSubmit: (store, { project, other }) =>
+    store.review.submit({ project, ...other.held }, { answer: { label: 'x' }, people: 1 }),
+  alarms: (store, { project, limit, after }) => store.monitoring.listAlarms(project, { limit, after }),
+  findAlarm: (store, { project, other }) => store.monitoring.findAlarm(project, other.alarm),
+  closeAlarm: (store, { project, other }) => store.monitoring.closeAlarm(project, { id: other.alarm, by: 'x', at }),
+  notifications: (store, { project, other }) => store.monitoring.notifications(project, other.alarm),
+  drift: (store, { project }) => store.monitoring.sums({ project, ...range }),
+  sampleAnswers: (store, { project, limit }) => store.monitoring.sampleAnswers({ project, ...range }, limit),
+  export: async (store, { project }) => {
+    const lines: string[] = []
+    const write = async (bytes: string | Uint8Array) => void lines.push(String(bytes))
+    await store.exportInteractions(write, { format: 'jsonl', project })
+    return lines
+  },
   eraseSubject: (store, { project, other, mode }) =>
     store.erase({ project, target: other.subject, kind: 'subject', mode, at: '2027-01-01T00:00:00.000Z' }),
   eraseRecord: (store, { project, other, mode, index }) =>
@@ -59,8 +86,8 @@ describeStores('tenants', (suite) => {
       const mark = `mark-${number}-`
       const rows = Array.from({ length: recordsEach }, () => {
         const [record, id] = [randomUUID(), `${mark}${randomUUID()}`]
-        const json = JSON.stringify({ record, id, text: mark })
-        return recordRow({ record, id, project, keyId: key, subjects: [subject], json })
+        const json = JSON.stringify({ record, id, text: mark, choices: [{ text: mark }] })
+        return recordRow({ record, id, project, createdAt: at, keyId: key, subjects: [subject], json })
       })
       await store.insertInteractions(rows)
       const stored = {
@@ -75,6 +102,15 @@ describeStores('tenants', (suite) => {
       await store.audited({ actor: key, action: 'key.create', project, target: mark, outcome: 'done', at }, (inside) =>
         inside.insertKey(stored, at),
       )
+      const said = rows.map(({ id }) => feedbackRow({ project, interaction: id, text: mark }))
+      await store.insertFeedback(said)
+      const asked = { project, reason: 'flag', category: null, priority: 50, people: 1, gold: null, at } as const
+      await store.review.enqueue(rows.slice(0, 2).map(({ id }) => ({ ...asked, interaction: id })))
+      const { item, lease } = (await store.review.next(project, 'holder', 10 * hourMs))!
+      const rung = { project, kind: 'drift', subject: '', version: null, summary: mark, evidence: mark } as const
+      const day = at.slice(0, 10)
+      await store.monitoring.keepLook({ project, day, report: mark, alarm: rung, notify: [mark], at })
+      const { id: alarm } = (await store.monitoring.listAlarms(project, { limit: 1 })).data[0]
       const { id: job } = await store.jobs.enqueue({ kind: 'none', project, payload: mark })
       tenants.set(project, {
         records: rows.map(({ record }) => record),
@@ -82,6 +118,8 @@ describeStores('tenants', (suite) => {
         subject,
         key,
         job,
+        alarm,
+        held: { reviewer: 'holder', item, lease },
       })
     }
   })
@@ -105,6 +143,7 @@ describeStores('tenants', (suite) => {
         expect(marks.filter((mark) => mark !== `mark-${own}-`)).toEqual([])
         if (typeof result === 'number') expect(result).toBe(0)
         if (typeof result === 'boolean') expect(result).toBe(false)
+        if (typeof result === 'string') expect(result).toBe('none')
       }),
       { numRuns: calls },
     )
@@ -112,6 +151,9 @@ describeStores('tenants', (suite) => {
       const { data } = await store.listInteractions(project, { limit: 100 })
       expect(data.map(({ text }) => text)).toEqual(Array(recordsEach).fill(`mark-${projects.indexOf(project)}-`))
       expect((await store.listKeyFacts(project, { limit: 9 })).data).toMatchObject([{ revokedAt: null }])
+      expect((await store.monitoring.listAlarms(project, { limit: 9 })).data).toMatchObject([{ state: 'open' }])
+      expect((await store.listFeedback(project, { limit: 100 })).data).toHaveLength(recordsEach)
+      expect(await store.review.keep({ project, ...tenants.get(project)!.held }, {}, hourMs)).not.toMatch(/none|lost/)
     }
   })
 })

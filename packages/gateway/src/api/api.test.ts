@@ -119,8 +119,8 @@ describe('keys', () => {
 })
 
 describe('sessions', () => {
-  const begin = async (key: string, headers: Record<string, string> = {}) => {
-    const response = await fetch(`${gateway.url}/api/session`, {
+  const begin = async (key: string, headers: Record<string, string> = {}, { url } = gateway) => {
+    const response = await fetch(`${url}/api/session`, {
       method: 'POST',
       headers: { authorization: `Bearer ${key}`, ...headers },
     })
@@ -181,6 +181,13 @@ describe('sessions', () => {
     for (const cookie of [`plumbline_session=${'a'.repeat(43)}`, 'plumbline_session=', 'nothing']) {
       expect((await call('GET', '/api/session', { cookie })).status).toBe(401)
     }
+  })
+
+  test('one that was begun while the clock was ahead by a year does not live for a year', async () => {
+    const ahead = await harness.open({}, { now: () => Date.now() + 365 * 86_400_000 })
+    const { value } = await begin(await harness.addKey('admin'), {}, ahead)
+    expect((await fetch(`${ahead.url}/api/session`, { headers: { cookie: value } })).status).toBe(200)
+    expect(await codeOf(await call('GET', '/api/session', { cookie: value }))).toBe('session_ended')
   })
 
   test('a session does not open the models, begin another session, or belong to a client', async () => {

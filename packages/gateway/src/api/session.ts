@@ -80,7 +80,9 @@ export async function findCaller(
   const stored = await store.sessions.find(known.sha256, new Date(now()).toISOString())
   // A key that was revoked ends its sessions.
   const key = stored && [...keys.all()].find(({ id }) => id === stored.keyId)
-  if (stored === undefined || key === undefined) {
+  // One that lives longer than they do was begun while the clock was ahead.
+  const isTooLong = stored !== undefined && Date.parse(stored.expiresAt) > now() + 2 * lifetimeMs
+  if (stored === undefined || key === undefined || isTooLong) {
     throw new RequestError(401, 'session_ended', 'The session has ended: begin another one with a key.')
   }
   if (!safeMethods.includes(req.method ?? '') && !isEqual(String(req.headers[csrfHeader] ?? ''), known.csrfToken)) {

@@ -5,7 +5,7 @@ import { RequestError } from '../openai-error.ts'
 import { auditEvent } from './audit.ts'
 import { defineRoute } from './route.ts'
 
-/** What the worker does by this name; its payload is an Erasure. */
+/** What the worker does by this name; its payload is a NotedErasure. */
 export const erasureJob = 'erase'
 
 const erasing = (mode: Erasure['mode'], summary: string) =>
@@ -22,8 +22,8 @@ const erasing = (mode: Erasure['mode'], summary: string) =>
       const at = new Date(now()).toISOString()
       const erasure: Erasure = { project: key.project, target, kind: 'subject', mode, at }
       const { id } = await store.audited(auditEvent(key, `subject.${mode}`, target, at), async (inside) => {
-        await inside.noteErasure(erasure)
-        return inside.jobs.enqueue({ kind: erasureJob, project: key.project, payload: erasure })
+        const payload = await inside.noteErasure(erasure)
+        return inside.jobs.enqueue({ kind: erasureJob, project: key.project, payload })
       })
       wakeWorker()
       return { job: id, subject_hash: target }

@@ -35,6 +35,7 @@ export async function filter(
     answer.push(typeof piece === 'string' ? Buffer.from(piece) : piece)
     await pause?.()
   }
+  answer.readEnd()
   await answer.end()
   const verdicts = (await answer.verdicts()).map((verdict) => ({ ...verdict, ms: 0 }))
   return { out: Buffer.concat(out).toString('utf8'), verdicts, unknown: answer.unknown }

@@ -69,9 +69,13 @@ export class AnswerFilter {
     }
   }
 
-  /** The answer has come to its end: resolves when all of it that may go out has gone out. */
-  async end(): Promise<void> {
+  /** All bytes have come: what came in one piece is read, or refused. */
+  readEnd(): void {
     if (!this.options.isEventStream) this.attempt(() => this.readWhole())
+  }
+
+  /** Nothing more comes: resolves when all of the answer that may go out has gone out. */
+  async end(): Promise<void> {
     if (this.isOver) return
     const drained = new Promise<void>((resolve) => {
       this.resolveDrained = resolve

@@ -134,8 +134,8 @@ function erasing(mode: Erasure['mode'], summary: string, description: string) {
         const kind = record === undefined ? 'subject' : 'record'
         const erasure: Erasure = { project, target: record ?? hashed!, kind, mode, at }
         const event = { actor: 'command line', action: `${kind}.${mode}`, project, target: erasure.target } as const
-        await store.audited({ ...event, outcome: 'done', at }, (inside) => inside.noteErasure(erasure))
-        return { records: await store.erase(erasure, { signal: world.signal }), target: erasure.target }
+        const noted = await store.audited({ ...event, outcome: 'done', at }, (inside) => inside.noteErasure(erasure))
+        return { records: await store.erase(noted, { signal: world.signal }), target: erasure.target }
       })
       if (world.json) world.emit(done)
       else world.stdout.write(`${done.records} interactions ${mode === 'delete' ? 'deleted' : 'redacted'}\n`)

@@ -71,6 +71,32 @@ describeStores('jobs', (suite) => {
     expect(await store.jobs.find('p', id)).toMatchObject({ state: 'dead', error: expect.stringContaining('silent') })
   })
 
+  test('a clock that was set back by a year: what waits, what runs and what repeats is due, and dead in the end', async () => {
+    const kind = newKind()
+    const setBack = (id: string) =>
+      suite.database().query(
+        `update plumbline.jobs set run_at = run_at + interval '1 year', leased_until = leased_until + interval '1 year'
+        where id = $1::uuid`,
+        [id],
+      )
+    const { id } = await enqueue(kind, { maxAttempts: 2 })
+    await setBack(id)
+    expect(await store.jobs.lease([kind], leaseMs)).toMatchObject({ id, attempts: 1 })
+    await setBack(id)
+    expect(await store.jobs.lease([kind], leaseMs)).toMatchObject({ id, attempts: 2 })
+    await setBack(id)
+    expect(await store.jobs.lease([kind], leaseMs)).toBeUndefined()
+    expect(await store.jobs.find('p', id)).toMatchObject({ state: 'dead' })
+
+    const repeated = newKind()
+    await store.jobs.schedule({ kind: repeated, payload: 1, everyMs: 7 * 86_400_000 })
+    const job = (await store.jobs.lease([repeated], leaseMs))!
+    await store.jobs.complete(job)
+    expect(await store.jobs.lease([repeated], leaseMs)).toBeUndefined()
+    await setBack(job.id)
+    expect(await store.jobs.lease([repeated], leaseMs)).toMatchObject({ id: job.id })
+  })
+
   test('a job that is put back has lost no try; one with a delay waits', async () => {
     const kind = newKind()
     await enqueue(kind)

@@ -56,6 +56,14 @@ export interface Jobs {
   find(project: string, id: string): Promise<Job | undefined>
 }
 
+/**
+ * Whether a time has come. Nothing is put off for more than a day, beside what repeats: a time further away was written
+ * while the database's clock was ahead.
+ */
+const isDue = (time: string, repeatMs = '0') =>
+  `(${time} <= clock_timestamp()
+    or ${time} > clock_timestamp() + interval '1 day' + coalesce(${repeatMs}, 0) * interval '1 millisecond')`
+
 const columns = `id::text as id, kind, project, payload, state, attempts, max_attempts, result, error,
   created_at::text as created_at, finished_at::text as finished_at`
 
@@ -100,8 +108,8 @@ export function createJobs(database: Database): Jobs {
         `update plumbline.jobs set state = 'running', attempts = attempts + 1, lease = $2::uuid, leased_until = ${later('$3')}
         where id = (
           select id from plumbline.jobs
-          where kind = any($1::text[]) and ((state = 'waiting' and run_at <= clock_timestamp())
-            or (state = 'running' and leased_until <= clock_timestamp()))
+          where kind = any($1::text[]) and ((state = 'waiting' and ${isDue('run_at', 'repeat_ms')})
+            or (state = 'running' and ${isDue('leased_until')}))
           order by run_at, id limit 1 for update skip locked
         ) returning ${columns}, lease::text as lease`,
         [[...kinds], randomUUID(), leaseMs],
@@ -144,7 +152,7 @@ function endOfTry(error: string, backoffMs: string): string {
 async function buryAbandoned(database: Database): Promise<void> {
   await database.query(
     `update plumbline.jobs set ${endOfTry("'the worker went silent in the last try'", '0')}
-    where state = 'running' and leased_until <= clock_timestamp() and attempts >= max_attempts`,
+    where state = 'running' and ${isDue('leased_until')} and attempts >= max_attempts`,
   )
 }
 

@@ -20,9 +20,13 @@ export async function inTurn(queries: Queries, project: string): Promise<void> {
   await queries.query('select pg_advisory_xact_lock(7586216, hashtext($1))', [project])
 }
 
+/** A lease that ends later than any does was made while the database's clock was ahead. */
+export const isLive = (time = 'leased_until') =>
+  `(${time} > clock_timestamp() and ${time} < clock_timestamp() + interval '1 day')`
+
 /** Open items have a place for each person wanted, disputed ones a place for one who decides, gold ones for everybody. */
 export const hasPlace = (reviewer: string) => `(item.gold is not null or (
   select count(*) filter (where other.state = 'submitted') * (item.state = 'open')::integer
-    + count(*) filter (where other.state = 'leased' and leased_until > clock_timestamp())
+    + count(*) filter (where other.state = 'leased' and ${isLive()})
   from plumbline.review_responses as other where other.item = item.id and reviewer <> ${reviewer}
   ) < case item.state when 'open' then item.wanted when 'disputed' then 1 else 0 end)`

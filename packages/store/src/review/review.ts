@@ -6,7 +6,7 @@ import { feedbackColumns, toFeedback } from '../feedback/feedback.ts'
 import { later } from '../later.ts'
 import { readVerdicts, type Verdict } from '../monitoring/verdicts.ts'
 import { answer, type SubmitOptions } from './answer.ts'
-import { type Holder, hasPlace, inTurn, isAbout, type LeaseAnswer } from './places.ts'
+import { type Holder, hasPlace, inTurn, isAbout, isLive, type LeaseAnswer } from './places.ts'
 import { enqueueForReview, type ReviewRequest, sampleForReview } from './queue.ts'
 import { type ReviewFigures, readFigures } from './stats.ts'
 
@@ -57,11 +57,11 @@ export function createReview(database: Database): Review {
     keep: async ({ project, item, reviewer, lease }, draft, leaseMs) => {
       const [row] = await database.query(
         `update plumbline.review_responses as response set draft = $5,
-          leased_until = case when leased_until > clock_timestamp() then ${later('$6')} else leased_until end
+          leased_until = case when ${isLive()} then ${later('$6')} else leased_until end
         from plumbline.review_items as item
         where item.id = response.item and item.project = $1 and response.item = $2::uuid and reviewer = $3
           and lease = $4::uuid and response.state = 'leased'
-        returning leased_until::text as until, leased_until > clock_timestamp() as is_live`,
+        returning leased_until::text as until, ${isLive()} as is_live`,
         [project, item, reviewer, lease, JSON.stringify(draft), leaseMs],
       )
       if (row === undefined) return 'none'
@@ -85,7 +85,7 @@ export function createReview(database: Database): Review {
 async function held(queries: Queries, project: string, reviewer: string): Promise<string | undefined> {
   const [row] = await queries.query(
     `select item.id::text as id from plumbline.review_responses as mine join plumbline.review_items as item on item.id = mine.item
-    where item.project = $1 and reviewer = $2 and mine.state = 'leased' and leased_until > clock_timestamp() limit 1`,
+    where item.project = $1 and reviewer = $2 and mine.state = 'leased' and ${isLive()} limit 1`,
     [project, reviewer],
   )
   return row && String(row.id)
@@ -110,8 +110,8 @@ async function lease(queries: Queries, item: string, reviewer: string, leaseMs: 
     `insert into plumbline.review_responses as old (item, reviewer, state, lease, leased_until, started_at)
     values ($1::uuid, $2, 'leased', $3::uuid, ${later('$4')}, clock_timestamp())
     on conflict (item, reviewer) do update set leased_until = excluded.leased_until,
-      lease = case when old.leased_until > clock_timestamp() then old.lease else excluded.lease end,
-      started_at = case when old.leased_until > clock_timestamp() then old.started_at else excluded.started_at end
+      lease = case when ${isLive('old.leased_until')} then old.lease else excluded.lease end,
+      started_at = case when ${isLive('old.leased_until')} then old.started_at else excluded.started_at end
     returning lease::text as lease, leased_until::text as until, draft`,
     [item, reviewer, randomUUID(), leaseMs],
   )

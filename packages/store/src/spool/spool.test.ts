@@ -1,15 +1,14 @@
-import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { recordRow } from '../record-row.test-support.ts'
 import { openStore, type Store } from '../store.ts'
 import { encodeFrame } from './frame.ts'
 import { gapPayload, interactionPayload, startShipper } from './shipper.ts'
-import { openSpool, type Spool } from './spool.ts'
+import { drain, numbers, until } from './spool.test-support.ts'
+import { openSpool } from './spool.ts'
 
 let folder: string
 let warnings: string[]
@@ -19,23 +18,6 @@ beforeEach(async () => {
   warnings = []
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
-
-const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, i) => Buffer.from(String(from + i)))
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await sleep(5)
-}
-
-/** Reads and commits until nothing is left. */
-async function drain(spool: Spool, maxBytes = 1000): Promise<string[]> {
-  const found: string[] = []
-  for (;;) {
-    const batch = await spool.read(maxBytes)
-    if (batch.payloads.length === 0) return found
-    found.push(...batch.payloads.map((payload) => Buffer.from(payload).toString()))
-    await batch.commit()
-  }
-}
 
 test('records come back in their order over many segments, also after a new start, and shipped segments go', async () => {
   const spool = await openSpool(folder, { warn, segmentBytes: 200 })
@@ -92,59 +74,6 @@ test('a note of what was shipped that cannot be read means that all is shipped a
   await again.close(0)
 })
 
-/** Opens files whose writes or syncs fail while `fault` says so, as a full or broken disk lets them. */
-function failingDisk() {
-  const disk: { fault?: 'write' | 'half' | 'sync'; open: (...args: Parameters<typeof open>) => Promise<FileHandle> } = {
-    open: async (...args) => {
-      const file = await open(...args)
-      const write = file.write.bind(file) as (...args: unknown[]) => Promise<{ bytesWritten: number }>
-      const datasync = file.datasync.bind(file)
-      const full = () => Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
-      return Object.assign(file, {
-        write: async (bytes: Buffer, from: number, length: number, at: number) => {
-          if (disk.fault === 'write') throw full()
-          if (disk.fault !== 'half') return write(bytes, from, length, at)
-          await write(bytes, from, length >> 1, at)
-          throw full()
-        },
-        datasync: async () => {
-          if (disk.fault === 'sync') throw Object.assign(new Error('i/o error'), { code: 'EIO' })
-          return datasync()
-        },
-      })
-    },
-  }
-  return disk
-}
-
-test.each(['write', 'half', 'sync'] as const)('a disk that fails (%s) and comes back loses nothing', async (fault) => {
-  const disk = failingDisk()
-  const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5 })
-  await spool.append(Buffer.from('0'))
-  disk.fault = fault
-  const waiting = numbers(3, 1).map((payload) => spool.append(payload))
-  await until(() => spool.state().fault !== undefined)
-  expect(spool.state()).toMatchObject({ fault: fault === 'sync' ? 'EIO' : 'ENOSPC', pendingRecords: 3 })
-  disk.fault = undefined
-  await Promise.all(waiting)
-  expect(spool.state().fault).toBeUndefined()
-  expect([...new Set(await drain(spool))].sort()).toEqual(['0', '1', '2', '3'])
-  expect(warnings.join('\n')).toMatch(/cannot be written[\s\S]*can be written again/)
-  await spool.close(0)
-})
-
-test('while the disk fails, records go from memory to the reader, and what has no room is refused', async () => {
-  const disk = failingDisk()
-  disk.fault = 'write'
-  const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5, maxPendingBytes: 3 })
-  const waiting = numbers(3).map((payload) => spool.append(payload))
-  await expect(spool.append(Buffer.from('3'))).rejects.toMatchObject({ name: 'SpoolFull' })
-  await spool.readable(AbortSignal.timeout(60_000))
-  expect(await drain(spool)).toEqual(['0', '1', '2'])
-  await Promise.all(waiting)
-  await spool.close(0)
-})
-
 test('the size limit of the spool refuses records until some are shipped', async () => {
   const spool = await openSpool(folder, { warn, maxBytes: 60 })
   for (const payload of numbers(4)) await spool.append(payload)
@@ -153,36 +82,6 @@ test('the size limit of the spool refuses records until some are shipped', async
   await spool.append(Buffer.alloc(20))
   await spool.close(0)
 })
-
-const canMount = process.platform === 'linux' && process.getuid?.() === 0 && mounts()
-function mounts(): boolean {
-  try {
-    execFileSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-test.skipIf(!canMount)(
-  'a really full disk (needs root and tmpfs): records wait, and are written once there is room',
-  async () => {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', folder])
-    try {
-      const spool = await openSpool(folder, { warn, retryMs: 5 })
-      await writeFile(join(folder, 'filler'), Buffer.alloc(200 * 1024))
-      const waiting = Array.from({ length: 40 }, (_, i) => spool.append(Buffer.alloc(4096, i)))
-      await until(() => spool.state().fault !== undefined)
-      expect(spool.state().fault).toBe('ENOSPC')
-      await rm(join(folder, 'filler'))
-      await Promise.all(waiting)
-      expect(new Set((await drain(spool, 1e6)).map((text) => text.charCodeAt(0))).size).toBe(40)
-      await spool.close(0)
-    } finally {
-      execFileSync('umount', ['-l', folder])
-    }
-  },
-)
 
 test('the shipper: a store that is away loses and doubles nothing; what it refuses for good is kept aside', {
   timeout: 120_000,
@@ -241,45 +140,4 @@ test('under heavy traffic records are gathered, and a stop waits for none', asyn
   expect([batches, shipper.state().shipped]).toEqual([[40, 5], 45])
   await spool.close(0)
   await store.close()
-})
-
-/** CI takes 20 rounds; PLUMBLINE_KILL_ROUNDS asks for more. */
-const rounds = Number(process.env.PLUMBLINE_KILL_ROUNDS ?? 20)
-
-test(`kill -9 at random times, ${rounds} rounds: what was acknowledged is there, once`, {
-  timeout: 60_000 + rounds * 20_000,
-}, async () => {
-  const script = `
-    import { openSpool } from ${JSON.stringify(new URL('./spool.ts', import.meta.url).href)}
-    const spool = await openSpool(${JSON.stringify(folder)}, { warn() {}, segmentBytes: 20000 })
-    const round = process.argv.at(-1)
-    for (let i = 0; ; i++) {
-      // Eight at a time, so that they share syncs.
-      await Promise.all(Array.from({ length: 8 }, async (_, j) => {
-        const name = round + '-' + i + '-' + j
-        await spool.append(Buffer.from(name + ' '.repeat(Math.random() * 500)))
-        process.stdout.write(name + '\\n')
-      }))
-    }`
-  const acknowledged = new Set<string>()
-  const read: string[] = []
-  for (let round = 0; round < rounds; round++) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script, String(round)], { stdio: 'pipe' })
-    let out = ''
-    child.stdout.on('data', (chunk) => {
-      if (out === '') setTimeout(() => child.kill('SIGKILL'), Math.random() * 60)
-      out += chunk
-    })
-    await new Promise((resolve) => child.on('close', resolve))
-    // A name that was cut by the kill was not acknowledged.
-    for (const name of out.split('\n').slice(0, -1)) acknowledged.add(name)
-    if (round % 3 === 2 || round === rounds - 1) {
-      const spool = await openSpool(folder, { warn })
-      read.push(...(await drain(spool, 5000)).map((text) => text.trim()))
-      await spool.close(0)
-    }
-  }
-  expect(acknowledged.size).toBeGreaterThan(rounds * 8)
-  expect(new Set(read).size).toBe(read.length)
-  expect([...acknowledged].filter((name) => !read.includes(name))).toEqual([])
 })

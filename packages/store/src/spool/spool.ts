@@ -276,8 +276,12 @@ class SegmentedSpool implements Spool {
     for (const [segment, bytes] of this.sizes) {
       const isShipped = segment < end.segment || (segment === end.segment && end.offset >= bytes)
       if (!isShipped || segment === this.active?.number) continue
-      this.sizes.delete(segment)
-      await removeSegment(this.folder, segment)
+      // From a disk that has become read-only it goes later.
+      const isGone = await removeSegment(this.folder, segment).then(
+        () => true,
+        () => false,
+      )
+      if (isGone) this.sizes.delete(segment)
     }
     // Not synced: an older note only means that records are shipped twice. On a full disk it stays as it was.
     await writePosition(this.folder, end).catch(() => {})
@@ -297,7 +301,8 @@ class SegmentedSpool implements Spool {
   private bytesOnDisk(): number {
     let sum = 0
     for (const [segment, bytes] of this.sizes) {
-      sum += segment === this.shipped.segment ? Math.max(0, bytes - this.shipped.offset) : bytes
+      if (segment > this.shipped.segment) sum += bytes
+      else if (segment === this.shipped.segment) sum += Math.max(0, bytes - this.shipped.offset)
     }
     return sum
   }

@@ -1,0 +1,173 @@
+/** Disks that fail, fill up, hang or cannot be written. */
+import { execFileSync } from 'node:child_process'
+import { chmod, type FileHandle, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { drain, numbers, until } from './spool.test-support.ts'
+import { openSpool } from './spool.ts'
+
+let folder: string
+let warnings: string[]
+const warn = (text: string) => void warnings.push(text)
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'spool-disk-'))
+  warnings = []
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+interface FailingDisk {
+  fault?: 'write' | 'half' | 'sync'
+  /** Syncs take until it resolves. */
+  syncing?: Promise<void>
+  syncs: number
+  open(...args: Parameters<typeof open>): Promise<FileHandle>
+}
+
+/** Opens files whose writes or syncs fail while `fault` says so, as a full or broken disk lets them. */
+function failingDisk() {
+  const disk: FailingDisk = {
+    syncs: 0,
+    open: async (...args) => {
+      const file = await open(...args)
+      const write = file.write.bind(file) as (...args: unknown[]) => Promise<{ bytesWritten: number }>
+      const datasync = file.datasync.bind(file)
+      const full = () => Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+      return Object.assign(file, {
+        write: async (bytes: Buffer, from: number, length: number, at: number) => {
+          if (disk.fault === 'write') throw full()
+          if (disk.fault !== 'half') return write(bytes, from, length, at)
+          await write(bytes, from, length >> 1, at)
+          throw full()
+        },
+        datasync: async () => {
+          disk.syncs++
+          await disk.syncing
+          if (disk.fault === 'sync') throw Object.assign(new Error('i/o error'), { code: 'EIO' })
+          return datasync()
+        },
+      })
+    },
+  }
+  return disk
+}
+
+test.each(['write', 'half', 'sync'] as const)('a disk that fails (%s) and comes back loses nothing', async (fault) => {
+  const disk = failingDisk()
+  const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5 })
+  await spool.append(Buffer.from('0'))
+  disk.fault = fault
+  const waiting = numbers(3, 1).map((payload) => spool.append(payload))
+  await until(() => spool.state().fault !== undefined)
+  expect(spool.state()).toMatchObject({ fault: fault === 'sync' ? 'EIO' : 'ENOSPC', pendingRecords: 3 })
+  disk.fault = undefined
+  await Promise.all(waiting)
+  expect(spool.state().fault).toBeUndefined()
+  expect([...new Set(await drain(spool))].sort()).toEqual(['0', '1', '2', '3'])
+  expect(warnings.join('\n')).toMatch(/cannot be written[\s\S]*can be written again/)
+  await spool.close(0)
+})
+
+test('while the disk fails, records go from memory to the reader, and what has no room is refused', async () => {
+  const disk = failingDisk()
+  disk.fault = 'write'
+  const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5, maxPendingBytes: 3 })
+  const waiting = numbers(3).map((payload) => spool.append(payload))
+  await expect(spool.append(Buffer.from('3'))).rejects.toMatchObject({ name: 'SpoolFull' })
+  await spool.readable(AbortSignal.timeout(60_000))
+  expect(await drain(spool)).toEqual(['0', '1', '2'])
+  await Promise.all(waiting)
+  await spool.close(0)
+})
+
+test('a slow disk: what comes while a sync takes long shares the next one', async () => {
+  const disk = failingDisk()
+  const spool = await openSpool(folder, { warn, open: disk.open as never })
+  await spool.append(Buffer.from('0'))
+  let goOn = () => {}
+  disk.syncing = new Promise((resolve) => {
+    goOn = resolve
+  })
+  const before = disk.syncs
+  const first = spool.append(Buffer.from('1'))
+  await until(() => disk.syncs === before + 1)
+  const later = numbers(98, 2).map((payload) => spool.append(payload))
+  expect(spool.state()).toMatchObject({ pendingRecords: 99, fault: undefined })
+  goOn()
+  await Promise.all([first, ...later])
+  expect(disk.syncs).toBe(before + 2)
+  expect(await drain(spool)).toEqual(numbers(100).map(String))
+  expect(warnings).toEqual([])
+  await spool.close(0)
+})
+
+const canMount = process.platform === 'linux' && process.getuid?.() === 0 && mounts()
+function mounts(): boolean {
+  try {
+    execFileSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+test.skipIf(!canMount)(
+  'a really full disk (needs root and tmpfs): records wait, and are written once there is room',
+  async () => {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', folder])
+    try {
+      const spool = await openSpool(folder, { warn, retryMs: 5 })
+      await writeFile(join(folder, 'filler'), Buffer.alloc(200 * 1024))
+      const waiting = Array.from({ length: 40 }, (_, i) => spool.append(Buffer.alloc(4096, i)))
+      await until(() => spool.state().fault !== undefined)
+      expect(spool.state().fault).toBe('ENOSPC')
+      await rm(join(folder, 'filler'))
+      await Promise.all(waiting)
+      expect(new Set((await drain(spool, 1e6)).map((text) => text.charCodeAt(0))).size).toBe(40)
+      await spool.close(0)
+    } finally {
+      execFileSync('umount', ['-l', folder])
+    }
+  },
+)
+
+const isRoot = process.getuid?.() === 0
+
+/** As another mount of the disk, for root, whom permissions do not bind. */
+const setWritable = (isWritable: boolean) =>
+  isRoot
+    ? void execFileSync('mount', ['-o', `remount,${isWritable ? 'rw' : 'ro'}`, folder])
+    : chmod(folder, isWritable ? 0o700 : 0o500)
+
+test.skipIf(process.platform === 'win32' || (isRoot && !canMount))(
+  'a read-only disk (needs tmpfs where root runs it): what is there and what comes is shipped, and it is used again',
+  async () => {
+    if (isRoot) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', folder])
+    try {
+      const before = await openSpool(folder, { warn, segmentBytes: 30 })
+      for (const payload of numbers(4)) await before.append(payload)
+      await before.close(1000)
+      const spool = await openSpool(folder, { warn, retryMs: 5 })
+      await setWritable(false)
+      const waiting = numbers(3, 4).map((payload) => spool.append(payload))
+      await until(() => spool.state().fault !== undefined)
+      expect(spool.state().fault).toBe(isRoot ? 'EROFS' : 'EACCES')
+      expect(await drain(spool)).toEqual(numbers(7).map(String))
+      await Promise.all(waiting)
+      // What was shipped cannot be removed yet, and does not count as waiting.
+      const segments = async () => (await readdir(folder)).filter((name) => name.endsWith('.spool'))
+      expect((await segments()).length).toBeGreaterThan(1)
+      expect(spool.state()).toMatchObject({ bytes: 0, pendingRecords: 0 })
+      await setWritable(true)
+      await spool.append(Buffer.from('7'))
+      expect(await drain(spool)).toEqual(['7'])
+      expect(await segments()).toHaveLength(1)
+      await spool.close(0)
+      const again = await openSpool(folder, { warn })
+      expect(await drain(again)).toEqual([])
+      await again.close(0)
+    } finally {
+      if (isRoot) execFileSync('umount', ['-l', folder])
+    }
+  },
+)
