@@ -162,10 +162,10 @@ const aboveFrozen = { use_peft: true, lora_dropout: 0, lora_skip_share: 0.5 }
 export const trainers = {
   sft: sftCase(),
   'sft with openings': sftCase({ opening_epochs: 1, opening_tokens: 2, ...aboveFrozen }),
-  reward: rewardCase(pairs),
-  'reward with contrasts': rewardCase(
-    pairs.map((pair, i) => ({ ...pair, contrast: i % 2 === 0 })),
-    { contrast_epochs: 2, ...aboveFrozen },
+  // The last step is of contrasts alone.
+  reward: rewardCase(
+    pairs.map((pair, i) => ({ ...pair, contrast: i < 4 })),
+    { contrast_epochs: 1 },
   ),
   'reward from scores': rewardCase(scored),
   ppo: ppoCase('shared'),
