@@ -9,8 +9,8 @@ export interface CompletionOptions {
   readonly signal?: AbortSignal
 }
 
-/** The most sequences that are sampled side by side. */
-const SLOTS = 32
+/** About so many sequences are sampled side by side: enough to keep the kernels busy. */
+const SLOTS = 64
 
 /** y ~ π(· | x) at the temperature with nothing cut off, one for each prompt, in the order in which they end. */
 export async function* completionsOf(
@@ -20,7 +20,8 @@ export async function* completionsOf(
   options: CompletionOptions,
 ): AsyncGenerator<Completion> {
   const decoder = await createDecoder(config, parameters, {
-    slots: Math.min(prompts.length, SLOTS),
+    // In turns of one size: a last one of a few takes as many steps as any.
+    slots: Math.ceil(prompts.length / Math.max(1, Math.round(prompts.length / SLOTS))),
     length: Math.max(...prompts.map((ids) => ids.length)) + options.maxNewTokens,
   })
   try {
