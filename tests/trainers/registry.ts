@@ -111,17 +111,14 @@ function sftCase(values: Record<string, unknown> = {}): TrainerCase {
   })
 }
 
-function rewardCase(
-  train: Parameters<typeof trainReward>[2]['train'],
-  values: Record<string, unknown> = {},
-): TrainerCase {
+function rewardCase(train: Parameters<typeof trainReward>[2]['train']): TrainerCase {
   return trainerCase({
     curve: 'loss',
     direction: 'falls',
     hasEvaluation: true,
     command: 'reward',
     schema: rewardConfig,
-    values: { per_device_train_batch_size: 3, eval_steps: 2, eval_fraction: 0.2, ...values },
+    values: { per_device_train_batch_size: 3, eval_steps: 2, eval_fraction: 0.2 },
     async train(config, model, world) {
       const { parameters, trainable } = await trainReward(config, model, { train }, world)
       return { weights: parameters, adapter: trainable.adapter?.parameters, base: model.parameters }
@@ -162,11 +159,7 @@ const aboveFrozen = { use_peft: true, lora_dropout: 0, lora_skip_share: 0.5 }
 export const trainers = {
   sft: sftCase(),
   'sft with openings': sftCase({ opening_epochs: 1, opening_tokens: 2, ...aboveFrozen }),
-  // The last step is of contrasts alone.
-  reward: rewardCase(
-    pairs.map((pair, i) => ({ ...pair, contrast: i < 4 })),
-    { contrast_epochs: 1 },
-  ),
+  reward: rewardCase(pairs),
   'reward from scores': rewardCase(scored),
   ppo: ppoCase('shared'),
   'ppo with a value model': ppoCase('separate'),

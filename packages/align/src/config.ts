@@ -182,8 +182,16 @@ export const alignConfig = z.object({
     .describe('fine-tuning: last passes over the opening of each answer alone'),
   sft_opening_tokens: z.number().int().min(1).default(3).describe('fine-tuning: tokens of an opening'),
   sft_epochs: z.number().positive().default(0.6).describe('fine-tuning: times each whole demonstration is seen'),
-  reward_learning_rate: z.number().positive().default(2e-3).describe('reward model: highest learning rate'),
-  reward_epochs: z.number().positive().default(0.7).describe('reward model: times each pair is seen'),
+  reward_learning_rate: z
+    .number()
+    .positive()
+    .optional()
+    .describe('reward model: highest learning rate (2e-3 where pairs say "contrast": true, else 1e-3)'),
+  reward_epochs: z
+    .number()
+    .positive()
+    .optional()
+    .describe('reward model: times each pair is seen (0.7 where pairs say "contrast": true, else 2)'),
   reward_contrast_epochs: z
     .number()
     .min(0)

@@ -84,7 +84,7 @@ export interface RewardResult {
   readonly steps: number
 }
 
-/** Trains the trunk of `model` in place (or an adapter on it), with a new score head. Throws DATA_MIXED, NOT_FINITE and MEMORY_SHORT. */
+/** Trains the trunk of `model` in place (or an adapter on it), with a new score head. Throws DATA_MIXED, NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_CONTRASTS. */
 export async function trainReward(
   config: RewardConfig,
   model: LanguageModel,
@@ -96,6 +96,12 @@ export async function trainReward(
   const kind = rewardKind(data.train)
   const { train, evaluation } = encodeAndSplit(model, data, config, kind, random, world)
   checkBestIsMeasured(config, evaluation.length > 0, 'Give --eval-data, or raise --eval-fraction.')
+  if (config.load_best_model_at_end && config.contrast_epochs > 0)
+    throw new PlumblineError(
+      'BEST_BEFORE_CONTRASTS',
+      '--load-best-model-at-end measures all held-out pairs, so it would undo what --contrast-epochs trains.',
+      { hint: 'Leave out one of the two.' },
+    )
   const trainable = makeTrainable(model, config, random)
   const sequences = [...train, ...evaluation].flatMap(({ answers }) => answers)
   const head = scoreHead(model, random)
@@ -240,7 +246,9 @@ function encodeAndSplit(
     : holdOutPrompts(rows, config.eval_fraction, random.fork('held out'))
   log(describeSplit(split, rowsNoun[kind]))
   if (config.contrast_epochs > 0 && !split.train.some(({ isContrast }) => isContrast))
-    log('No pair to learn from says "contrast": true, so there are no passes over contrasts.')
+    log(
+      'No pair to learn from says "contrast": true, so there are no passes over contrasts: --contrast-epochs does nothing.',
+    )
   return split
 }
 

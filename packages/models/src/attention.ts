@@ -211,8 +211,8 @@ function fusedWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, sta
 }
 
 /**
- * Looks at the cache where it lies and at the new entries beside it. The fused op copies the cache of every sequence in
- * every step, which costs several as much time as their attention; one sequence alone does better with it.
+ * Looks at the cache where it lies and at the new entries beside it. The fused op copies the caches of all sequences in
+ * every step, which takes several times as long as their attention.
  */
 function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, state: CachedAttentionState, past: Cache) {
   const { heads, keyValueHeads, headSize } = layer

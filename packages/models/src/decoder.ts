@@ -69,7 +69,8 @@ export async function createDecoder(
   { slots, length: firstLength, threads }: DecoderOptions,
 ): Promise<Decoder> {
   checkHead(config, parameters)
-  const forward = buildCachedForward(config, slots > 1 ? 'plain' : 'fused')
+  const lowering = slots > 1 ? 'plain' : 'fused'
+  const forward = buildCachedForward(config, lowering)
   const { graph } = forward
   const logits = forward.logitsAt(graph.input('rows', 'int32', ['N']))
   const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['N', 1])))
@@ -122,11 +123,15 @@ export async function createDecoder(
     }
     for (const [name, data] of caches)
       feeds[name] = { data: data.subarray(first * slot, (first + batch) * slot), shape: cacheShape }
+    // Each of several tokens is compared with all that is fed: no more than what is held.
+    if (lowering === 'plain' && time > 1) Object.assign(feeds, heldFeeds(first, batch, Math.max(1, ...starts)))
     const into: Record<string, Value> = { logits: bufferOf('logits', rows.length) }
     if (!temperatures.every(isGreedy)) into.probabilities = bufferOf('probabilities', rows.length)
     const values = await program.run(feeds, into, [...Object.keys(into), 'logNormalizers', ...entries])
     for (const [name, cache] of caches)
       keep(cache, values[entryName(name)].data as Float32Array, first, time, starts, lengths)
+    // What is not a number would spread to whoever comes into the slot: 0 · NaN is NaN.
+    if (!(values.logNormalizers.data as Float32Array).every(Number.isFinite)) forget(first, starts)
     const scores = (name: string) => values[name]?.data as Float32Array
     return {
       vocabSize,
@@ -134,6 +139,35 @@ export async function createDecoder(
       logNormalizers: scores('logNormalizers'),
       probabilities: scores('probabilities'),
     }
+  }
+
+  /** The caches of slots without what is behind their first `held` positions. */
+  function heldFeeds(first: number, batch: number, held: number): Record<string, Value> {
+    const width = held * headSize
+    const shape = [batch, keyValueHeads, held, headSize]
+    const feeds: Record<string, Value> = {
+      cacheIndices: { data: Int32Array.from({ length: held }, (_, i) => i), shape: [held] },
+    }
+    for (const [name, cache] of caches) {
+      const data = new Float32Array(batch * keyValueHeads * width)
+      for (let i = 0; i < batch * keyValueHeads; i++) {
+        const from = first * slot + i * head
+        data.set(cache.subarray(from, from + width), i * width)
+      }
+      feeds[name] = { data, shape }
+    }
+    return feeds
+  }
+
+  /** Empties slots from `first` on behind what they held before. */
+  function forget(first: number, starts: readonly number[]): void {
+    for (const cache of caches.values())
+      starts.forEach((held, row) => {
+        for (let k = 0; k < keyValueHeads; k++) {
+          const from = (first + row) * slot + k * head
+          cache.fill(0, from + held * headSize, from + head)
+        }
+      })
   }
 
   /** Puts new entries [B, K, T, D] behind those that a cache holds of each sequence. */

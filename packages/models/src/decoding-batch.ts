@@ -31,7 +31,7 @@ export function createDecodingBatch<S extends Sequence>(decoder: Decoder): Decod
         const prompts = group.map(({ promptIds }) => promptIds)
         decoder.reserve(prompts[0].length)
         const start = first > 0 ? shared : 0
-        if (start > 0) group.forEach((_, row) => void decoder.copySlot(0, first + row, start))
+        for (let row = 0; start > 0 && row < group.length; row++) decoder.copySlot(0, first + row, start)
         const scores = await decoder.prefill(first, prompts, group.map(temperatureOf), start)
         for (const [row, leader] of group.entries()) {
           extendSequence(leader, scores, row)
