@@ -32,6 +32,7 @@ interface Preference {
   readonly prompt: readonly Message[]
   readonly chosen: readonly Message[]
   readonly rejected: readonly Message[]
+  readonly contrast?: boolean
   readonly kind: string
   readonly category: string
   readonly label: { readonly by: string; readonly reason: string }
@@ -199,7 +200,7 @@ test('each pair compares two answers to a training prompt of its kind, and says 
     expect(label.by.length * label.reason.length, id).toBeGreaterThan(0)
   }
   const readme = readFileSync(join(folder, 'README.md'), 'utf8')
-  const isContrast = ({ id }: Preference) => id.startsWith('contrast-')
+  const isContrast = ({ contrast = false }: Preference) => contrast
   const counted = (rows: readonly Preference[]) => {
     const of = (wanted: string) => rows.filter(({ kind }) => kind === wanted).length
     return `${rows.length} decided (${of('harmful')} harmful, ${of('sensitive')} sensitive, ${of('plain')} plain)`
@@ -247,7 +248,7 @@ test('the README counts what the files hold', () => {
   expect(readme).toContain(`${own} the model's own`)
   expect(readme).toContain(`${demonstrations.length - refusals - own} of ${demonstrations.length - refusals} written`)
   const pairs = readRows<Preference>('preferences.jsonl')
-  const constructed = pairs.filter(({ id }) => id.startsWith('contrast-')).length
+  const constructed = pairs.filter(({ contrast }) => contrast).length
   expect(readme).toContain(`${pairs.length} pairs for the reward model: ${pairs.length - constructed} of`)
   expect(readme).toContain(`and ${constructed} by construction`)
   expect(readme).toContain(`(${prompts.filter(({ pair }) => pair !== undefined).length / 2} pairs)`)

@@ -159,9 +159,8 @@ test('a reward model whose head is zero starts at ln 2, and a tie is a miss', as
   expect(metrics[0]).toMatchObject({ loss: expect.closeTo(Math.LN2, 6), accuracy: 0, margin: 0, mean_reward: 0 })
 })
 
-test('the first reward loss is that of scores at the last token of prompt, answer and end token', async () => {
-  const path = newPath()
-  await writeTinyRewardModel(path)
+/** What the model at `path` prefers each chosen answer by. */
+async function marginsOf(path: string): Promise<number[]> {
   const { config, parameters, tokenizer } = await loadLanguageModel(path)
   const scorer = await createRewardScorer(config, parameters, { threads: 1 })
   const scoreOf = async (prompt: string, answer: string) =>
@@ -170,11 +169,31 @@ test('the first reward loss is that of scores at the last token of prompt, answe
   for (const { prompt, chosen, rejected } of pairs)
     margins.push((await scoreOf(prompt, chosen)) - (await scoreOf(prompt, rejected)))
   await scorer.dispose()
+  return margins
+}
+
+test('the first reward loss is that of scores at the last token of prompt, answer and end token', async () => {
+  const path = newPath()
+  await writeTinyRewardModel(path)
+  const margins = await marginsOf(path)
   const meanOf = (numbers: readonly number[]) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length
   const { metrics } = await reward(path)
   expect(metrics[0].margin).toBeCloseTo(meanOf(margins), 4)
   expect(metrics[0].loss).toBeCloseTo(meanOf(margins.map((margin) => Math.log1p(Math.exp(-margin)))), 4)
   expect(metrics[0].accuracy).toBeCloseTo(meanOf(margins.map((margin) => Number(margin > 0))), 6)
+})
+
+test('passes over contrasts come last and are of these pairs alone', async () => {
+  const path = newPath()
+  await writeTinyRewardModel(path)
+  const margins = await marginsOf(path)
+  const rows = pairs.map((pair, i) => ({ ...pair, contrast: i > 1 }))
+  // A step this small changes nothing that can be seen.
+  const { metrics } = await reward(path, { max_steps: 2, contrast_epochs: 1, learning_rate: 1e-12 }, rows)
+  expect(metrics[0].margin).toBeCloseTo(margins.reduce((sum, x) => sum + x, 0) / margins.length, 4)
+  expect(metrics[1].margin).toBeCloseTo((margins[2] + margins[3]) / 2, 4)
+  const best = { contrast_epochs: 1, load_best_model_at_end: true, eval_fraction: 0.5, eval_steps: 1, save_steps: 1 }
+  await expect(reward(path, best, rows)).rejects.toMatchObject({ code: 'BEST_BEFORE_CONTRASTS' })
 })
 
 test('a conversation is scored at the token that ends the answer, where PPO scores it, not at the line feed behind', async () => {

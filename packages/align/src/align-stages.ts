@@ -4,6 +4,7 @@ import type { AlignData } from './align.ts'
 import {
   type AlignConfig,
   type PpoConfig,
+  type PreferenceRow,
   ppoConfig,
   type RewardConfig,
   rewardConfig,
@@ -22,7 +23,11 @@ export interface StageConfigs {
   readonly ppo: PpoConfig
 }
 
-export function stageConfigs(config: AlignConfig): StageConfigs {
+/** What learns the decision in its last passes needs fewer passes before them, at a higher rate (decision 9). */
+const rewardDefaults = { contrasts: { rate: 2e-3, epochs: 0.7 }, none: { rate: 1e-3, epochs: 2 } }
+
+export function stageConfigs(config: AlignConfig, preferences: readonly PreferenceRow[]): StageConfigs {
+  const usual = rewardDefaults[preferences.some(({ contrast }) => contrast) ? 'contrasts' : 'none']
   const { seed, micro_batch_tokens, use_peft, lora_r, lora_alpha, lora_dropout } = config
   const { lora_target_modules, lora_skip_share } = config
   const lora = { use_peft, lora_r, lora_alpha, lora_dropout, lora_target_modules, lora_skip_share }
@@ -42,8 +47,9 @@ export function stageConfigs(config: AlignConfig): StageConfigs {
     reward: rewardConfig.parse({
       ...common,
       lora_skip_share: config.reward_lora_skip_share,
-      learning_rate: config.reward_learning_rate,
-      num_train_epochs: config.reward_epochs,
+      learning_rate: config.reward_learning_rate ?? usual.rate,
+      num_train_epochs: config.reward_epochs ?? usual.epochs,
+      contrast_epochs: config.reward_contrast_epochs,
       center_rewards_coefficient: 0.01,
       eval_fraction: 0.15,
       warmup_steps: 3,

@@ -78,7 +78,7 @@ export async function runAlign(
   setting: AlignSetting,
   world: AlignWorld,
 ): Promise<AlignReport> {
-  const configs = stageConfigs(config)
+  const configs = stageConfigs(config, data.preferences)
   for (const [name, resolved] of Object.entries(configs)) await world.checkRun(name, resolved)
   checkData(configs, await loadLanguageModel(modelPath), data)
   const durations = await openDurations(join(output, 'durations.json'), world.clock)

@@ -102,6 +102,13 @@ export const rewardConfig = z.object({
     .lt(1)
     .default(0.1)
     .describe('rows held out, by whole prompts, when there is no --eval-data'),
+  contrast_epochs: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe(
+      'further passes, at the end, over the pairs with "contrast": true alone, whose answers differ in the decision; with them, a run cannot be made longer later',
+    ),
   ...scheduleFields,
   ...bestFields,
   num_train_epochs: z.number().positive().default(1).describe('times each pair is seen; maybe not whole'),
@@ -157,7 +164,7 @@ export type PpoConfig = z.output<typeof ppoConfig>
 export const alignConfig = z.object({
   seed: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(42).describe('same seed, same run'),
   max_new_tokens: z.number().int().min(1).default(64).describe('longest answer, in rollouts and in the evaluation'),
-  micro_batch_tokens: scheduleFields.micro_batch_tokens,
+  micro_batch_tokens: scheduleFields.micro_batch_tokens.default(2048),
   ...loraFields,
   use_peft: z.boolean().default(true).describe('train adapters, which are faster; otherwise all weights'),
   lora_dropout: z.number().min(0).lt(1).default(0).describe("dropout of the adapters' input"),
@@ -167,23 +174,36 @@ export const alignConfig = z.object({
     .lt(1)
     .default(0.4)
     .describe('share of the layers, from the lowest, that get no adapter'),
-  sft_learning_rate: z.number().positive().default(7e-4).describe('fine-tuning: highest learning rate'),
+  sft_learning_rate: z.number().positive().default(1e-3).describe('fine-tuning: highest learning rate'),
   sft_opening_epochs: z
     .number()
     .min(0)
-    .default(2)
+    .default(1.5)
     .describe('fine-tuning: last passes over the opening of each answer alone'),
   sft_opening_tokens: z.number().int().min(1).default(3).describe('fine-tuning: tokens of an opening'),
-  sft_epochs: z.number().positive().default(1).describe('fine-tuning: times each whole demonstration is seen'),
-  reward_learning_rate: z.number().positive().default(1e-3).describe('reward model: highest learning rate'),
-  reward_epochs: z.number().positive().default(2).describe('reward model: times each pair is seen'),
+  sft_epochs: z.number().positive().default(0.6).describe('fine-tuning: times each whole demonstration is seen'),
+  reward_learning_rate: z
+    .number()
+    .positive()
+    .optional()
+    .describe('reward model: highest learning rate (2e-3 where pairs say "contrast": true, else 1e-3)'),
+  reward_epochs: z
+    .number()
+    .positive()
+    .optional()
+    .describe('reward model: times each pair is seen (0.7 where pairs say "contrast": true, else 2)'),
+  reward_contrast_epochs: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe('reward model: last passes over the pairs with "contrast": true alone'),
   reward_lora_skip_share: z
     .number()
     .min(0)
     .lt(1)
     .default(0.6)
     .describe('reward model: share of the layers, from the lowest, that get no adapter'),
-  ppo_learning_rate: z.number().positive().default(5e-4).describe('PPO: highest learning rate'),
+  ppo_learning_rate: z.number().positive().default(2e-4).describe('PPO: highest learning rate'),
   ppo_iterations: z.number().int().min(1).default(3).describe('PPO: rollouts'),
   ppo_batch_size: z.number().int().min(1).default(32).describe('PPO: answers of a rollout'),
   ppo_epochs: z.number().int().min(1).default(2).describe('PPO: times each rollout is learned from'),
@@ -239,6 +259,8 @@ export const preferenceRowSchema = z.object({
   chosen: textOrMessages,
   rejected: textOrMessages,
   margin: z.number().optional(),
+  /** The answers differ in the decision, as a refusal and an answer do; see `contrast_epochs`. */
+  contrast: z.boolean().optional(),
 })
 export type PreferenceRow = z.infer<typeof preferenceRowSchema>
 

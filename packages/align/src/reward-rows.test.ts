@@ -6,7 +6,7 @@ import { describeSplit, type EncodedAnswers, holdOutPrompts, rewardKind } from '
 const rowsOf = (sizes: readonly number[]): EncodedAnswers[] =>
   sizes
     .flatMap((size, prompt) => Array.from({ length: size }, () => String(prompt)))
-    .map((prompt, i) => ({ answers: [[1]], target: 0, prompt, row: i + 1 }))
+    .map((prompt, i) => ({ answers: [[1]], target: 0, isContrast: false, prompt, row: i + 1 }))
 
 test('no prompt is on both sides, nothing is lost, no more than the fraction is held out, and some prompt is left', () => {
   const sizes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 30 })

@@ -18,6 +18,8 @@ export interface EncodedAnswers {
   readonly answers: readonly (readonly number[])[]
   /** The margin of a pair, the score of an answer. */
   readonly target: number
+  /** The answers of the pair differ in the decision alone. */
+  readonly isContrast: boolean
   /** What tells prompts apart. */
   readonly prompt: string
   /** Where it stands in the data, from 1. */
@@ -58,10 +60,11 @@ export function encodeRewardRows(
   const encoded = rows.map((row, i) => {
     const ids = (answer: ScoredRow['completion']) =>
       scoredIds(encodePair(model.tokenizer, row.prompt!, answer, rowName(row, i)), model)
-    const { chosen, rejected, margin = 0 } = row as PreferenceRow
+    const { chosen, rejected, margin = 0, contrast: isContrast = false } = row as PreferenceRow
     const { completion, score } = row as ScoredRow
     const answers = chosen === undefined ? [ids(completion)] : [ids(chosen), ids(rejected)]
-    return { answers, target: chosen === undefined ? score : margin, prompt: JSON.stringify(row.prompt), row: i + 1 }
+    const target = chosen === undefined ? score : margin
+    return { answers, target, isContrast, prompt: JSON.stringify(row.prompt), row: i + 1 }
   })
   const differing = encoded.filter(({ answers }) => answers.length === 1 || answers[0].join() !== answers[1].join())
   const kept = differing.filter(({ answers }) => answers.every(({ length }) => length <= limit))

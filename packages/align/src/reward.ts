@@ -33,7 +33,7 @@ import {
   shareTokens,
 } from '@plumbline/models'
 import type { RewardConfig, RewardRow } from './config.ts'
-import { microBatches, planBatches, shuffled } from './parts/batches.ts'
+import { microBatches, type PlanOptions, planBatches, planBefore, shuffled } from './parts/batches.ts'
 import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { freezeLayers, frozenNumbers } from './parts/frozen-layers.ts'
 import { rewardLoss, rewardScoreLoss } from './parts/losses/reward.ts'
@@ -84,7 +84,7 @@ export interface RewardResult {
   readonly steps: number
 }
 
-/** Trains the trunk of `model` in place (or an adapter on it), with a new score head. Throws DATA_MIXED, NOT_FINITE and MEMORY_SHORT. */
+/** Trains the trunk of `model` in place (or an adapter on it), with a new score head. Throws DATA_MIXED, NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_CONTRASTS. */
 export async function trainReward(
   config: RewardConfig,
   model: LanguageModel,
@@ -96,6 +96,12 @@ export async function trainReward(
   const kind = rewardKind(data.train)
   const { train, evaluation } = encodeAndSplit(model, data, config, kind, random, world)
   checkBestIsMeasured(config, evaluation.length > 0, 'Give --eval-data, or raise --eval-fraction.')
+  if (config.load_best_model_at_end && config.contrast_epochs > 0)
+    throw new PlumblineError(
+      'BEST_BEFORE_CONTRASTS',
+      '--load-best-model-at-end measures all held-out pairs, so it would undo what --contrast-epochs trains.',
+      { hint: 'Leave out one of the two.' },
+    )
   const trainable = makeTrainable(model, config, random)
   const sequences = [...train, ...evaluation].flatMap(({ answers }) => answers)
   const head = scoreHead(model, random)
@@ -115,12 +121,7 @@ export async function trainReward(
       alternatives: config.use_peft ? [] : [USE_PEFT],
     },
   )
-  const plan = planBatches(train.map(tokensOf), {
-    batchSize: config.per_device_train_batch_size * config.gradient_accumulation_steps,
-    epochs: config.num_train_epochs,
-    maxSteps: config.max_steps,
-    random,
-  })
+  const plan = planSteps(train, config, random)
   const optimizer = createOptimizer(parameters, pool, config, plan.length)
   const frozen = await freezeLayers(model, trainable.firstLayer, sequences)
   const above = { firstLayer: frozen?.firstLayer }
@@ -190,6 +191,24 @@ export async function trainReward(
   return { trainable, parameters: finished, steps: plan.length, ...scale, ...(final && { evaluation: final }) }
 }
 
+/** The rows of every step, by index: all of them, then the contrasts. */
+function planSteps(train: readonly EncodedAnswers[], config: RewardConfig, random: Random): number[][] {
+  const batchSize = config.per_device_train_batch_size * config.gradient_accumulation_steps
+  const passes = (indices: readonly number[], options: Omit<PlanOptions, 'batchSize'>) =>
+    planBatches(
+      indices.map((index) => tokensOf(train[index])),
+      { batchSize, ...options },
+    ).map((batch) => batch.map((i) => indices[i]))
+  const all = train.map((_, index) => index)
+  const contrasts = passes(
+    all.filter((index) => train[index].isContrast),
+    { epochs: config.contrast_epochs, maxSteps: -1, random: random.fork('contrasts') },
+  )
+  return planBefore(contrasts, config.max_steps, (maxSteps) =>
+    passes(all, { epochs: config.num_train_epochs, maxSteps, random }),
+  )
+}
+
 const longestAnswer = ({ answers }: EncodedAnswers) => Math.max(...answers.map(({ length }) => length))
 
 /** Scores have no accuracy and no margin: theirs stay 0 and are not logged. */
@@ -226,6 +245,10 @@ function encodeAndSplit(
     ? { train: rows, evaluation: encodeRewardRows(model, data.evaluation, config, log) }
     : holdOutPrompts(rows, config.eval_fraction, random.fork('held out'))
   log(describeSplit(split, rowsNoun[kind]))
+  if (config.contrast_epochs > 0 && !split.train.some(({ isContrast }) => isContrast))
+    log(
+      'No pair to learn from says "contrast": true, so there are no passes over contrasts: --contrast-epochs does nothing.',
+    )
   return split
 }
 

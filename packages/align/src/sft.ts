@@ -25,7 +25,7 @@ import {
   type TargetSequence,
 } from '@plumbline/models'
 import type { SftConfig, SftRow } from './config.ts'
-import { microBatches, type PlanOptions, planBatches } from './parts/batches.ts'
+import { microBatches, type PlanOptions, planBatches, planBefore } from './parts/batches.ts'
 import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { encodeDemonstration, openingOf, truncate } from './parts/encode.ts'
 import { freezeLayers, frozenNumbers } from './parts/frozen-layers.ts'
@@ -169,13 +169,11 @@ function planSteps(train: readonly EncodedRow[], config: SftConfig, random: Rand
     train.map((row) => openingOf(row, config.opening_tokens)),
     { epochs: config.opening_epochs, maxSteps: -1, random: random.fork('openings') },
   )
-  const { max_steps: wanted, num_train_epochs: epochs } = config
-  const maxSteps = wanted < 0 ? -1 : Math.max(0, wanted - openings.length)
   // Openings are short: filled up with them, one step would hold all there are.
   const packedTokens = config.packing ? batchSize * config.max_length : undefined
-  const whole = passes(train, { epochs, maxSteps, random, ...(packedTokens && { packedTokens }) })
-  const plan = [...whole, ...openings]
-  return wanted < 0 ? plan : plan.slice(0, wanted)
+  return planBefore(openings, config.max_steps, (maxSteps) =>
+    passes(train, { epochs: config.num_train_epochs, maxSteps, random, ...(packedTokens && { packedTokens }) }),
+  )
 }
 
 const emptyTotals = () => ({ loss: 0, accuracy: 0, entropy: 0, gradNorm: 0, steps: 0 })

@@ -11,7 +11,7 @@ export {
   type MergeOptions,
   mergeLora,
 } from './lora.ts'
-export { type CachedAttentionInputs, cachedAttention, rope, updateCache } from './ops/attention.ts'
+export { type CachedAttentionInputs, cachedAttention, rope } from './ops/attention.ts'
 export { type DropoutAttributes, dropout } from './ops/dropout.ts'
 export {
   add,

@@ -1,20 +1,24 @@
 import {
   add,
   cachedAttention,
+  type Dim,
   greater,
+  logSumExp,
   matmul,
+  mul,
   multiplyDims,
   reshape,
   rmsNorm,
   rope,
   scale,
+  sigmoid,
   slice,
   softmax,
   spreadRows,
+  sub,
   type Tensor,
   transpose,
   unpadRows,
-  updateCache,
 } from '@plumbline/engine'
 import type { ModelGraph } from './model-graph.ts'
 
@@ -149,6 +153,8 @@ function project(model: ModelGraph, x: Tensor, layer: AttentionLayer): [Tensor, 
 export interface CachedAttentionState {
   /** [B, T] */
   readonly positions: Tensor
+  /** [B] int32: how many tokens the cache holds of each sequence before this call. */
+  readonly starts: Tensor
   /** [B] int32: index of each sequence's last token after this call. */
   readonly lastPositions: Tensor
   /** [1] int32: the longest length after this call. */
@@ -198,45 +204,63 @@ function fusedWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, sta
     { ...projected, pastKeys: past.keys, pastValues: past.values, lastPositions, totalLength, ...tables },
     { heads, keyValueHeads, scale: 1 / Math.sqrt(headSize) },
   )
-  const [batch, time] = x.shape
-  const byHead = (tensor: Tensor) =>
-    transpose(reshape(tensor, { shape: [batch, time, keyValueHeads, headSize] }), swapTimeAndHeads)
-  const width = keyValueHeads * headSize
-  const part = (start: number) => slice(projected.query, { axis: 2, start, end: start + width })
-  const [key, value] = projected.key
-    ? [projected.key, projected.value]
-    : [part(heads * headSize), part(heads * headSize + width)]
+  const [, key, value] = byHeads(projected, layer).map((part) => transpose(part, swapTimeAndHeads))
   // The fused op rotates its own copy of the keys and keeps it to itself.
-  const keys = tables ? rope(byHead(key), tables.cos, tables.sin, positions) : byHead(key)
-  return { output, keys, values: byHead(value) }
+  const keys = tables ? rope(key, tables.cos, tables.sin, positions) : key
+  return { output, keys, values: value }
 }
 
+/**
+ * Looks at the cache where it lies and at the new entries beside it. The fused op copies the caches of all sequences in
+ * every step, which takes several times as long as their attention.
+ */
 function plainWithCache(model: ModelGraph, x: Tensor, layer: AttentionLayer, state: CachedAttentionState, past: Cache) {
   const { heads, keyValueHeads, headSize } = layer
-  const { positions, cacheIndices, tables } = state
+  const { positions, starts, cacheIndices, tables } = state
   const [batch, time] = x.shape
-  const [query, key, value] = projectHeads(model, x, layer)
   const byHead = (tensor: Tensor) => transpose(tensor, swapTimeAndHeads)
   const rotate = (tensor: Tensor) => (tables ? rope(byHead(tensor), tables.cos, tables.sin, positions) : byHead(tensor))
-  const entries = { keys: rotate(key), values: byHead(value) }
-  const keys = updateCache(past.keys, positions, entries.keys)
-  const values = updateCache(past.values, positions, entries.values)
+  const [query, key, value] = byHeads(packedOrSeparate(model, x, layer), layer)
+  const entries = { keys: rotate(key), values: byHead(value) } // [B, K, T, D]
   const tall = multiplyDims([heads / keyValueHeads, time])
   const queries = reshape(rotate(query), { shape: [batch, keyValueHeads, tall, headSize] })
-  const products = matmul(queries, keys, { transposeB: true, alpha: 1 / Math.sqrt(headSize) })
-  const isLater = greater(cacheIndices, reshape(positions, { shape: [batch, 1, time, 1] })) // [B, 1, T, S]
-  const scores = add(reshape(products, { shape: [batch, heads, time, 'S'] }), scale(isLater, MASKED))
-  const pattern = reshape(softmax(scores), { shape: [batch, keyValueHeads, tall, 'S'] })
-  const mixed = reshape(matmul(pattern, values), { shape: [batch, heads, time, headSize] })
-  return { output: reshape(byHead(mixed), { shape: [batch, time, heads * headSize] }), ...entries }
+  const attendTo = (keys: Tensor, values: Tensor, bias: Tensor, length: Dim) => {
+    const products = matmul(queries, keys, { transposeB: true, alpha: 1 / Math.sqrt(headSize) })
+    const scores = add(reshape(products, { shape: [batch, heads, time, length] }), bias)
+    const pattern = reshape(softmax(scores), { shape: [batch, keyValueHeads, tall, length] })
+    const mixed = reshape(matmul(pattern, values), { shape: [batch, heads, time, headSize] })
+    return { mixed, mass: reshape(logSumExp(scores), { shape: [batch, heads, time, 1] }) }
+  }
+  // What a slot holds from the first new position on is of another sequence.
+  const isHeld = greater(reshape(starts, { shape: [batch, 1, 1, 1] }), cacheIndices) // [B, 1, 1, S]
+  const unlessHeld = add(scale(isHeld, -MASKED), model.graph.constant(MASKED))
+  const [asQuery, asKey] = [
+    [batch, 1, time, 1],
+    [batch, 1, 1, time],
+  ].map((shape) => reshape(positions, { shape }))
+  const held = attendTo(past.keys, past.values, unlessHeld, 'S')
+  const added = attendTo(entries.keys, entries.values, scale(greater(asKey, asQuery), MASKED), time)
+  // The two softmaxes as one: each counts by its share of Σ e^score.
+  const share = sigmoid(sub(held.mass, added.mass))
+  const output = add(added.mixed, mul(share, sub(held.mixed, added.mixed)))
+  return { output: reshape(byHead(output), { shape: [batch, time, heads * headSize] }), ...entries }
 }
 
+/** Queries, keys and values by head: [B, T, H, D], [B, T, K, D], [B, T, K, D]. */
+function byHeads({ query, key, value }: Projected, { heads, keyValueHeads, headSize }: AttentionLayer): Tensor[] {
+  const split = (tensor: Tensor, count: number) =>
+    reshape(tensor, { shape: [...tensor.shape.slice(0, 2), count, headSize] })
+  if (key) return [split(query, heads), split(key, keyValueHeads), split(value, keyValueHeads)]
+  const part = (start: number, count: number) =>
+    split(slice(query, { axis: 2, start: start * headSize, end: (start + count) * headSize }), count)
+  return [part(0, heads), part(heads, keyValueHeads), part(heads + keyValueHeads, keyValueHeads)]
+}
+
+/** [B, T, heads · headSize] each, or all side by side in `query`. */
+type Projected = { query: Tensor; key?: undefined; value?: undefined } | { query: Tensor; key: Tensor; value: Tensor }
+
 /** One product for q, k and v where nothing stands between it and the attention. */
-function packedOrSeparate(
-  model: ModelGraph,
-  x: Tensor,
-  layer: AttentionLayer,
-): { query: Tensor; key?: undefined; value?: undefined } | { query: Tensor; key: Tensor; value: Tensor } {
+function packedOrSeparate(model: ModelGraph, x: Tensor, layer: AttentionLayer): Projected {
   const { heads, keyValueHeads, headSize, hiddenSize: inFeatures, hasBias, projections, headNorms } = layer
   const widths = [heads * headSize, keyValueHeads * headSize, keyValueHeads * headSize]
   if (projections.length === 1) {

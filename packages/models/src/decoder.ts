@@ -36,8 +36,13 @@ export interface Decoder {
   readonly length: number
   /** Sees to it that a slot has at least so many positions. What slots hold is kept. */
   reserve(length: number): void
-  /** Reads prompts into the slots from `first` on. */
-  prefill(first: number, prompts: readonly (readonly number[])[], temperatures: readonly number[]): Promise<NextTokens>
+  /** Reads prompts into the slots from `first` on, which hold the first `start` tokens of each already. */
+  prefill(
+    first: number,
+    prompts: readonly (readonly number[])[],
+    temperatures: readonly number[],
+    start?: number,
+  ): Promise<NextTokens>
   /** Appends one token to each of the first slots, which hold `lengths` tokens so far. */
   step(tokens: readonly number[], lengths: readonly number[], temperatures: readonly number[]): Promise<NextTokens>
   /** Appends several tokens to any slot, which holds `length` so far, and tells what follows the last of them. */
@@ -64,7 +69,8 @@ export async function createDecoder(
   { slots, length: firstLength, threads }: DecoderOptions,
 ): Promise<Decoder> {
   checkHead(config, parameters)
-  const forward = buildCachedForward(config)
+  const lowering = slots > 1 ? 'plain' : 'fused'
+  const forward = buildCachedForward(config, lowering)
   const { graph } = forward
   const logits = forward.logitsAt(graph.input('rows', 'int32', ['N']))
   const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['N', 1])))
@@ -108,6 +114,7 @@ export async function createDecoder(
       ids: { data: ids, shape: [batch, time] },
       positions: { data: positions, shape: [batch, time] },
       rows: { data: rows, shape: [rows.length] },
+      starts: { data: Int32Array.from(starts), shape: [batch] },
       lastPositions: { data: Int32Array.from(lengths, (size) => size - 1), shape: [batch] },
       totalLength: { data: Int32Array.of(Math.max(...lengths)), shape: [1] },
       // Greedy rows never read their probabilities; any temperature but 0 will do.
@@ -116,11 +123,15 @@ export async function createDecoder(
     }
     for (const [name, data] of caches)
       feeds[name] = { data: data.subarray(first * slot, (first + batch) * slot), shape: cacheShape }
+    // Each of several tokens is compared with all that is fed: no more than what is held.
+    if (lowering === 'plain' && time > 1) Object.assign(feeds, heldFeeds(first, batch, Math.max(1, ...starts)))
     const into: Record<string, Value> = { logits: bufferOf('logits', rows.length) }
     if (!temperatures.every(isGreedy)) into.probabilities = bufferOf('probabilities', rows.length)
     const values = await program.run(feeds, into, [...Object.keys(into), 'logNormalizers', ...entries])
     for (const [name, cache] of caches)
       keep(cache, values[entryName(name)].data as Float32Array, first, time, starts, lengths)
+    // What is not a number would spread to whoever comes into the slot: 0 · NaN is NaN.
+    if (!(values.logNormalizers.data as Float32Array).every(Number.isFinite)) forget(first, starts)
     const scores = (name: string) => values[name]?.data as Float32Array
     return {
       vocabSize,
@@ -128,6 +139,35 @@ export async function createDecoder(
       logNormalizers: scores('logNormalizers'),
       probabilities: scores('probabilities'),
     }
+  }
+
+  /** The caches of slots without what is behind their first `held` positions. */
+  function heldFeeds(first: number, batch: number, held: number): Record<string, Value> {
+    const width = held * headSize
+    const shape = [batch, keyValueHeads, held, headSize]
+    const feeds: Record<string, Value> = {
+      cacheIndices: { data: Int32Array.from({ length: held }, (_, i) => i), shape: [held] },
+    }
+    for (const [name, cache] of caches) {
+      const data = new Float32Array(batch * keyValueHeads * width)
+      for (let i = 0; i < batch * keyValueHeads; i++) {
+        const from = first * slot + i * head
+        data.set(cache.subarray(from, from + width), i * width)
+      }
+      feeds[name] = { data, shape }
+    }
+    return feeds
+  }
+
+  /** Empties slots from `first` on behind what they held before. */
+  function forget(first: number, starts: readonly number[]): void {
+    for (const cache of caches.values())
+      starts.forEach((held, row) => {
+        for (let k = 0; k < keyValueHeads; k++) {
+          const from = (first + row) * slot + k * head
+          cache.fill(0, from + held * headSize, from + head)
+        }
+      })
   }
 
   /** Puts new entries [B, K, T, D] behind those that a cache holds of each sequence. */
@@ -168,15 +208,15 @@ export async function createDecoder(
       }
       fixed = lengthFeeds(config, length)
     },
-    prefill(first, prompts, temperatures) {
-      const time = Math.max(...prompts.map((prompt) => prompt.length))
+    prefill(first, prompts, temperatures, start = 0) {
+      const lengths = prompts.map((prompt) => prompt.length)
+      const time = Math.max(...lengths) - start
       const ids = new Int32Array(prompts.length * time)
       prompts.forEach((prompt, row) => {
-        ids.set(prompt, row * time)
+        ids.set(prompt.slice(start), row * time)
       })
-      const lengths = prompts.map((prompt) => prompt.length)
-      const rows = Int32Array.from(lengths, (size, row) => row * time + size - 1)
-      const starts = lengths.map(() => 0)
+      const rows = Int32Array.from(lengths, (size, row) => row * time + size - start - 1)
+      const starts = lengths.map(() => start)
       return run(first, ids, starts, lengths, rows, temperatures)
     },
     step(tokens, lengths, temperatures) {

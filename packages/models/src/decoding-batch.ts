@@ -26,10 +26,13 @@ export function createDecodingBatch<S extends Sequence>(decoder: Decoder): Decod
       const followers = entering.filter((sequence, i) => !isLeader(sequence, i))
       let first = active.length
       active.push(...leaders, ...followers)
-      for (const group of prefillGroups(leaders)) {
+      const shared = sharedLength(active[0].promptIds, leaders)
+      for (const group of prefillGroups(leaders, shared, first > 0)) {
         const prompts = group.map(({ promptIds }) => promptIds)
         decoder.reserve(prompts[0].length)
-        const scores = await decoder.prefill(first, prompts, group.map(temperatureOf))
+        const start = first > 0 ? shared : 0
+        for (let row = 0; start > 0 && row < group.length; row++) decoder.copySlot(0, first + row, start)
+        const scores = await decoder.prefill(first, prompts, group.map(temperatureOf), start)
         for (const [row, leader] of group.entries()) {
           extendSequence(leader, scores, row)
           for (const follower of followers) {
@@ -71,14 +74,33 @@ const PREFILL_TOKENS = 2048
 /** Prompts are read together while the shortest is at least this part of the longest. */
 const PREFILL_FILL = 0.75
 
-/** Sequences, longest prompt first, cut into groups that are read together. */
-function prefillGroups<S extends Sequence>(sequences: readonly S[]): S[][] {
+/** A shorter beginning is read again rather than copied. */
+const LEAST_SHARED = 8
+
+/** How many tokens at the beginning of all prompts, such as a system prompt, are those of the first slot's. */
+function sharedLength(held: readonly number[], sequences: readonly Sequence[]): number {
+  let shared = held.length
+  for (const { promptIds } of sequences) {
+    // The last token is read in any case: what follows it is asked for.
+    shared = Math.min(shared, promptIds.length - 1)
+    for (let i = 0; i < shared; i++) if (promptIds[i] !== held[i]) shared = i
+  }
+  return shared < LEAST_SHARED ? 0 : shared
+}
+
+/**
+ * Sequences, longest prompt first, cut into groups that are read together, without what they share. Where no slot holds
+ * that yet the first is read alone.
+ */
+function prefillGroups<S extends Sequence>(sequences: readonly S[], shared: number, isHeld: boolean): S[][] {
   const groups: S[][] = []
+  const sizeOf = ({ promptIds }: S) => promptIds.length - shared
   for (const sequence of sequences) {
     const group = groups.at(-1)
-    const longest = group?.[0].promptIds.length ?? 0
-    const fits = group && (group.length + 1) * longest <= PREFILL_TOKENS
-    if (fits && sequence.promptIds.length >= PREFILL_FILL * longest) group.push(sequence)
+    const longest = group ? sizeOf(group[0]) : 0
+    const isFirst = groups.length === 1 && shared > 0 && !isHeld
+    const fits = group && !isFirst && (group.length + 1) * longest <= PREFILL_TOKENS
+    if (fits && sizeOf(sequence) >= PREFILL_FILL * longest) group.push(sequence)
     else groups.push([sequence])
   }
   return groups

@@ -99,7 +99,7 @@ function raggedTrunk(config: ModelConfig, { graph, adapt }: BuildOptions = {}) {
 
 /**
  * A model that continues sequences from a key-value cache. Inputs: `ids` and `positions` [B, T] int32 (right-padded),
- * `lastPositions` [B] int32, `totalLength` [1] int32, `cacheIndices` [S] int32, the caches [B, K, S, D], and the rotation
+ * `starts` [B] int32 and `cacheIndices` [S] int32 (plain) or `lastPositions` [B] and `totalLength` [1] int32 (fused), the caches [B, K, S, D], and the rotation
  * tables. The head is the parameter `lm_head.weight`, also where it is tied.
  */
 export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fused' = 'fused'): CachedForward {
@@ -109,6 +109,7 @@ export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fus
   const caches: Record<string, Tensor> = {}
   const state: CachedAttentionState = {
     positions,
+    starts: model.graph.input('starts', 'int32', ['B']),
     lastPositions: model.graph.input('lastPositions', 'int32', ['B']),
     totalLength: model.graph.input('totalLength', 'int32', [1]),
     cacheIndices: model.graph.input('cacheIndices', 'int32', ['S']),

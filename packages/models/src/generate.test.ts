@@ -141,6 +141,31 @@ describe('what is drawn', () => {
     )
   })
 
+  test('prompts that begin alike read their beginning once, and are continued as each alone', async () => {
+    const system = Array.from({ length: 10 }, (_, i) => 50 + i)
+    const alike = prompts.map((prompt) => [...system, ...prompt])
+    const options = { numGenerations: 2, stopTokenIds: [2, 40, 41, 42, 43, 44] }
+    const expected = await completions(decoderOf(1), alike, options)
+    for (const slots of [2, 3, 16]) {
+      const decoder = decoderOf(slots)
+      let read = 0
+      const counting: Decoder = Object.create(decoder, {
+        prefill: {
+          value: (...args: Parameters<Decoder['prefill']>) => {
+            const [, given, , start = 0] = args
+            read += given.reduce((sum, { length }) => sum + length - start, 0)
+            return decoder.prefill(...args)
+          },
+        },
+      })
+      expectSame(await completions(counting, alike, options), expected)
+      // Where all fit the beginning is read once; where they take turns, whoever enters an empty batch reads it again.
+      const own = prompts.flat().length
+      if (slots === 16) expect(read).toBe(own + system.length)
+      if (slots === 3) expect(read).toBeLessThan(own + prompts.length * system.length)
+    }
+  })
+
   test('logprobs are those of the model itself, whatever temperature and cut-offs say', async () => {
     const greedy = await completions(decoderOf(16), prompts, { temperature: 0 })
     const cut = await completions(decoderOf(16), prompts, { temperature: 3, topK: 1 })
@@ -282,6 +307,24 @@ describe('what is refused or broken off', () => {
     const decoder = await createDecoder(tiny.model, broken, { slots: 2, length: 32 })
     for (const changes of [{}, { temperature: 0 }, { topP: 0.9 }])
       await expect(completions(decoder, prompts, changes)).rejects.toMatchObject({ code: 'LOGITS_NOT_FINITE' })
+    await decoder.dispose()
+  })
+
+  test('a token whose numbers are broken leaves nothing in the slot for who comes next', async () => {
+    const embeddings = tiny.parameters.get('model.embed_tokens.weight')!
+    const data = Float32Array.from(embeddings.data)
+    data.fill(Number.NaN, 90 * tiny.model.hiddenSize, 91 * tiny.model.hiddenSize)
+    const untied = { ...tiny.model, hasTiedHead: false }
+    const broken = new Map(tiny.parameters)
+      .set(embeddings.name, { ...embeddings, data: data as never })
+      .set('lm_head.weight', { ...embeddings, name: 'lm_head.weight' })
+    const decoder = await createDecoder(untied, broken, { slots: 2, length: 32 })
+    const clean = await completions(decoder, prompts, { temperature: 0 })
+    const poisoned = [[5, 90, 9, 11, 12, 13, 14, 15, 16, 17]]
+    await expect(completions(decoder, poisoned, { temperature: 0 })).rejects.toMatchObject({
+      code: 'LOGITS_NOT_FINITE',
+    })
+    expectSame(await completions(decoder, prompts, { temperature: 0 }), clean)
     await decoder.dispose()
   })
 

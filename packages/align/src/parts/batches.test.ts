@@ -1,7 +1,7 @@
 import { createRandom } from '@plumbline/engine'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { microBatches, planBatches, splitEvenly } from './batches.ts'
+import { microBatches, planBatches, planBefore, splitEvenly } from './batches.ts'
 
 const lengths = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1, maxLength: 30 })
 const sorted = (numbers: readonly number[]) => numbers.toSorted((a, b) => a - b)
@@ -77,6 +77,12 @@ test('micro-batches are as few as can be, and as even: rows of one length differ
       expect(Math.max(...sizes)).toBe(Math.ceil(count / sizes.length))
     }),
   )
+})
+
+test('with too few steps the passes before the last ones give way, then those', () => {
+  const first = (maxSteps: number) => ['a', 'b', 'c'].slice(0, maxSteps < 0 ? 3 : maxSteps)
+  const planOf = (maxSteps: number) => planBefore(['x', 'y'], maxSteps, first).join('')
+  expect([-1, 4, 3, 2, 1, 0].map(planOf)).toEqual(['abcxy', 'abxy', 'axy', 'xy', 'x', ''])
 })
 
 test('an even split keeps the order, and sizes differ by one at most', () => {

@@ -42,6 +42,19 @@ export function planBatches(
   return maxSteps >= 0 ? plan.slice(0, maxSteps) : plan
 }
 
+/**
+ * The steps of a run that ends with passes of its own kind, `last`: where `maxSteps` (below 0: no limit) leaves too few
+ * steps, those before them give way first. `first` makes a plan of at most so many steps.
+ */
+export function planBefore<Step>(
+  last: readonly Step[],
+  maxSteps: number,
+  first: (maxSteps: number) => readonly Step[],
+): Step[] {
+  if (maxSteps < 0) return [...first(-1), ...last]
+  return [...first(Math.max(0, maxSteps - last.length)), ...last].slice(0, maxSteps)
+}
+
 function cutBatches(
   order: readonly number[],
   lengths: readonly number[],

@@ -9,8 +9,10 @@ export interface CompletionOptions {
   readonly signal?: AbortSignal
 }
 
-/** The most sequences that are sampled side by side. */
-const SLOTS = 32
+/** The most sequences that are sampled side by side: enough to keep the kernels busy. */
+const SLOTS = 66
+/** Bytes that their key-value cache may take; fewer side by side when they are long. */
+const CACHE_BYTES = 1e9
 
 /** y ~ π(· | x) at the temperature with nothing cut off, one for each prompt, in the order in which they end. */
 export async function* completionsOf(
@@ -19,10 +21,10 @@ export async function* completionsOf(
   prompts: readonly (readonly number[])[],
   options: CompletionOptions,
 ): AsyncGenerator<Completion> {
-  const decoder = await createDecoder(config, parameters, {
-    slots: Math.min(prompts.length, SLOTS),
-    length: Math.max(...prompts.map((ids) => ids.length)) + options.maxNewTokens,
-  })
+  const length = Math.max(...prompts.map((ids) => ids.length)) + options.maxNewTokens
+  const slotBytes = 8 * config.layers * config.keyValueHeads * config.headSize * length
+  const slots = Math.max(1, Math.min(prompts.length, SLOTS, Math.floor(CACHE_BYTES / slotBytes)))
+  const decoder = await createDecoder(config, parameters, { slots, length })
   try {
     yield* generate(decoder, prompts, {
       ...options,

@@ -22,7 +22,7 @@ export interface FrozenLayers {
  * Rows of about this many tokens are computed together: always the same ones, in whatever order they are asked for, as
  * the last bits depend on it. Small, since a short run needs only some of the rows.
  */
-const GROUP_TOKENS = 256
+const GROUP_TOKENS = 512
 
 interface Model {
   readonly config: ModelConfig

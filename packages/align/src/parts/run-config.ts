@@ -16,9 +16,9 @@ const always = () => true
 // A negative max_steps means that the epochs decide.
 const notLess = (before: unknown, now: unknown) =>
   typeof before === 'number' && typeof now === 'number' && before >= 0 && now >= before
-/** Whether the shorter run is the beginning of the longer one. Passes over openings come last in both. */
-const isPrefix = (before: unknown, now: unknown, { opening_epochs = 0 }: RunConfig) =>
-  opening_epochs === 0 && notLess(before, now)
+/** Whether the shorter run is the beginning of the longer one. Passes over openings, or contrasts, come last in both. */
+const isPrefix = (before: unknown, now: unknown, { opening_epochs = 0, contrast_epochs = 0 }: RunConfig) =>
+  opening_epochs === 0 && contrast_epochs === 0 && notLess(before, now)
 
 /**
  * Keys that change neither the weights nor what is on the disk already: where and how often something is written, how

@@ -40,20 +40,6 @@ export const rope: Op<[x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor]> 
   gradient: ({ inputs: [, cos, sin, positions], outputGradient }) => [rope(outputGradient, cos, neg(sin), positions)],
 })
 
-/**
- * A key-value cache with new entries in their places: cache [B, K, S, D], positions [B, T] int32, entries
- * [B, K, T, D] → the cache after it. Inference only: gradients stop here.
- */
-export const updateCache: Op<[cache: Tensor, positions: Tensor, entries: Tensor]> = defineOp({
-  name: 'updateCache',
-  infer: ([cache]) => ({ type: cache.type, shape: cache.shape }),
-  lower: (emit, [cache, positions, entries], { inputs }) => {
-    const spread = emit.node('Unsqueeze', [positions, emit.ints([1, 3])])
-    const indices = emit.node('Expand', [spread, emit.shape(inputs[2].shape)])
-    return emit.node('ScatterElements', [cache, indices, entries], { axis: 2 })
-  },
-})
-
 export interface CachedAttentionInputs {
   /** [B, T, heads·D]; or q, k and v side by side, [B, T, (heads + 2·keyValueHeads)·D], without `key` and `value`. */
   readonly query: Tensor

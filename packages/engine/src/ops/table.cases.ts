@@ -677,30 +677,6 @@ export const cases = {
     differentiable: [0],
     cases: [{ inputs: [float(['B', 'T', 3]), raggedRows, raggedSlots], sizes: raggedSizes }],
   },
-  updateCache: {
-    reference: ([cache, at, entries]) => {
-      const [, heads, capacity, size] = cache.shape
-      const time = at.shape[1]
-      const rows = rowsOf(cache)
-      rowsOf(entries).forEach((entry, i) => {
-        const [b, head, t] = [Math.floor(i / (time * heads)), Math.floor(i / time) % heads, i % time]
-        rows[(b * heads + head) * capacity + at.data[b * time + t]] = entry
-      })
-      if (rows.some((row) => row.length !== size)) throw new Error('an entry is not as wide as the cache')
-      return [rows.flat()]
-    },
-    differentiable: [],
-    cases: [
-      {
-        inputs: [
-          float(['B', 2, 8, 4]),
-          int(['B', 'T'], (n, _, { T }) => Array.from({ length: n }, (_, i) => (i % T) + 2 * Math.floor(i / T))),
-          float(['B', 2, 'T', 4]),
-        ],
-        sizes: standardSizes.filter(({ B }) => B > 0),
-      },
-    ],
-  },
   dropout: {
     reference: ([x, seed], { rate, salt }) => {
       const key = lowbias32(lowbias32(seed.data[0]) ^ salt)

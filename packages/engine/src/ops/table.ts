@@ -1,6 +1,6 @@
 /** The op table: every op there is. A row is the op itself, with its shape rule, lowering and gradient. */
 import type { OpDefinition } from '../graph.ts'
-import { cachedAttention, rope, updateCache } from './attention.ts'
+import { cachedAttention, rope } from './attention.ts'
 import { dropout } from './dropout.ts'
 import {
   add,
@@ -32,7 +32,6 @@ export const ops = {
   add,
   argmax,
   cachedAttention,
-  updateCache,
   concat,
   div,
   dropout,
