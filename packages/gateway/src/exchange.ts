@@ -171,10 +171,7 @@ export class Exchange implements BestOfListener, DeliveryListener {
   }
 
   onEnd(): void {
-    const termination = this.reader?.judgeEnd() ?? 'upstream_invalid'
-    // One that the guards cannot read is finished by that.
-    this.filter?.readEnd()
-    this.finish(termination)
+    this.finish(this.reader?.judgeEnd() ?? 'upstream_invalid')
   }
 
   /** No answer passes that the guards cannot read. */
@@ -227,6 +224,8 @@ export class Exchange implements BestOfListener, DeliveryListener {
   }
 
   private finish(termination: Termination): void {
+    // What is given is read first, however it ended: one that the guards cannot read is finished by that.
+    if (!this.isFinished && isGivenAsCame(termination)) this.filter?.readEnd()
     if (this.isFinished) return
     this.isFinished = true
     this.settled = this.settle(termination)

@@ -36,6 +36,7 @@ export class AnswerFilter {
   private readonly sse: SseReader
   private readonly whole: Buffer[] = []
   private keptBytes = 0
+  private isRead = false
   private isOver = false
   private resolveDrained = () => {}
   /** Why nothing more goes out, where that is so. */
@@ -69,9 +70,11 @@ export class AnswerFilter {
     }
   }
 
-  /** All bytes have come: what came in one piece is read, or refused. */
+  /** All bytes have come: what came in one piece is read, or refused, once. */
   readEnd(): void {
-    if (!this.options.isEventStream) this.attempt(() => this.readWhole())
+    if (this.isRead || this.options.isEventStream) return
+    this.isRead = true
+    this.attempt(() => this.readWhole())
   }
 
   /** Nothing more comes: resolves when all of the answer that may go out has gone out. */
