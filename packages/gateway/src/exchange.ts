@@ -159,7 +159,9 @@ export class Exchange implements BestOfListener, DeliveryListener {
   /** Bytes for the client. The end of an answer goes out after its record is durable. */
   private pass(chunk: Buffer): void {
     const { delivery } = this
-    if (this.isFinished || this.reader?.isAtEnd) {
+    // What went through guards in one piece is its own end.
+    const isWhole = this.filter !== undefined && this.reader?.isEventStream === false
+    if (this.isFinished || isWhole || this.reader?.isAtEnd) {
       delivery.hold(chunk)
       return
     }

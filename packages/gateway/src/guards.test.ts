@@ -323,19 +323,42 @@ test.each([
   expect(record.notes.join()).toContain('the guards could not read')
 })
 
-const brokenAnswer = JSON.stringify({
-  id: 'broken-framing',
+const wholeAnswer = JSON.stringify({
+  id: 'in-one-piece',
   object: 'chat.completion',
   created: 1,
   model: 'm',
   choices: [{ index: 0, message: { role: 'assistant', content: 'Go to Paris' }, finish_reason: 'stop' }],
 })
 
+test('nothing of a guarded answer in one piece goes out before its record is durable', async () => {
+  const { recorder } = harness
+  const { record } = recorder
+  const order: string[] = []
+  // A slow disk.
+  recorder.record = async (...answer) => {
+    await sleep(1_000)
+    await record(...answer)
+    order.push('recorded')
+  }
+  try {
+    const gateway = await open([words('block', 'output')])
+    const pieces = [Buffer.from(wholeAnswer).toString('base64')]
+    const answer = await gateway.post('/v1/chat/completions', JSON.stringify(ask('x', { model: 'pieces', pieces })))
+    // The head goes out with the first byte of the body.
+    order.push('head')
+    expect((await answer.json()).choices[0].message.content).toBe('Go to ')
+    expect(order).toEqual(['recorded', 'head'])
+  } finally {
+    recorder.record = record
+  }
+})
+
 test.each([
-  ['half an answer', brokenAnswer.slice(0, 60), 502, { error: { code: 'upstream_invalid' } }],
+  ['half an answer', wholeAnswer.slice(0, 60), 502, { error: { code: 'upstream_invalid' } }],
   [
     'a whole answer',
-    brokenAnswer,
+    wholeAnswer,
     200,
     { choices: [{ message: { content: 'Go to ' }, finish_reason: 'content_filter' }] },
   ],
