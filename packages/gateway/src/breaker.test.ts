@@ -88,6 +88,45 @@ test('of two probes the first to say something decides', () => {
   expect([breaker.state, breaker.allows]).toEqual(['half_open', true])
 })
 
+/** Open, with three probes that hang, a pause apart. */
+function createHanging() {
+  const made = createBreaker()
+  for (let i = 0; i < 4; i++) made.fail()
+  const probes = [0, 1, 2].map(() => {
+    made.pass(5_000)
+    expect(made.breaker.allows).toBe(true)
+    return made.breaker.begin()
+  })
+  return { ...made, probes }
+}
+
+test('of a chain of probes that hang only the first opens it again', () => {
+  const { breaker, pass, probes } = createHanging()
+  probes[0].failed()
+  expect([breaker.state, breaker.waitMs]).toEqual(['open', 5_000])
+  pass(5_000)
+  probes[1].failed()
+  expect([breaker.state, breaker.allows]).toEqual(['half_open', true])
+  const now = breaker.begin()
+  probes[2].failed()
+  expect([breaker.state, breaker.allows]).toEqual(['half_open', false])
+  now.failed()
+  expect([breaker.state, breaker.waitMs]).toEqual(['open', 5_000])
+})
+
+test('a good probe closes, even one that an earlier probe has opened it over', () => {
+  const { breaker, succeed, probes } = createHanging()
+  probes[0].failed()
+  probes[2].succeeded()
+  expect([breaker.state, breaker.allows, breaker.waitMs]).toEqual(['closed', true, 0])
+  // The probe that still hung is no news: with it and one of now half of the attempts would have failed.
+  succeed()
+  succeed()
+  probes[1].failed()
+  breaker.begin().failed()
+  expect(breaker.state).toBe('closed')
+})
+
 test('an answer that breaks later is a failure too: an upstream that always breaks is left alone', () => {
   const { breaker } = createBreaker()
   for (let i = 0; i < 2; i++) {

@@ -57,22 +57,24 @@ export class Breaker {
     let isProbe = this.state === 'half_open'
     let isSettled = false
     const begunAt = this.clock()
+    const opening = this.openUntil
     if (isProbe) this.probedAt = begunAt
-    const settle = (result: (decides: boolean) => void) => () => {
-      // Another probe may have decided before.
-      result(isProbe && this.state === 'half_open')
+    const settle = (result: () => void) => () => {
+      result()
       if (isProbe && this.probedAt === begunAt) this.probedAt = undefined
       isProbe = false
       isSettled = true
     }
     return {
-      succeeded: settle((decides) => {
-        if (decides) this.close()
+      succeeded: settle(() => {
+        // Whenever the probe began: the upstream is back.
+        if (isProbe && this.openUntil !== undefined) this.close()
         else if (!isSettled) this.count('succeeded')
       }),
-      failed: settle((decides) => {
-        if (decides) this.open()
-        else this.count('failed')
+      failed: settle(() => {
+        if (!isProbe) this.count('failed')
+        // Of an opening that another probe has ended it says nothing of now.
+        else if (this.openUntil === opening) this.open()
       }),
       dropped: settle(() => {}),
     }
