@@ -253,7 +253,7 @@ describe('bad days of the upstream', () => {
   })
 
   test('an answer without an end is ended', async () => {
-    const patient = await harness.open({ totalMs: 500 })
+    const patient = await harness.open({ totalMs: 2_000 })
     const response = await patient.post('/v1/chat/completions', chat('endless'))
     expect((await response.text()).slice(-1000)).toMatch(/event: error\ndata: .*timeout_total/)
     const record = await harness.recordOf((one) => one.request_model === 'endless')
