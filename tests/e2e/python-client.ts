@@ -44,8 +44,8 @@ async function make(folder: string): Promise<void> {
     // The host's pip fills it: a pip of its own would take longer than all the rest.
     await execute(ownPython, ['-m', 'venv', '--without-pip', staged])
     const pip = ['-m', 'pip', '--python', pythonOf(staged), 'install', '--no-input', '--disable-pip-version-check']
-    const quick = ['--quiet', '--no-compile', '--only-binary=:all:', '--retries', '1', '-r', requirements]
-    await execute(ownPython, [...pip, ...quick], { timeout: 120_000 })
+    const quick = ['--quiet', '--no-compile', '--only-binary=:all:', '--retries', '1', '--require-hashes']
+    await execute(ownPython, [...pip, ...quick, '-r', requirements], { timeout: 120_000 })
     await rename(staged, folder).catch(async (error) => {
       if (await hasPackages(folder)) return
       await rm(folder, { recursive: true, force: true })

@@ -46,6 +46,19 @@ test('a clock that is set forward is not believed for a day, and at once again w
   expect(warnings).toEqual([expect.stringContaining('9600 hours'), expect.stringContaining('48 hours')])
 })
 
+test('a second jump, in the day of the first, is not believed for a day of its own', () => {
+  const { looks, setBy, warnings } = open()
+  setBy(2 * hourMs)
+  expect(looks(20)).toEqual(Array(20).fill(false))
+  setBy(400 * dayMs)
+  expect(looks(26)).toEqual([...Array(24).fill(false), true, true])
+  expect(warnings).toEqual([expect.stringContaining('2 hours'), expect.stringContaining('9602 hours')])
+  setBy(2 * hourMs)
+  looks(20)
+  setBy(20 * hourMs)
+  expect(looks(6)).toEqual([...Array(4).fill(false), true, true])
+})
+
 test('the hourly retention deletes nothing while the clock is not believed', async () => {
   const store = await openStore('memory')
   const row = { record: randomUUID(), id: 'a', project: 'p', keyId: 'k', model: 'm', termination: 'completed' as const }

@@ -13,24 +13,25 @@ interface ClockGuardWorld {
 
 /**
  * Tells whether what is old by the clock may be deleted. A clock that was set forward by mistake makes everything old: it
- * is not believed for a day. A machine that slept looks the same, and waits a day too.
+ * is not believed for a day; the day begins anew when it jumps by another day. A machine that slept looks the same, and
+ * waits a day too.
  */
 export function createClockGuard({ now, clock, warn }: ClockGuardWorld): () => boolean {
   let offset = now() - clock()
-  let noticedAt: number | undefined
+  let doubt: { readonly since: number; readonly ahead: number } | undefined
   return () => {
     const ahead = now() - clock() - offset
     if (ahead > toleranceMs) {
-      if (noticedAt === undefined) {
+      if (doubt === undefined || ahead - doubt.ahead > pauseMs) {
+        doubt = { since: clock(), ahead }
         const hours = Math.round(ahead / toleranceMs)
         warn(
           `The clock was set forward by ${hours} hours. Nothing is deleted by its age for a day; if the clock is wrong, set it right before then.`,
         )
       }
-      noticedAt ??= clock()
-      if (clock() - noticedAt < pauseMs) return false
+      if (clock() - doubt.since < pauseMs) return false
     }
-    noticedAt = undefined
+    doubt = undefined
     offset += ahead
     return true
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Database, Row } from '../database.ts'
-import { later } from '../later.ts'
+import { beyondLongest, later } from '../later.ts'
 import { storable } from '../storable.ts'
 
 /** Work that is remembered in the database. Times are the database's: workers on machines whose clocks differ agree. */
@@ -11,6 +11,7 @@ export interface NewJob {
   readonly payload: unknown
   /** A second job of this kind, project and key is the first one. */
   readonly idempotencyKey?: string
+  /** An hour at most: one that waits longer is held to come from a clock that was ahead. */
   readonly delayMs?: number
   /** Tries before it is dead. */
   readonly maxAttempts?: number
@@ -43,12 +44,12 @@ export interface Jobs {
   enqueue(job: NewJob): Promise<{ id: string; isNew: boolean }>
   /** One job that comes again: `everyMs` after its last end, whatever that was. Replaces an earlier one of this kind. */
   schedule(job: Pick<NewJob, 'kind' | 'payload'> & { readonly everyMs: number }): Promise<void>
-  /** The job that is due longest, also one whose worker has gone silent. */
+  /** The job that is due longest, also one whose worker has gone silent. Leases are of an hour at most. */
   lease(kinds: readonly string[], leaseMs: number): Promise<LeasedJob | undefined>
   /** Each of these is false when the lease was lost: the work belongs to another worker by now. */
   heartbeat(job: LeasedJob, leaseMs: number): Promise<boolean>
   complete(job: LeasedJob, result?: unknown): Promise<boolean>
-  /** Tries again after `backoffMs`, or gives up after the last try. */
+  /** Tries again after `backoffMs`, an hour at most, or gives up after the last try. */
   fail(job: LeasedJob, error: string, backoffMs: number): Promise<boolean>
   /** Puts it back as if it had not been begun. */
   release(job: LeasedJob): Promise<boolean>
@@ -56,13 +57,10 @@ export interface Jobs {
   find(project: string, id: string): Promise<Job | undefined>
 }
 
-/**
- * Whether a time has come. Nothing is put off for more than a day, beside what repeats: a time further away was written
- * while the database's clock was ahead.
- */
+/** Whether a time has come, or was written while the database's clock was ahead; what repeats is put off for longer. */
 const isDue = (time: string, repeatMs = '0') =>
   `(${time} <= clock_timestamp()
-    or ${time} > clock_timestamp() + interval '1 day' + coalesce(${repeatMs}, 0) * interval '1 millisecond')`
+    or ${time} > ${beyondLongest} + coalesce(${repeatMs}, 0) * interval '1 millisecond')`
 
 const columns = `id::text as id, kind, project, payload, state, attempts, max_attempts, result, error,
   created_at::text as created_at, finished_at::text as finished_at`

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { longestWaitMs } from '../later.ts'
 import type { Jobs, LeasedJob } from './jobs.ts'
 
 /**
@@ -24,8 +25,6 @@ export interface Worker {
   stop(): Promise<void>
 }
 
-const maxBackoffMs = 3_600_000
-
 /** Does jobs one after another. More of these, in one process or in several, share the queue. */
 export function startWorker(jobs: Jobs, options: WorkerOptions): Worker {
   const { handlers, warn, leaseMs = 60_000, pollMs = 2_000, backoffMs = 1_000 } = options
@@ -49,7 +48,7 @@ export function startWorker(jobs: Jobs, options: WorkerOptions): Worker {
       else {
         const { message } = error as Error
         warn(`Job ${job.kind} ${job.id} failed, try ${job.attempts} of ${job.maxAttempts}: ${message}`)
-        await jobs.fail(job, message, Math.min(maxBackoffMs, backoffMs * 2 ** (job.attempts - 1)))
+        await jobs.fail(job, message, Math.min(longestWaitMs, backoffMs * 2 ** (job.attempts - 1)))
       }
     } finally {
       clearInterval(beat)

@@ -1,4 +1,5 @@
 import type { Queries } from '../database.ts'
+import { beyondLongest } from '../later.ts'
 
 /** `lost`: the item is another reviewer's by now, what was written is kept. `none`: there is no such lease. */
 export type LeaseAnswer<T> = T | 'lost' | 'none'
@@ -20,9 +21,8 @@ export async function inTurn(queries: Queries, project: string): Promise<void> {
   await queries.query('select pg_advisory_xact_lock(7586216, hashtext($1))', [project])
 }
 
-/** A lease that ends later than any does was made while the database's clock was ahead. */
-export const isLive = (time = 'leased_until') =>
-  `(${time} > clock_timestamp() and ${time} < clock_timestamp() + interval '1 day')`
+/** A lease that ends later than any does, an hour from now, was made while the database's clock was ahead. */
+export const isLive = (time = 'leased_until') => `(${time} > clock_timestamp() and ${time} < ${beyondLongest})`
 
 /** Open items have a place for each person wanted, disputed ones a place for one who decides, gold ones for everybody. */
 export const hasPlace = (reviewer: string) => `(item.gold is not null or (

@@ -62,6 +62,8 @@ export interface ShipperOptions {
   readonly gatherMs?: number
 }
 
+type ShippedInto = Pick<Store, 'insertInteractions' | 'insertGaps' | 'insertFeedback'>
+
 /** A batch that is going into the store. */
 interface Shipment {
   readonly batch: Batch
@@ -79,7 +81,7 @@ export interface Shipper {
 }
 
 /** Carries records from the spool to the store, at least once, for ever; the store drops what it has by its id. */
-export function startShipper(spool: Spool, store: Store, options: ShipperOptions): Shipper {
+export function startShipper(spool: Spool, store: ShippedInto, options: ShipperOptions): Shipper {
   const { warn, folder, batchBytes = 4 * 2 ** 20, retryMs = 500, gatherMs = 250 } = options
   const stopping = new AbortController()
   let hardStop = Number.POSITIVE_INFINITY
@@ -96,7 +98,7 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
 
   /**
    * Ships payloads; halves a batch that the store refuses until the one that is at fault stands alone. Answers may be
-   * stored beside those of the batch before, all else comes after it.
+   * stored beside those of the batch before, all else comes after it, and stays in the spool when that one does.
    */
   const ship = async (payloads: readonly Uint8Array[], before: Promise<boolean>): Promise<void> => {
     const rows: RecordRow[] = []
@@ -111,7 +113,7 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
     }
     try {
       await store.insertInteractions(rows)
-      await before
+      if (!(await before)) return
       await store.insertGaps(gaps)
       await store.insertFeedback(feedback)
       state.shipped += rows.length + gaps.length + feedback.length
@@ -128,9 +130,9 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
     for (;;) {
       try {
         await ship(batch.payloads, before)
+        if (!(await before)) return false
         if (state.isStoreAway) warn('The store is back.')
         state.isStoreAway = false
-        if (!(await before)) return false
         await batch.commit()
         return true
       } catch (error) {
@@ -165,11 +167,13 @@ export function startShipper(spool: Spool, store: Store, options: ShipperOptions
         if (spool.bytesAfter(batch) >= batchBytes && performance.now() < hardStop) continue
       }
       if ((await before?.done) === false) return
+      const wasBusy = before !== undefined
       before = undefined
       if (batch === undefined) await sleep(retryMs, undefined, { ref: false })
       else if (batch.payloads.length >= heavyRecords) await gather()
       if (performance.now() >= hardStop) return
-      if (batch?.payloads.length !== 0) continue
+      // A look past a batch that is on its way sees neither memory nor what came since.
+      if (batch === undefined || wasBusy) continue
       if (stopping.signal.aborted) return
       await spool.readable(stopping.signal)
     }

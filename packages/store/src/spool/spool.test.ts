@@ -108,6 +108,7 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
 }, async () => {
   const store = await openStore('memory')
   let isAway = true
+  const second = Promise.withResolvers<void>()
   let underWay = 0
   let mostUnderWay = 0
   const flaky: Store = {
@@ -115,6 +116,8 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
     insertInteractions: async (rows) => {
       if (isAway) throw new Error('connection refused')
       mostUnderWay = Math.max(mostUnderWay, ++underWay)
+      if (underWay === 2) second.resolve()
+      await second.promise
       const written = await store.insertInteractions(rows).finally(() => underWay--)
       // The answer gets lost every third time: the batch is sent again.
       if (Math.random() < 0.3) throw new Error('connection reset')
@@ -122,7 +125,6 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
     },
   }
   const spool = await openSpool(folder, { warn })
-  const shipper = startShipper(spool, flaky, { warn, folder, retryMs: 5, batchBytes: 2000 })
   const rows = Array.from({ length: 100 }, (_, i) =>
     recordRow(i < 50 ? {} : { config: 'c', hasAnswer: true, isGuarded: true }),
   )
@@ -132,6 +134,7 @@ test('the shipper: a store that is away loses and doubles nothing; what it refus
   await spool.append(
     gapPayload({ record: randomUUID(), from: rows[0].createdAt, to: rows[0].createdAt, count: 3, reason: 'disk' }),
   )
+  const shipper = startShipper(spool, flaky, { warn, folder, retryMs: 5, batchBytes: 2000 })
   await until(() => shipper.state().isStoreAway)
   expect(shipper.state().shipped).toBe(0)
   isAway = false
