@@ -176,7 +176,7 @@ export const cacheNames = (layer: number) => ({ keys: `cache.${layer}.keys`, val
 const FUSED_HEAD_MULTIPLE = 16
 
 /** Causal attention for generation, over a key-value cache; no gradients. */
-export function attentionWithCache(state: CachedAttentionState, lowering: 'plain' | 'fused' = 'fused'): Attend {
+export function attentionWithCache(state: CachedAttentionState, lowering: 'plain' | 'fused'): Attend {
   return (model, x, layer) => {
     const names = cacheNames(layer.index)
     const shape = ['B', layer.keyValueHeads, 'S', layer.headSize]

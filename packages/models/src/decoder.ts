@@ -62,6 +62,9 @@ export interface DecoderOptions extends Pick<CompileOptions, 'threads'> {
   readonly length: number
 }
 
+/** Comparing so many with a whole slot costs less than copying what of it is held. */
+const FEW_TOKENS = 16
+
 /** Compiles a decoder. The weights are copied: later changes of `parameters` do not reach it. Throws NOT_A_LANGUAGE_MODEL. */
 export async function createDecoder(
   config: ModelConfig,
@@ -69,8 +72,7 @@ export async function createDecoder(
   { slots, length: firstLength, threads }: DecoderOptions,
 ): Promise<Decoder> {
   checkHead(config, parameters)
-  const lowering = slots > 1 ? 'plain' : 'fused'
-  const forward = buildCachedForward(config, lowering)
+  const forward = buildCachedForward(config, 'plain')
   const { graph } = forward
   const logits = forward.logitsAt(graph.input('rows', 'int32', ['N']))
   const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['N', 1])))
@@ -123,8 +125,8 @@ export async function createDecoder(
     }
     for (const [name, data] of caches)
       feeds[name] = { data: data.subarray(first * slot, (first + batch) * slot), shape: cacheShape }
-    // Each of several tokens is compared with all that is fed: no more than what is held.
-    if (lowering === 'plain' && time > 1) Object.assign(feeds, heldFeeds(first, batch, Math.max(1, ...starts)))
+    // Each token is compared with all that is fed: of a prompt's with no more than what is held.
+    if (time > FEW_TOKENS) Object.assign(feeds, heldFeeds(first, batch, Math.max(1, ...starts)))
     const into: Record<string, Value> = { logits: bufferOf('logits', rows.length) }
     if (!temperatures.every(isGreedy)) into.probabilities = bufferOf('probabilities', rows.length)
     const values = await program.run(feeds, into, [...Object.keys(into), 'logNormalizers', ...entries])

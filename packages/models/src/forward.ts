@@ -102,7 +102,7 @@ function raggedTrunk(config: ModelConfig, { graph, adapt }: BuildOptions = {}) {
  * `starts` [B] int32 and `cacheIndices` [S] int32 (plain) or `lastPositions` [B] and `totalLength` [1] int32 (fused), the caches [B, K, S, D], and the rotation
  * tables. The head is the parameter `lm_head.weight`, also where it is tied.
  */
-export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fused' = 'fused'): CachedForward {
+export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fused'): CachedForward {
   const model = createModelGraph()
   const ids = model.graph.input('ids', 'int32', ['B', 'T'])
   const positions = model.graph.input('positions', 'int32', ['B', 'T'])
