@@ -103,7 +103,7 @@ async function waiting(queries: Queries, project: string, reviewer: string): Pro
     where item.project = $1 and item.state <> 'done' and ${hasPlace('$2')}
       and not exists (select 1 from plumbline.review_responses as mine
         where mine.item = item.id and reviewer = $2 and mine.state <> 'leased')
-      and exists (select 1 from plumbline.interactions as stored where ${isAbout('item')})
+      and exists (select 1 from plumbline.interactions as stored where ${isAbout('item')} and redacted_at is null)
     order by item.priority desc, item.created_at, item.id limit 1`,
     [project, reviewer],
   )

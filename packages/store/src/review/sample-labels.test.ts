@@ -16,7 +16,7 @@ describeStores('labels of the even sample', ({ store }) => {
     return {
       project,
       draw: async (n: number, outcome: EvaluationRow['outcome'], more: Partial<ReviewRequest>[] = [{}]) => {
-        const row = recordRow({ project })
+        const row = recordRow({ project, createdAt: dayOf(n) })
         await store().monitoring.begin(project)
         await store().insertInteractions([row])
         const taken = (await store().monitoring.take(project, 1000))!
@@ -101,5 +101,18 @@ describeStores('labels of the even sample', ({ store }) => {
     expect((await labels()).waiting).toBe(1)
     await store().erase({ project, target: first, kind: 'record', mode: 'redact', at: dayOf(3) })
     expect(await labels()).toMatchObject({ settled: 1, waiting: 0 })
+  })
+
+  test('content that goes by age takes its labels along, and nobody is asked about an empty answer', async () => {
+    const { project, draw, judge, labels } = begun()
+    await draw(1, 'flagged', [{ priority: 99 }])
+    await draw(2, 'passed')
+    await judge('harmful')
+    await draw(5, 'passed')
+    await store().retain({ contentDays: 1 }, { now: Date.parse(dayOf(5)), project })
+    expect(await labels()).toMatchObject({ drawn: 1, settled: 0, waiting: 1, waitingSince: dayOf(5), verdicts: [] })
+    await judge('good')
+    expect(await labels()).toMatchObject({ drawn: 1, settled: 1, verdicts: [{ label: 'good', from: '2026-01-05' }] })
+    expect(await store().review.next(project, 'a', hourMs)).toBeUndefined()
   })
 })
