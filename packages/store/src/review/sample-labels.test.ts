@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { feedbackRow } from '../feedback/feedback-row.test-support.ts'
 import type { EvaluationRow } from '../monitoring/settle.ts'
 import { recordRow } from '../record-row.test-support.ts'
 import { describeStores } from '../stores.test-support.ts'
@@ -15,8 +16,13 @@ describeStores('labels of the even sample', ({ store }) => {
     const about = { project, reason: 'random', category: null, priority: 65, people: 1, gold: null } as const
     return {
       project,
-      draw: async (n: number, outcome: EvaluationRow['outcome'], more: Partial<ReviewRequest>[] = [{}]) => {
-        const row = recordRow({ project, createdAt: dayOf(n) })
+      draw: async (
+        n: number,
+        outcome: EvaluationRow['outcome'],
+        more: Partial<ReviewRequest>[] = [{}],
+        id?: string,
+      ) => {
+        const row = recordRow({ project, createdAt: dayOf(n), ...(id === undefined ? {} : { id }) })
         await store().monitoring.begin(project)
         await store().insertInteractions([row])
         const taken = (await store().monitoring.take(project, 1000))!
@@ -114,5 +120,25 @@ describeStores('labels of the even sample', ({ store }) => {
     await judge('good')
     expect(await labels()).toMatchObject({ drawn: 1, settled: 1, verdicts: [{ label: 'good', from: '2026-01-05' }] })
     expect(await store().review.next(project, 'a', hourMs)).toBeUndefined()
+  })
+
+  test('one answer is one item by whichever name people flag it, and what was judged under the other name is seen', async () => {
+    const { project, draw, judge, labels } = begun()
+    const flag = (interaction: string) =>
+      store().insertFeedback([feedbackRow({ project, interaction, kind: 'flag', category: 'hate', people: 1 })])
+    await draw(1, 'flagged', [{}], 'known')
+    await flag('known')
+    expect((await store().review.figures(project)).items).toMatchObject({ open: 1, waiting: 0 })
+    expect(await judge('harmful')).toBe(true)
+    await flag('early')
+    await draw(2, 'flagged', [{}], 'early')
+    expect(await judge('harmful')).toBe(false)
+    expect(await judge('harmful')).toBe(true)
+    await draw(3, 'flagged', [{}], 'late')
+    expect(await judge('harmful')).toBe(true)
+    const asked = { project, interaction: 'late', reason: 'flag', category: null, priority: 50, people: 1 } as const
+    await store().review.enqueue([{ ...asked, gold: null, at: dayOf(3) }])
+    expect(await judge('harmful')).toBe(false)
+    expect(await labels()).toMatchObject({ drawn: 3, settled: 3, seen: 1, verdicts: [{ answers: 2 }] })
   })
 })

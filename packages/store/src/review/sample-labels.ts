@@ -38,17 +38,20 @@ const mostLabels = 5_000
 /**
  * Only answers drawn before the oldest that waits: which ones people judge first depends on what evaluators say of them.
  * Those that lost their words are in no part of it, settled or not; else age would settle what waits.
+ * An answer that was flagged before its record came has an item under its own id too.
  * The last row is of the sample as a whole, the others of the verdicts.
  */
 const labelsSql = `
   with members as materialized (
-    select item.id, item.record, state, outcome, outcome_category, item.probability, item.created_at, finished_at
+    select item.id, item.record, stored.id as name, state, outcome, outcome_category, item.probability, item.created_at, finished_at
     from plumbline.review_items as item
     join plumbline.interactions as stored on stored.project = item.project and stored.record = item.record
     where item.project = $1 and item.probability is not null and gold is null and redacted_at is null
   ), counted as materialized (
-    select members.*, exists (select 1 from plumbline.review_responses as response where response.item = members.id
-      and response.state = 'submitted' and not is_blind) as is_seen
+    select members.*, exists (select 1 from plumbline.review_items as other
+        join plumbline.review_responses as response on response.item = other.id
+      where other.project = $1 and other.interaction in (name, members.record::text)
+        and response.state = 'submitted' and not is_blind and submitted_at <= members.finished_at) as is_seen
     from members where state = 'done'
       and created_at < coalesce((select min(created_at) from members where state <> 'done'), 'infinity')
     order by created_at desc, id limit ${mostLabels}
