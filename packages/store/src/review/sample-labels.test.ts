@@ -141,4 +141,17 @@ describeStores('labels of the even sample', ({ store }) => {
     expect(await judge('harmful')).toBe(false)
     expect(await labels()).toMatchObject({ drawn: 3, settled: 3, seen: 1, verdicts: [{ answers: 2 }] })
   })
+
+  test('the order is that of the draw, also of what was in the queue before', async () => {
+    const { project, draw, judge, labels } = begun()
+    const before = { probability: undefined, at: dayOf(1), priority: 99 }
+    await draw(2, 'passed')
+    await draw(3, 'flagged', [before, {}])
+    const record = await draw(4, 'flagged', [before])
+    const about = { project, interaction: record, reason: 'random', category: null, priority: 65, people: 1 } as const
+    await store().review.enqueue([{ ...about, gold: null, probability: 0.25, at: dayOf(4) }])
+    await judge('harmful')
+    await judge('harmful')
+    expect(await labels()).toMatchObject({ drawn: 3, settled: 0, waiting: 1, waitingSince: dayOf(2) })
+  })
 })

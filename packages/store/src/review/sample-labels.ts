@@ -43,7 +43,7 @@ const mostLabels = 5_000
  */
 const labelsSql = `
   with members as materialized (
-    select item.id, item.record, stored.id as name, state, outcome, outcome_category, item.probability, item.created_at, finished_at
+    select item.id, item.record, stored.id as name, state, outcome, outcome_category, item.probability, drawn_at, finished_at
     from plumbline.review_items as item
     join plumbline.interactions as stored on stored.project = item.project and stored.record = item.record
     where item.project = $1 and item.probability is not null and gold is null and redacted_at is null
@@ -53,8 +53,8 @@ const labelsSql = `
       where other.project = $1 and other.interaction in (name, members.record::text)
         and response.state = 'submitted' and not is_blind and submitted_at <= members.finished_at) as is_seen
     from members where state = 'done'
-      and created_at < coalesce((select min(created_at) from members where state <> 'done'), 'infinity')
-    order by created_at desc, id limit ${mostLabels}
+      and drawn_at < coalesce((select min(drawn_at) from members where state <> 'done'), 'infinity')
+    order by drawn_at desc, id limit ${mostLabels}
   ), said as (
     select evaluator, version, found.outcome = 'flagged' as is_flagged, counted.outcome as label,
       outcome_category as category, counted.probability, found.probability as drawn_with, count(*)::integer as answers,
@@ -73,7 +73,7 @@ const labelsSql = `
     'discarded', (select count(*) from counted where outcome = 'discard'),
     'seen', (select count(*) from counted where outcome <> 'discard' and is_seen),
     'waiting', (select count(*) from members where state <> 'done'),
-    'since', (select extract(epoch from min(created_at)) * 1000 from members where state <> 'done'))::text
+    'since', (select extract(epoch from min(drawn_at)) * 1000 from members where state <> 'done'))::text
   order by sample nulls first, evaluator, version`
 
 export async function readSampleLabels(queries: Queries, project: string): Promise<SampleLabels> {
