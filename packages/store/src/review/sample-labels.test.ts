@@ -154,4 +154,14 @@ describeStores('labels of the even sample', ({ store }) => {
     await judge('harmful')
     expect(await labels()).toMatchObject({ drawn: 3, settled: 0, waiting: 1, waitingSince: dayOf(2) })
   })
+
+  test('nobody takes an answer out of the sample by making it gold', async () => {
+    const { project, draw, judge, labels } = begun()
+    const about = { project, reason: 'random', category: null, priority: 65, people: 1, at: dayOf(1) } as const
+    const gold = { ...about, interaction: await draw(1, 'flagged'), gold: 'harmful' }
+    await expect(store().review.enqueue([gold])).rejects.toMatchObject({ code: 'REVIEW_GOLD_SAMPLED' })
+    await store().review.enqueue([{ ...gold, gold: null }])
+    await judge('good')
+    expect(await labels()).toMatchObject({ drawn: 1, settled: 1 })
+  })
 })
