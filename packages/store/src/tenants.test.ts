@@ -58,6 +58,7 @@ const attempts: Record<string, (store: Store, attempt: Attempt) => Promise<unkno
   reviewSkip: (store, { project, other }) => store.review.skip({ project, ...other.held }),
   reviewSubmit: (store, { project, other }) =>
     store.review.submit({ project, ...other.held }, { answer: { label: 'x' }, people: 1 }),
+  sampleLabels: (store, { project }) => store.review.sampleLabels(project),
   alarms: (store, { project, limit, after }) => store.monitoring.listAlarms(project, { limit, after }),
   findAlarm: (store, { project, other }) => store.monitoring.findAlarm(project, other.alarm),
   closeAlarm: (store, { project, other }) => store.monitoring.closeAlarm(project, { id: other.alarm, by: 'x', at }),
@@ -74,6 +75,21 @@ const attempts: Record<string, (store: Store, attempt: Attempt) => Promise<unkno
     store.erase({ project, target: other.subject, kind: 'subject', mode, at: '2027-01-01T00:00:00.000Z' }),
   eraseRecord: (store, { project, other, mode, index }) =>
     store.erase({ project, target: other.records[index], kind: 'record', mode, at: '2027-01-01T00:00:00.000Z' }),
+}
+
+/** An answer of the sample with a verdict, settled. */
+async function judgeOne(store: Store, project: string, { record, evaluator }: { record: string; evaluator: string }) {
+  const about = { project, interaction: record, reason: 'random', category: null, priority: 65, people: 1 } as const
+  await store.review.enqueue([{ ...about, gold: null, probability: 0.5, at }])
+  const { item, lease } = (await store.review.next(project, 'judge', hourMs))!
+  await store.review.submit({ project, reviewer: 'judge', item, lease }, { answer: { label: evaluator }, people: 1 })
+  const found = { project, record, recordAt: at, evaluator, version: '1', outcome: 'flagged', label: null } as const
+  await store.monitoring.settle((await store.monitoring.take(project, 1))!, {
+    evaluations: [{ ...found, category: null, score: null, error: null, probability: 0.5 }],
+    ...{ traffic: [], rates: [], cohorts: [], marks: [], review: [], reviewMore: () => [], reviewSample: () => [] },
+    ...{ reviewsPerDay: 0, detectors: [], decide: () => ({ detectors: [], alarms: [] }), notify: [], at },
+  })
+  expect((await store.review.sampleLabels(project)).verdicts).toMatchObject([{ evaluator }])
 }
 
 describeStores('tenants', (suite) => {
@@ -104,8 +120,9 @@ describeStores('tenants', (suite) => {
       )
       const said = rows.map(({ id }) => feedbackRow({ project, interaction: id, text: mark }))
       await store.insertFeedback(said)
+      await judgeOne(store, project, { record: rows[0].record, evaluator: mark })
       const asked = { project, reason: 'flag', category: null, priority: 50, people: 1, gold: null, at } as const
-      await store.review.enqueue(rows.slice(0, 2).map(({ id }) => ({ ...asked, interaction: id })))
+      await store.review.enqueue(rows.slice(1, 3).map(({ id }) => ({ ...asked, interaction: id })))
       const { item, lease } = (await store.review.next(project, 'holder', 10 * hourMs))!
       const rung = { project, kind: 'drift', subject: '', version: null, summary: mark, evidence: mark } as const
       const day = at.slice(0, 10)

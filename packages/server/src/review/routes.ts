@@ -1,5 +1,6 @@
 import {
   newReviewItemSchema,
+  PlumblineError,
   reviewDraftBodySchema,
   reviewItemAddedSchema,
   reviewKeptSchema,
@@ -98,12 +99,15 @@ export const reviewRoutes = ({ review }: Pick<MonitoringPlan, 'review'>) => [
     scopes: ['admin'],
     body: newReviewItemSchema,
     response: reviewItemAddedSchema,
+    refusals: { 409: 'the answer is in the sample that measures evaluators, and cannot be gold' },
     async run({ key, body }, { store, now }) {
       const { interaction, reason, priority, category = null, reviewers, gold = null } = body
       const at = new Date(now()).toISOString()
       const people = Math.max(reviewers, peopleNeeded(category))
       const request = { project: key.project, interaction, reason, category, priority, people, gold, at }
-      await store.audited(auditEvent(key, 'review.add', interaction, at), (inside) => inside.review.enqueue([request]))
+      await store
+        .audited(auditEvent(key, 'review.add', interaction, at), (inside) => inside.review.enqueue([request]))
+        .catch(asConflict)
       return { interaction, queued: true }
     },
   }),
@@ -131,6 +135,11 @@ function shown(lease: ReviewLease, names: readonly string[]) {
     leased_until: leasedUntil,
     is_adjudication: isAdjudication,
   }
+}
+
+function asConflict(error: unknown): never {
+  if (!(error instanceof PlumblineError) || error.code !== 'REVIEW_GOLD_SAMPLED') throw error
+  throw new RequestError(409, 'gold_sampled', `${error.message} ${error.hint}`)
 }
 
 function mine<T>(answer: LeaseAnswer<T>): T {

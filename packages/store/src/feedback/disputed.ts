@@ -1,9 +1,7 @@
 import type { Queries, Row } from '../database.ts'
-import { isUuid } from '../interactions.ts'
-import { isAbout } from '../review/places.ts'
 import type { ReviewRequest } from '../review/queue.ts'
-import { storable } from '../storable.ts'
 import type { FeedbackRow } from './latest.ts'
+import { namedSql, namesOf } from './named.ts'
 
 /** How many people rate an answer above zero, and how many below: both more than none. */
 export interface DisputedRatings {
@@ -29,19 +27,9 @@ export async function requestDisputed(queries: Queries, rows: readonly FeedbackR
   const rated = [...new Map(rows.filter(hasSign).map((row) => [`${row.project} ${row.interaction}`, row])).values()]
   if (rated.length === 0) return []
   const found = await queries.query(
-    `with named as (
-      select sent.*, stored.record::text as own_record, stored.id as own_id
-      from unnest($1::text[], $2::text[], $3::text[], $4::uuid[]) as sent (index, project, interaction, record)
-      left join lateral (select record, id from plumbline.interactions as stored where ${isAbout('sent')}
-        order by (stored.record = sent.record) is true desc, seq desc limit 1) as stored on true
-    ) select index, coalesce(own_record, interaction) as answer from named
+    `with named as (${namedSql}) select index, coalesce(own_record, interaction) as answer from named
     where exists (${disputed('named.project', 'named.interaction, named.own_record, named.own_id')})`,
-    [
-      rated.map((_, index) => String(index)),
-      rated.map(({ project }) => storable(project)),
-      rated.map(({ interaction }) => storable(interaction)),
-      rated.map(({ interaction }) => (isUuid(interaction) ? interaction : null)),
-    ],
+    namesOf(rated),
   )
   return found.map(({ index, answer }) => {
     const { project, people, at } = rated[Number(index)]

@@ -5,6 +5,7 @@ import { enqueueForReview, type ReviewRequest } from '../review/queue.ts'
 import { storable } from '../storable.ts'
 import { lockRatings, requestDisputed } from './disputed.ts'
 import { editWindowMs, type FeedbackRow, latestOfEach } from './latest.ts'
+import { namedSql, namesOf } from './named.ts'
 
 export interface FeedbackStore {
   /**
@@ -28,7 +29,10 @@ export function createFeedback(database: Database): FeedbackStore {
         await lockRatings(queries, rows)
         const kept = await withoutErased(queries, latestOfEach(rows))
         await upsert(queries, kept)
-        await enqueueForReview(queries, [...(await requestDisputed(queries, kept)), ...requestSerious(kept)])
+        await enqueueForReview(queries, [
+          ...(await requestDisputed(queries, kept)),
+          ...(await requestSerious(queries, kept)),
+        ])
       })
     },
     listFeedback: async (project, { limit, after, interaction }) => {
@@ -43,20 +47,20 @@ export function createFeedback(database: Database): FeedbackStore {
   }
 }
 
-/** What people must look at, whatever others say. */
-function requestSerious(rows: readonly FeedbackRow[]): ReviewRequest[] {
-  return rows
-    .filter(({ people }) => people > 0)
-    .map(({ project, interaction, kind, category, people, at }) => ({
-      project,
-      interaction,
-      reason: kind === 'flag' ? 'flag' : 'high_stakes',
-      category,
-      priority: people > 1 ? 90 : 70,
-      people,
-      gold: null,
-      at,
-    }))
+/** What people must look at, whatever others say: by its record, so that one answer is one item. */
+async function requestSerious(queries: Queries, rows: readonly FeedbackRow[]): Promise<ReviewRequest[]> {
+  const serious = rows.filter(({ people }) => people > 0)
+  if (serious.length === 0) return []
+  const found = await queries.query(
+    `select index, coalesce(own_record, interaction) as answer from (${namedSql}) as named`,
+    namesOf(serious),
+  )
+  return found.map(({ index, answer }) => {
+    const { project, kind, category, people, at } = serious[Number(index)]
+    const reason = kind === 'flag' ? 'flag' : 'high_stakes'
+    const priority = people > 1 ? 90 : 70
+    return { project, interaction: String(answer), reason, category, priority, people, gold: null, at }
+  })
 }
 
 export const feedbackColumns = `seq::text as seq, id::text as id, interaction, kind, category, rating::text as rating, content, chosen,

@@ -272,4 +272,30 @@ describeStores('monitoring', (suite) => {
       { record: kept.record, body: JSON.stringify({ text: 'short', choices }) },
     ])
   })
+
+  test('a backlog of older days is shared out by the traffic of these days', async () => {
+    const { monitoring } = store
+    const [project, old, between] = ['backlog', '2025-11-01', '2025-11-02']
+    const drawn: unknown[] = []
+    const settleOn = async (days: Readonly<Record<string, number>>) => {
+      const row = recordRow({ project })
+      await store.insertInteractions([row])
+      const counted = { project, lane: 'l', probability: 1, answers: 9, failed: 0, evaluated: 0 }
+      const traffic = Object.entries(days).map(([day, sampled]) => ({ ...counted, day, sampled }))
+      const reviewSample = (perDay: ReadonlyMap<string, number>) => {
+        drawn.push(perDay.get(project))
+        return []
+      }
+      await monitoring.settle((await monitoring.take(project, 10_000))!, {
+        ...settlement(row.record, project),
+        traffic,
+        reviewSample,
+      })
+    }
+    await monitoring.begin(project)
+    await settleOn({ [old]: 7, [between]: 2 })
+    await settleOn({ [old]: 5 })
+    await settleOn({ [between]: 1, [day]: 4 })
+    expect(drawn).toEqual([7, 12, 4])
+  })
 })

@@ -47,7 +47,7 @@ async function mostUrgent(
   return urgent.flat()
 }
 
-/** Answers drawn in a day of each of these projects: today so far or yesterday, whichever had more. */
+/** Answers drawn in a day of each of these projects: today so far, yesterday, or a day of this traffic, whichever had most. */
 export async function drawnADay(
   queries: Queries,
   traffic: readonly TrafficRow[],
@@ -56,13 +56,15 @@ export async function drawnADay(
   const rows = await queries.query(
     `select project, max(sampled)::integer as sampled from (
       select project, day, sum(sampled) as sampled from plumbline.monitor_traffic
-      where project = any($1::text[]) and lane = any($2::text[]) and day between $3::date - 1 and $3::date
+      where project = any($1::text[]) and lane = any($2::text[])
+        and (day between $3::date - 1 and $3::date or day = any($4::date[]))
       group by project, lane, day
     ) as days group by project`,
     [
       [...new Set(traffic.map(({ project }) => project))],
       [...new Set(traffic.map(({ lane }) => lane))],
       at.slice(0, 10),
+      [...new Set(traffic.map(({ day }) => day))],
     ],
   )
   return new Map(rows.map(({ project, sampled }) => [String(project), Number(sampled)]))

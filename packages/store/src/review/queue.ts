@@ -33,12 +33,12 @@ export async function enqueueForReview(queries: Queries, requests: readonly Revi
     String(Math.max(...group.map(read)))
   await queries.query(
     `insert into plumbline.review_items as old
-      (id, project, interaction, record, reasons, category, priority, wanted, gold, state, created_at, probability)
+      (id, project, interaction, record, reasons, category, priority, wanted, gold, state, created_at, probability, drawn_at)
     select id, project, interaction, record, string_to_array(reasons, ' '), category, priority, wanted, gold, 'open', at,
-      probability
+      probability, drawn_at
     from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::integer[], $8::integer[],
-      $9::text[], $10::timestamptz[], $11::float8[])
-      as sent (id, project, interaction, record, reasons, category, priority, wanted, gold, at, probability)
+      $9::text[], $10::timestamptz[], $11::float8[], $12::timestamptz[])
+      as sent (id, project, interaction, record, reasons, category, priority, wanted, gold, at, probability, drawn_at)
     on conflict (project, interaction) do update set
       reasons = (select array_agg(distinct reason) from unnest(old.reasons || excluded.reasons) as reason),
       category = coalesce(old.category, excluded.category),
@@ -46,6 +46,7 @@ export async function enqueueForReview(queries: Queries, requests: readonly Revi
       wanted = greatest(old.wanted, excluded.wanted),
       gold = coalesce(excluded.gold, old.gold),
       probability = coalesce(old.probability, excluded.probability),
+      drawn_at = coalesce(old.drawn_at, excluded.drawn_at),
       -- More people are wanted than have judged it: what they found does not stand yet.
       state = case when excluded.wanted > old.wanted then 'open' else old.state end,
       outcome = case when excluded.wanted > old.wanted then null else old.outcome end,
@@ -62,10 +63,13 @@ export async function enqueueForReview(queries: Queries, requests: readonly Revi
       groups.map((group) => most(group, ({ people }) => people)),
       groups.map((group) => group.find(({ gold }) => gold !== null)?.gold ?? null),
       groups.map(([{ at }]) => at),
-      groups.map((group) => textOf(group.find(({ probability }) => probability !== undefined)?.probability)),
+      groups.map((group) => textOf(group.find(isDrawn)?.probability)),
+      groups.map((group) => group.find(isDrawn)?.at ?? null),
     ],
   )
 }
+
+const isDrawn = ({ probability }: ReviewRequest) => probability !== undefined
 
 const textOf = (value: number | undefined) => (value === undefined ? null : String(value))
 

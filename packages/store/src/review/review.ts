@@ -6,6 +6,7 @@ import { feedbackColumns, toFeedback } from '../feedback/feedback.ts'
 import { later } from '../later.ts'
 import { readVerdicts, type Verdict } from '../monitoring/verdicts.ts'
 import { answer, type SubmitOptions } from './answer.ts'
+import { refuseGoldOfSample } from './gold.ts'
 import { type Holder, hasPlace, inTurn, isAbout, isLive, type LeaseAnswer } from './places.ts'
 import { enqueueForReview, type ReviewRequest, sampleForReview } from './queue.ts'
 import { readSampleLabels, type SampleLabels } from './sample-labels.ts'
@@ -33,6 +34,7 @@ export interface ReviewLease {
 
 /** Times are the database's: clocks of others do not matter. */
 export interface Review {
+  /** Refuses gold for what is in the even sample. */
   enqueue(requests: readonly ReviewRequest[]): Promise<void>
   /** Puts some of the latest answers into the queue, by chance. */
   sample(project: string, options: { readonly count: number; readonly at: string }): Promise<number>
@@ -50,7 +52,10 @@ export interface Review {
 
 export function createReview(database: Database): Review {
   return {
-    enqueue: (requests) => enqueueForReview(database, requests),
+    enqueue: async (requests) => {
+      await refuseGoldOfSample(database, requests)
+      await enqueueForReview(database, requests)
+    },
     sample: (project, options) => sampleForReview(database, project, options),
     next: (project, reviewer, leaseMs) =>
       database.transaction(async (queries) => {
@@ -103,7 +108,7 @@ async function waiting(queries: Queries, project: string, reviewer: string): Pro
     where item.project = $1 and item.state <> 'done' and ${hasPlace('$2')}
       and not exists (select 1 from plumbline.review_responses as mine
         where mine.item = item.id and reviewer = $2 and mine.state <> 'leased')
-      and exists (select 1 from plumbline.interactions as stored where ${isAbout('item')})
+      and exists (select 1 from plumbline.interactions as stored where ${isAbout('item')} and redacted_at is null)
     order by item.priority desc, item.created_at, item.id limit 1`,
     [project, reviewer],
   )

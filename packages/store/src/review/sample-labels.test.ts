@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { feedbackRow } from '../feedback/feedback-row.test-support.ts'
 import type { EvaluationRow } from '../monitoring/settle.ts'
 import { recordRow } from '../record-row.test-support.ts'
 import { describeStores } from '../stores.test-support.ts'
@@ -15,8 +16,13 @@ describeStores('labels of the even sample', ({ store }) => {
     const about = { project, reason: 'random', category: null, priority: 65, people: 1, gold: null } as const
     return {
       project,
-      draw: async (n: number, outcome: EvaluationRow['outcome'], more: Partial<ReviewRequest>[] = [{}]) => {
-        const row = recordRow({ project })
+      draw: async (
+        n: number,
+        outcome: EvaluationRow['outcome'],
+        more: Partial<ReviewRequest>[] = [{}],
+        id?: string,
+      ) => {
+        const row = recordRow({ project, createdAt: dayOf(n), ...(id === undefined ? {} : { id }) })
         await store().monitoring.begin(project)
         await store().insertInteractions([row])
         const taken = (await store().monitoring.take(project, 1000))!
@@ -101,5 +107,61 @@ describeStores('labels of the even sample', ({ store }) => {
     expect((await labels()).waiting).toBe(1)
     await store().erase({ project, target: first, kind: 'record', mode: 'redact', at: dayOf(3) })
     expect(await labels()).toMatchObject({ settled: 1, waiting: 0 })
+  })
+
+  test('content that goes by age takes its labels along, and nobody is asked about an empty answer', async () => {
+    const { project, draw, judge, labels } = begun()
+    await draw(1, 'flagged', [{ priority: 99 }])
+    await draw(2, 'passed')
+    await judge('harmful')
+    await draw(5, 'passed')
+    await store().retain({ contentDays: 1 }, { now: Date.parse(dayOf(5)), project })
+    expect(await labels()).toMatchObject({ drawn: 1, settled: 0, waiting: 1, waitingSince: dayOf(5), verdicts: [] })
+    await judge('good')
+    expect(await labels()).toMatchObject({ drawn: 1, settled: 1, verdicts: [{ label: 'good', from: '2026-01-05' }] })
+    expect(await store().review.next(project, 'a', hourMs)).toBeUndefined()
+  })
+
+  test('one answer is one item by whichever name people flag it, and what was judged under the other name is seen', async () => {
+    const { project, draw, judge, labels } = begun()
+    const flag = (interaction: string) =>
+      store().insertFeedback([feedbackRow({ project, interaction, kind: 'flag', category: 'hate', people: 1 })])
+    await draw(1, 'flagged', [{}], 'known')
+    await flag('known')
+    expect((await store().review.figures(project)).items).toMatchObject({ open: 1, waiting: 0 })
+    expect(await judge('harmful')).toBe(true)
+    await flag('early')
+    await draw(2, 'flagged', [{}], 'early')
+    expect(await judge('harmful')).toBe(false)
+    expect(await judge('harmful')).toBe(true)
+    await draw(3, 'flagged', [{}], 'late')
+    expect(await judge('harmful')).toBe(true)
+    const asked = { project, interaction: 'late', reason: 'flag', category: null, priority: 50, people: 1 } as const
+    await store().review.enqueue([{ ...asked, gold: null, at: dayOf(3) }])
+    expect(await judge('harmful')).toBe(false)
+    expect(await labels()).toMatchObject({ drawn: 3, settled: 3, seen: 1, verdicts: [{ answers: 2 }] })
+  })
+
+  test('the order is that of the draw, also of what was in the queue before', async () => {
+    const { project, draw, judge, labels } = begun()
+    const before = { probability: undefined, at: dayOf(1), priority: 99 }
+    await draw(2, 'passed')
+    await draw(3, 'flagged', [before, {}])
+    const record = await draw(4, 'flagged', [before])
+    const about = { project, interaction: record, reason: 'random', category: null, priority: 65, people: 1 } as const
+    await store().review.enqueue([{ ...about, gold: null, probability: 0.25, at: dayOf(4) }])
+    await judge('harmful')
+    await judge('harmful')
+    expect(await labels()).toMatchObject({ drawn: 3, settled: 0, waiting: 1, waitingSince: dayOf(2) })
+  })
+
+  test('nobody takes an answer out of the sample by making it gold', async () => {
+    const { project, draw, judge, labels } = begun()
+    const about = { project, reason: 'random', category: null, priority: 65, people: 1, at: dayOf(1) } as const
+    const gold = { ...about, interaction: await draw(1, 'flagged'), gold: 'harmful' }
+    await expect(store().review.enqueue([gold])).rejects.toMatchObject({ code: 'REVIEW_GOLD_SAMPLED' })
+    await store().review.enqueue([{ ...gold, gold: null }])
+    await judge('good')
+    expect(await labels()).toMatchObject({ drawn: 1, settled: 1 })
   })
 })

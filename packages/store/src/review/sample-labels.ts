@@ -1,5 +1,4 @@
 import type { Queries, Row } from '../database.ts'
-import { isAbout } from './places.ts'
 
 /** Answers of the even sample on which one version of an evaluator came to one verdict, and people to one decision. */
 export interface LabelledVerdicts {
@@ -21,7 +20,7 @@ export interface LabelledVerdicts {
 
 export interface SampleLabels {
   readonly verdicts: readonly LabelledVerdicts[]
-  /** Answers of the sample that are still there. */
+  /** Answers of the sample whose words are still there. */
   readonly drawn: number
   /** Those that count: settled, and all that were drawn before them are too. */
   readonly settled: number
@@ -38,20 +37,24 @@ const mostLabels = 5_000
 
 /**
  * Only answers drawn before the oldest that waits: which ones people judge first depends on what evaluators say of them.
+ * Those that lost their words are in no part of it, settled or not; else age would settle what waits.
+ * An answer that was flagged before its record came has an item under its own id too.
  * The last row is of the sample as a whole, the others of the verdicts.
  */
 const labelsSql = `
   with members as materialized (
-    select id, record, state, outcome, outcome_category, item.probability, item.created_at, finished_at,
-      item.state <> 'done' and exists (select 1 from plumbline.interactions as stored
-        where ${isAbout('item')} and redacted_at is null) as is_waiting
-    from plumbline.review_items as item where project = $1 and item.probability is not null and gold is null
+    select item.id, item.record, stored.id as name, state, outcome, outcome_category, item.probability, drawn_at, finished_at
+    from plumbline.review_items as item
+    join plumbline.interactions as stored on stored.project = item.project and stored.record = item.record
+    where item.project = $1 and item.probability is not null and gold is null and redacted_at is null
   ), counted as materialized (
-    select members.*, exists (select 1 from plumbline.review_responses as response where response.item = members.id
-      and response.state = 'submitted' and not is_blind) as is_seen
+    select members.*, exists (select 1 from plumbline.review_items as other
+        join plumbline.review_responses as response on response.item = other.id
+      where other.project = $1 and other.interaction in (name, members.record::text)
+        and response.state = 'submitted' and not is_blind and submitted_at <= members.finished_at) as is_seen
     from members where state = 'done'
-      and created_at < coalesce((select min(created_at) from members where is_waiting), 'infinity')
-    order by created_at desc, id limit ${mostLabels}
+      and drawn_at < coalesce((select min(drawn_at) from members where state <> 'done'), 'infinity')
+    order by drawn_at desc, id limit ${mostLabels}
   ), said as (
     select evaluator, version, found.outcome = 'flagged' as is_flagged, counted.outcome as label,
       outcome_category as category, counted.probability, found.probability as drawn_with, count(*)::integer as answers,
@@ -69,8 +72,8 @@ const labelsSql = `
     'drawn', (select count(*) from members), 'settled', (select count(*) from counted),
     'discarded', (select count(*) from counted where outcome = 'discard'),
     'seen', (select count(*) from counted where outcome <> 'discard' and is_seen),
-    'waiting', (select count(*) from members where is_waiting),
-    'since', (select extract(epoch from min(created_at)) * 1000 from members where is_waiting))::text
+    'waiting', (select count(*) from members where state <> 'done'),
+    'since', (select extract(epoch from min(drawn_at)) * 1000 from members where state <> 'done'))::text
   order by sample nulls first, evaluator, version`
 
 export async function readSampleLabels(queries: Queries, project: string): Promise<SampleLabels> {
