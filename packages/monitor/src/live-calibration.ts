@@ -5,12 +5,13 @@
  *
  *   share p = Σ_right w / Σ w,   var = Σ w² (right − p)² / (Σ w)²,   n* = p (1 − p) / var, at most (Σ w)² / Σ w²
  *
- * and the interval is Clopper–Pearson's for p n* of n* (Korn & Graubard 1998, Survey Methodology 24:193–201; the bound is
- * Kish's effective size, and n* where var is 0). With one probability n* is n. The labels must be of an even sample: answers that are looked at
- * because the grader flagged them say what its flags are worth, and nothing of what it misses.
+ * and the interval is Clopper–Pearson's for p n* of n*, both whole numbers (Korn & Graubard 1998, Survey Methodology 24:193–201; the bound is
+ * Kish's effective size, and n* where var is 0). The estimate is p itself. With one probability n* is n. The labels must be
+ * of an even sample: answers that are looked at because the grader flagged them say what its flags are worth, and nothing
+ * of what it misses.
  */
 import { PlumblineError } from '@plumbline/contracts'
-import { type Count, clopperPearson, type GraderError, type MeasuredRate } from '@plumbline/evals'
+import { clopperPearson, type GraderError, type MeasuredRate, type WeightedCount } from '@plumbline/evals'
 
 /** Answers on which people and the grader say one thing each, all drawn with one probability. */
 export interface LabelledAnswers {
@@ -61,20 +62,23 @@ export function liveCalibration(labelled: readonly LabelledAnswers[]): LiveCalib
   }
 }
 
-function effective(rows: readonly LabelledAnswers[], isRight: (row: LabelledAnswers) => boolean): Count {
+function effective(
+  rows: readonly LabelledAnswers[],
+  isRight: (row: LabelledAnswers) => boolean,
+): Required<WeightedCount> {
   const sum = (read: (weight: number, right: number) => number) =>
     rows.reduce((total, row) => total + row.answers * read(1 / row.probability, Number(isRight(row))), 0)
   const whole = sum((weight) => weight)
-  if (whole === 0) return { hits: 0, n: 0 }
+  if (whole === 0) return { hits: 0, n: 0, share: 0 }
   const share = sum((weight, right) => weight * right) / whole
   const variance = sum((weight, right) => (weight * (right - share)) ** 2) / whole ** 2
   const kish = whole ** 2 / sum((weight) => weight ** 2)
   const size = variance === 0 ? kish : Math.min(kish, (share * (1 - share)) / variance)
   // Down to a whole number, but not past one that rounding missed.
   const n = Math.max(1, Math.floor(size + 1e-6))
-  return { hits: Math.round(share * n), n }
+  return { hits: Math.round(share * n), n, share }
 }
 
-function measured(count: Count): MeasuredRate | undefined {
-  return count.n === 0 ? undefined : { ...clopperPearson(count), ...count }
+function measured({ share, ...count }: Required<WeightedCount>): MeasuredRate | undefined {
+  return count.n === 0 ? undefined : { ...clopperPearson(count), ...count, estimate: share }
 }
