@@ -44,7 +44,14 @@ test('drawn with one probability, whichever, it is the plain count', () => {
 
 test('no label is no number, and one class alone measures one of the two', () => {
   expect(liveCalibration([])).toEqual({
-    ...{ n: 0, flagged: 0, sensitivity: undefined, specificity: undefined, error: undefined },
+    ...{
+      n: 0,
+      flagged: 0,
+      effective: { flagged: 0, others: 0 },
+      sensitivity: undefined,
+      specificity: undefined,
+      error: undefined,
+    },
   })
   const harmless = liveCalibration(rows([[false, false, 500]], 0.1))
   expect(harmless).toMatchObject({ flagged: 0, sensitivity: undefined, specificity: { hits: 500, n: 500 } })
@@ -81,6 +88,25 @@ test('it corrects from enough effective labels of both kinds, and not before', (
   ])
   expect(uneven.sensitivity!.n).toBe(1)
   expect(uneven.error).toBeUndefined()
+})
+
+test('whether there are enough depends on how answers were drawn, not on what the grader said of them', () => {
+  const of = (isHeavyRight: boolean) =>
+    liveCalibration([
+      ...rows(
+        [
+          [true, true, 200],
+          [false, false, 100],
+        ],
+        1,
+      ),
+      ...rows([[true, isHeavyRight, 1]], 0.1),
+    ])
+  // 210² / (200 + 100), of which the mistake that counts ten times makes 21 for the interval.
+  for (const isHeavyRight of [true, false])
+    expect(of(isHeavyRight)).toMatchObject({ effective: { flagged: 147, others: 100 }, error: {} })
+  expect(of(true).sensitivity!.n).toBe(147)
+  expect(of(false).sensitivity!.n).toBeLessThan(ENOUGH_LABELS)
 })
 
 test('the estimate is the weighted share, not the nearest share of a whole effective count', () => {

@@ -47,12 +47,12 @@ export function correctionBy(
 }
 
 export function liveFacts(live: LiveLabels): EvaluatorList['data'][number]['live'] {
-  const { question, verdicts, n, flagged, sensitivity, specificity, error } = live
+  const { question, verdicts, n, flagged, effective, sensitivity, specificity, error } = live
   const last = (read: (one: LabelledVerdicts) => string) => verdicts.map(read).sort().at(-1) ?? null
   return {
     state: question === undefined ? 'no_question' : error === undefined ? 'too_few' : 'in_use',
     labels: [...(question ?? [])],
-    ...{ n, flagged, needs: ENOUGH_LABELS },
+    ...{ n, flagged, effective, needs: ENOUGH_LABELS },
     sensitivity: sensitivity === undefined ? null : rateFacts(sensitivity),
     specificity: specificity === undefined ? null : rateFacts(specificity),
     from: verdicts.map(({ from }) => from).sort()[0] ?? null,
