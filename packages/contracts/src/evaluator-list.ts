@@ -51,7 +51,9 @@ export const evaluatorListSchema = z.object({
         /** Labelled answers with a verdict of this version, and those of them that it should flag. */
         n: count,
         flagged: count,
-        /** Labels of each kind from which it is used; one that was drawn at another rate than most counts as less than one. */
+        /** How many evenly drawn labels these are worth: fewer where they were drawn at different rates. */
+        effective: z.object({ flagged: count, others: count }),
+        /** Effective labels of each kind from which it is used. */
         needs: count,
         sensitivity: measuredRateSchema.nullable(),
         specificity: measuredRateSchema.nullable(),

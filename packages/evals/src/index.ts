@@ -45,6 +45,7 @@ export {
   newcombeDifference,
   roganGladen,
   roganGladenEstimate,
+  type WeightedCount,
   wilson,
 } from './proportions.ts'
 export { complianceRate, type GradedRow, type Rate, refusalRate } from './rates.ts'

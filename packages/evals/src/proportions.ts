@@ -56,10 +56,15 @@ export function newcombeDifference(first: Count, second: Count, options: Interva
   }
 }
 
+/** A count of trials that stand for unequally many: the share that they show, of which `hits` / `n` is the nearest count. */
+export interface WeightedCount extends Count {
+  readonly share?: number
+}
+
 /** A grader's measured error: right calls among the truly positive and among the truly negative. */
 export interface GraderError {
-  readonly sensitivity: Count
-  readonly specificity: Count
+  readonly sensitivity: WeightedCount
+  readonly specificity: WeightedCount
 }
 
 /**
@@ -76,7 +81,7 @@ export function roganGladen(
   const { hits, n } = checkedCount(observed)
   const se = checkedCount(sensitivity)
   const sp = checkedCount(specificity)
-  const power = se.hits / se.n + sp.hits / sp.n - 1
+  const power = shareOf(sensitivity) + shareOf(specificity) - 1
   if (power <= 0)
     throw new PlumblineError(
       'UNUSABLE_GRADER',
@@ -101,8 +106,12 @@ export function roganGladen(
 
 /** Rogan & Gladen's estimate alone, as it comes: it may lie outside [0, 1]. `p` is the graded rate. */
 export function roganGladenEstimate(p: number, { sensitivity, specificity }: GraderError): number {
-  const [se, sp] = [sensitivity.hits / sensitivity.n, specificity.hits / specificity.n]
+  const [se, sp] = [shareOf(sensitivity), shareOf(specificity)]
   return (p + sp - 1) / (se + sp - 1)
+}
+
+function shareOf({ hits, n, share = hits / n }: WeightedCount): number {
+  return share
 }
 
 /** z with P(|Z| ≤ z) = confidence. */

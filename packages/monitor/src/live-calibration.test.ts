@@ -1,5 +1,5 @@
 import { createRandom } from '@plumbline/engine'
-import { clopperPearson } from '@plumbline/evals'
+import { clopperPearson, roganGladenEstimate } from '@plumbline/evals'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ENOUGH_LABELS, type LabelledAnswers, liveCalibration } from './live-calibration.ts'
@@ -30,8 +30,12 @@ test('drawn with one probability, whichever, it is the plain count', () => {
           ),
         )
         expect(found).toMatchObject({ n: a + b + c + d, flagged: a + b })
-        expect(found.sensitivity).toEqual({ ...clopperPearson({ hits: a, n: a + b }), hits: a, n: a + b })
-        expect(found.specificity).toEqual({ ...clopperPearson({ hits: d, n: c + d }), hits: d, n: c + d })
+        const plain = (hits: number, n: number) => {
+          const { estimate, low, high } = clopperPearson({ hits, n })
+          return { estimate: expect.closeTo(estimate, 9), low, high, hits, n }
+        }
+        expect(found.sensitivity).toEqual(plain(a, a + b))
+        expect(found.specificity).toEqual(plain(d, c + d))
       },
     ),
     { numRuns: 50 },
@@ -40,7 +44,14 @@ test('drawn with one probability, whichever, it is the plain count', () => {
 
 test('no label is no number, and one class alone measures one of the two', () => {
   expect(liveCalibration([])).toEqual({
-    ...{ n: 0, flagged: 0, sensitivity: undefined, specificity: undefined, error: undefined },
+    ...{
+      n: 0,
+      flagged: 0,
+      effective: { flagged: 0, others: 0 },
+      sensitivity: undefined,
+      specificity: undefined,
+      error: undefined,
+    },
   })
   const harmless = liveCalibration(rows([[false, false, 500]], 0.1))
   expect(harmless).toMatchObject({ flagged: 0, sensitivity: undefined, specificity: { hits: 500, n: 500 } })
@@ -61,8 +72,8 @@ test('it corrects from enough effective labels of both kinds, and not before', (
     ])
   expect(of(ENOUGH_LABELS - 1).error).toBeUndefined()
   expect(of(ENOUGH_LABELS).error).toEqual({
-    sensitivity: { hits: ENOUGH_LABELS, n: ENOUGH_LABELS },
-    specificity: { hits: 100, n: 100 },
+    sensitivity: { hits: ENOUGH_LABELS, n: ENOUGH_LABELS, share: 1 },
+    specificity: { hits: 100, n: 100, share: 1 },
   })
   // One that stands for a hundred others makes many labels worth few.
   const uneven = liveCalibration([
@@ -77,6 +88,46 @@ test('it corrects from enough effective labels of both kinds, and not before', (
   ])
   expect(uneven.sensitivity!.n).toBe(1)
   expect(uneven.error).toBeUndefined()
+})
+
+test('whether there are enough depends on how answers were drawn, not on what the grader said of them', () => {
+  const of = (isHeavyRight: boolean) =>
+    liveCalibration([
+      ...rows(
+        [
+          [true, true, 200],
+          [false, false, 100],
+        ],
+        1,
+      ),
+      ...rows([[true, isHeavyRight, 1]], 0.1),
+    ])
+  // 210² / (200 + 100), of which the mistake that counts ten times makes 21 for the interval.
+  for (const isHeavyRight of [true, false])
+    expect(of(isHeavyRight)).toMatchObject({ effective: { flagged: 147, others: 100 }, error: {} })
+  expect(of(true).sensitivity!.n).toBe(147)
+  expect(of(false).sensitivity!.n).toBeLessThan(ENOUGH_LABELS)
+})
+
+test('the estimate is the weighted share, not the nearest share of a whole effective count', () => {
+  const found = liveCalibration([
+    ...rows([[true, true, 80]], 1),
+    ...rows(
+      [
+        [false, false, 497],
+        [false, true, 3],
+      ],
+      1,
+    ),
+    ...rows([[false, false, 40]], 0.1),
+  ])
+  const share = (497 + 400) / 900
+  expect(found.specificity!.estimate).toBeCloseTo(share, 12)
+  expect(Math.abs(found.specificity!.hits / found.specificity!.n - share)).toBeGreaterThan(0.0005)
+  // With a sensitivity of 1: (raw + Sp − 1) / Sp.
+  expect(roganGladenEstimate(0.02, found.error!)).toBeCloseTo((0.02 + share - 1) / share, 12)
+  const reading = stratifiedRate([{ answers: 50_000, n: 50_000, hits: 1000 }], found.error)
+  expect(reading.status === 'ok' && reading.corrected!.estimate).toBeCloseTo((0.02 + share - 1) / share, 12)
 })
 
 /** Traffic of two times of day: in the second, answers are harder, and a quarter as many are drawn. */

@@ -30,33 +30,6 @@ test('a stratum that comes later changes nothing of the error of those before it
   expect(shares.reduce((sum, share) => sum + share, 0)).toBeLessThanOrEqual(1)
 })
 
-test('strata that appear one after the other, looked at every twenty answers: one run in twenty leaves the truth out', () => {
-  const random = createRandom(5)
-  const runs = 300
-  const rate = 0.05
-  let missed = 0
-  for (let run = 0; run < runs; run++) {
-    const strata: { answers: number; n: number; hits: number }[] = []
-    let isMissed = false
-    for (let answer = 0; answer < 800 && !isMissed; answer++) {
-      // Traffic doubles the backlog at 200 and at 400 answers: a half, then a quarter of them is judged.
-      const place = answer < 200 ? 0 : answer < 400 ? 1 : 2
-      if (strata.length === place) strata.push({ answers: 0, n: 0, hits: 0 })
-      const stratum = strata[place]
-      stratum.answers++
-      if (random.uniform() < 0.5 ** place) {
-        stratum.n++
-        if (random.uniform() < rate) stratum.hits++
-      }
-      if (answer % 20 !== 19) continue
-      const reading = stratifiedRate(strata, undefined)
-      isMissed = reading.status === 'ok' && (reading.raw.low > rate || reading.raw.high < rate)
-    }
-    missed += Number(isMissed)
-  }
-  expect(missed / runs).toBeLessThanOrEqual(0.05)
-})
-
 test('answers count by how many they stand for, not by how many were judged', () => {
   // All 100 guarded ones were judged, and one in ten of 900 others.
   const strata = [

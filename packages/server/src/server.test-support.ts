@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { KeyScope } from '@plumbline/contracts'
 import { openFeedbackTokens, serve } from '@plumbline/gateway'
 import { policiesOf, policyFields } from '@plumbline/gateway/config'
-import { openStore } from '@plumbline/store'
+import { openStore, type Store } from '@plumbline/store'
 import { z } from 'zod'
 import type { FeedbackLimits } from './feedback/limits.ts'
 import { readMonitoring } from './monitoring/plan.ts'
@@ -48,6 +48,7 @@ export async function startServer({
   await store.close()
   let later = 0
   const warnings: string[] = []
+  let opened: Store | undefined
   const serving = await serve({
     folder,
     databaseUrl: undefined,
@@ -61,7 +62,13 @@ export async function startServer({
     drainMs: 1_000,
     retention: {},
     routes: createServerRoutes(plan, { limits, runs }),
-    services: monitoring === undefined ? [] : [(parts) => startMonitoring(plan, parts, { everyMs: 50, backoffMs: 10 })],
+    services: [
+      async (parts) => {
+        opened = parts.store
+        const idle = { stop: async () => {} }
+        return monitoring === undefined ? idle : startMonitoring(plan, parts, { everyMs: 50, backoffMs: 10 })
+      },
+    ],
     version: '0.0.0',
     now: () => Date.now() + later,
     warn: (text) => void warnings.push(text),
@@ -82,6 +89,8 @@ export async function startServer({
   return {
     url: serving.url,
     adminKey,
+    /** The one that the gateway has open. */
+    store: opened!,
     warnings,
     tokens,
     oldTokens,

@@ -79,7 +79,9 @@ test('what reviewers settle of a random sample corrects the rate, once there is 
     ...{ corrected_by: 'live_labels', calibration: { dataset: before.listed.calibration!.dataset } },
     live: { state: 'in_use', n: 64, from: '2026-01-02', to: '2026-01-03' },
   })
-  const { sensitivity, specificity, flagged } = after.listed.live
+  const { sensitivity, specificity, flagged, effective } = after.listed.live
+  // All were drawn with one probability.
+  expect(effective).toEqual({ flagged, others: 64 - flagged })
   expect([sensitivity!.n, sensitivity!.n + specificity!.n]).toEqual([flagged, 64])
   expect(sensitivity!.hits + specificity!.hits).toBe(64 - 6)
   expect(after.shown.corrected_by).toBe('live_labels')
@@ -110,6 +112,16 @@ test('a label alone, or one with its category; the judge’s own draw counts bes
     liveLabelsOf({ evaluator: 'harm', version: '1', lane }, sample, planWith({ labels: { harm: labels } }))
   expect(flagged(['harmful'])).toMatchObject({ n: 15, flagged: 8, sensitivity: { hits: 8, n: 8 } })
   expect(flagged(['harmful/hate'])).toMatchObject({ flagged: 3, specificity: { hits: 0, n: 12 } })
+  // A category covers those below it, and no other that begins alike.
+  const below = { ...sample, verdicts: [said('harmful', 'hate/threatening', 2), said('harmful', 'hateful', 4)] }
+  const lane = { evaluator: 'harm', version: '1', lane: 'records' }
+  for (const [label, answers] of [
+    ['harmful/hate', 2],
+    ['harmful/hate/threatening', 2],
+    ['harmful/hat', 0],
+    ['harm', 0],
+  ] as const)
+    expect(liveLabelsOf(lane, below, planWith({ labels: { harm: [label] } })).flagged).toBe(answers)
   const uneven = { ...sample, verdicts: [...verdicts, { ...said('harmful', 'hate', 1), drawnWith: 0.001 }] }
   const of = (lane: string) =>
     liveLabelsOf({ evaluator: 'harm', version: '1', lane }, uneven, planWith({ labels: { harm: ['harmful'] } }))

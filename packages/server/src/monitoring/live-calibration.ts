@@ -28,13 +28,18 @@ export function liveLabelsOf(
   const verdicts =
     question === undefined ? [] : all.filter((one) => one.evaluator === evaluator && one.version === version)
   const labelled = verdicts.map(({ label, category, isFlagged, answers, probability, drawnWith }) => ({
-    isFlagged: question!.some((one) => one === label || one === `${label}/${category}`),
+    isFlagged: question!.some((one) => covers(one, category === null ? label : `${label}/${category}`)),
     isHit: isFlagged,
     answers,
     // The sample is drawn among what one lane judged; another one draws on its own.
     probability: lane === sampleLane({ lanes }) ? probability : probability * drawnWith,
   }))
   return { ...liveCalibration(labelled), question, verdicts }
+}
+
+/** A label covers its categories, and a category those below it: `harmful/hate` also `harmful/hate/threatening`. */
+function covers(asked: string, said: string): boolean {
+  return said === asked || said.startsWith(`${asked}/`)
 }
 
 /** Labels of live answers go before those of a data set, once there are enough: the answers are these. */
@@ -47,12 +52,12 @@ export function correctionBy(
 }
 
 export function liveFacts(live: LiveLabels): EvaluatorList['data'][number]['live'] {
-  const { question, verdicts, n, flagged, sensitivity, specificity, error } = live
+  const { question, verdicts, n, flagged, effective, sensitivity, specificity, error } = live
   const last = (read: (one: LabelledVerdicts) => string) => verdicts.map(read).sort().at(-1) ?? null
   return {
     state: question === undefined ? 'no_question' : error === undefined ? 'too_few' : 'in_use',
     labels: [...(question ?? [])],
-    ...{ n, flagged, needs: ENOUGH_LABELS },
+    ...{ n, flagged, effective, needs: ENOUGH_LABELS },
     sensitivity: sensitivity === undefined ? null : rateFacts(sensitivity),
     specificity: specificity === undefined ? null : rateFacts(specificity),
     from: verdicts.map(({ from }) => from).sort()[0] ?? null,

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { type GuardVerdict, reviewNextSchema } from '@plumbline/contracts'
 import { openStore, type Store } from '@plumbline/store'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { feedbackRow } from '../feedback/row.ts'
 import { pass } from '../monitoring/evaluation/pass.ts'
 import { createRunner, type EvaluationRunner } from '../monitoring/evaluation/runner.ts'
 import { answerRow } from '../monitoring/month.test-support.ts'
@@ -44,14 +45,11 @@ const guard = (more: Partial<GuardVerdict>): GuardVerdict => ({
   ...more,
 })
 
+type Answer = Parameters<typeof answerRow>[0]
+
 /** What reviewers are shown of answers that all lanes have looked at, twice over. */
-async function shown(project: string, rows: readonly Parameters<typeof answerRow>[0][], review: object = {}) {
-  const url = `http://127.0.0.1:${(judge.address() as AddressInfo).port}/v1`
-  const asked = { url, model: 'm', policy: 'No medical advice.', sample: 1, timeout: 60 }
-  const settings = { evaluators: ['harm'], judge: asked, drift: false, review: { sample: 0, ...review } }
-  const plan = readMonitoring(settings, {})
-  await store.insertInteractions(rows.map((row) => answerRow({ ...row, project })))
-  for (const lane of plan.lanes) await look(lane, plan)
+async function shown(project: string, rows: readonly Answer[], review: object = {}) {
+  const plan = await judged(store, project, { rows, review })
   const items = []
   for (const _ of rows) {
     const item = await store.review.next(project, 'reviewer', 60_000)
@@ -62,11 +60,29 @@ async function shown(project: string, rows: readonly Parameters<typeof answerRow
   return items
 }
 
-async function look(lane: MonitoringPlan['lanes'][number], plan: MonitoringPlan) {
+interface Judged {
+  readonly rows: readonly Answer[]
+  readonly review: object
+}
+
+async function judged(place: Store, project: string, { rows, review }: Judged) {
+  const url = `http://127.0.0.1:${(judge.address() as AddressInfo).port}/v1`
+  const asked = { url, model: 'm', policy: 'No medical advice.', sample: 1, timeout: 60 }
+  const settings = { evaluators: ['harm'], judge: asked, drift: false, review: { sample: 0, ...review } }
+  const plan = readMonitoring(settings, {})
+  await place.insertInteractions(rows.map((row) => answerRow({ ...row, project })))
+  for (const lane of plan.lanes) await look(lane, { plan, store: place })
+  return plan
+}
+
+async function look(
+  lane: MonitoringPlan['lanes'][number],
+  on: { readonly plan: MonitoringPlan; readonly store: Store },
+) {
   // Its threads load the classifiers once for all tests.
   const runner = runners.get(lane.name) ?? createRunner({ ...lane, warn: () => {} })
   runners.set(lane.name, runner)
-  while (await pass(lane, { store, plan, runner, now: () => Date.parse(at) }, new AbortController().signal));
+  while (await pass(lane, { ...on, runner, now: () => Date.parse(at) }, new AbortController().signal));
 }
 
 test('a judge that flags what the classifier passes: an item for two people, with both sides', async () => {
@@ -122,4 +138,30 @@ test('ratings of opposite signs, over HTTP: the item says how many stand on each
     reasons: ['disagreement'],
     disagreement: { ratings: [{ category: null, above: 2, below: 1 }], flagged: [], passed: [] },
   })
+}, 600_000)
+
+test('over HTTP an answer of the sample shows nothing of what guards, evaluators and programs say, another all of it', async () => {
+  const leased = async (project: string, sample: number) => {
+    const [reviewer, admin] = [await server.addKey('reviewer', project), await server.addKey('admin', project)]
+    const flagged = guard({ label: 'guard-label', score: 0.8765 })
+    const row = { at, text: 'Take this medicine twice a day.', guards: [flagged] }
+    await judged(server.store, project, { rows: [row], review: { sample } })
+    const { body } = await server.send('GET', '/api/interactions', undefined, admin)
+    const [{ record: interaction }] = (body as { data: { record: string }[] }).data
+    const feedback = { interaction, kind: 'rating' as const, rating: 0.4321, category: 'program-category' }
+    const sender = { project, interaction, actorKind: 'system' as const, actor: 'a-program' }
+    await server.store.insertFeedback([feedbackRow(feedback, sender, Date.parse(at))])
+    return (await server.send('GET', '/api/review/next', undefined, reviewer)).body as object
+  }
+  const said = ['harm', 'judge', 'guard-label', '0.8765', '"score"', 'illicit', '0.4321', 'program-category']
+  const found = (body: object) => said.filter((word) => JSON.stringify(body).includes(word))
+  const plain = await leased('plain', 0)
+  expect(plain).toMatchObject({ item: { reasons: expect.arrayContaining(['disagreement', 'guard']) } })
+  expect(found(plain)).toEqual(said)
+  const blind = await leased('blind', 1)
+  const item = { reasons: ['random'], category: null, disagreement: null, feedback: [] }
+  expect(blind).toMatchObject({
+    item: { ...item, interaction: { text: 'Take this medicine twice a day.', guards: [] } },
+  })
+  expect(found(blind)).toEqual([])
 }, 600_000)

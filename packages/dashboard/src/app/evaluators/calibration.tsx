@@ -39,10 +39,16 @@ export function Calibration({ one: { calibration, live, corrected_by: by } }: { 
           <>
             <Rates of={live} />
             <Fact name="Labels">
-              {formatCount(live.n)} answers, {formatCount(live.flagged)} called {live.labels.join(' or ')}
-              {live.state === 'too_few' && <span className="dim">; used from {live.needs} of each kind</span>}
+              {formatCount(live.flagged)} called {live.labels.join(' or ')}, {formatCount(live.n - live.flagged)} not
+              <span className="dim">
+                ; worth {formatCount(live.effective.flagged)} and {formatCount(live.effective.others)} evenly drawn ones
+                {live.state === 'too_few' && `, used from ${live.needs} of each`}
+              </span>
             </Fact>
             <Fact name="Measured">{whenOf(live)}</Fact>
+            <Fact name="Intervals">
+              <span className="dim">95 % at one look: of many looks, more than one in twenty leaves the truth out</span>
+            </Fact>
           </>
         )}
       </Measured>

@@ -12,9 +12,11 @@ export function Sample({ sample }: Pick<EvaluatorList, 'sample'>) {
     discarded > 0 && `${formatCount(discarded)} not worth judging`,
     seen > 0 && `${formatCount(seen)} judged by somebody who had seen why they were there`,
   ].filter((one) => one !== false)
+  const judged = drawn - waiting
   return (
     <p className="dim">
-      Live labels: {formatCount(settled)} of {formatCount(drawn)} answers drawn by chance are settled
+      Live labels: of {formatCount(drawn)} answers drawn by chance {formatCount(judged)} are judged,{' '}
+      {formatCount(settled)} count{settled < judged && ' yet'}
       {left.length > 0 && ` (left out: ${left.join(', ')})`}.
       {since !== null &&
         ` ${formatCount(waiting)} wait; those drawn since ${formatDay(since.slice(0, 10))} count when the oldest of them is settled.`}
