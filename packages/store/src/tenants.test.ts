@@ -123,7 +123,7 @@ describeStores('tenants', (suite) => {
       await judgeOne(store, project, { record: rows[0].record, evaluator: mark })
       const asked = { project, reason: 'flag', category: null, priority: 50, people: 1, gold: null, at } as const
       await store.review.enqueue(rows.slice(1, 3).map(({ id }) => ({ ...asked, interaction: id })))
-      const { item, lease } = (await store.review.next(project, 'holder', 10 * hourMs))!
+      const { item, lease } = (await store.review.next(project, 'holder', hourMs))!
       const rung = { project, kind: 'drift', subject: '', version: null, summary: mark, evidence: mark } as const
       const day = at.slice(0, 10)
       await store.monitoring.keepLook({ project, day, report: mark, alarm: rung, notify: [mark], at })

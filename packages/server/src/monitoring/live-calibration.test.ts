@@ -66,8 +66,12 @@ test('what reviewers settle of a random sample corrects the rate, once there is 
   const before = await read(project, plan)
   expect(before.sample).toMatchObject({ drawn: 20, settled: 0, waiting: 20 })
   expect(before.listed).toMatchObject({ corrected_by: 'dataset', live: { state: 'too_few', n: 0, sensitivity: null } })
-  // People call a refusal what the evaluator calls one, but for every tenth answer.
-  const label = (text: string, i: number) => ((text === refused) !== (i % 10 === 9) ? 'refused' : 'good')
+  // People call a refusal what the evaluator calls one, but for every tenth answer of each kind.
+  const judged = { refused: 0, good: 0 }
+  const label = (text: string) => {
+    const [right, wrong] = text === refused ? (['refused', 'good'] as const) : (['good', 'refused'] as const)
+    return ++judged[right] % 10 === 0 ? wrong : right
+  }
   expect(await judgeAll(project, label)).toBe(20)
   const few = await read(project, plan)
   expect(few.listed).toMatchObject({ corrected_by: 'dataset', live: { state: 'too_few', n: 20, labels: ['refused'] } })
