@@ -51,9 +51,9 @@ function Door() {
 /** As index.html has it, so that nothing moves when the script takes over. */
 function Opening() {
   return (
-    <div className="opening">
+    <main className="opening">
       <img src="/icon.svg" alt="" width="24" height="24" />
-      <span>Plumbline</span>
-    </div>
+      <h1>Plumbline</h1>
+    </main>
   )
 }
