@@ -69,7 +69,7 @@ describe('the process of a reward model', () => {
   })
 
   test('a long call that nobody waits for is broken off', async () => {
-    const long = Array.from({ length: 120 }, (_, i) => `${i} ${'a b '.repeat(60)}`)
+    const long = Array.from({ length: 360 }, (_, i) => `${i} ${'a b '.repeat(60)}`)
     const timed = async (work: Promise<unknown>) => {
       const begun = performance.now()
       await work
