@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net'
-import { createDecoder, createGenerationQueue, loadLanguageModel, type ModelConfig } from '@plumbline/models'
+import { cacheBytes, createDecoder, createGenerationQueue, loadLanguageModel } from '@plumbline/models'
 import { runChild, tell } from './child-side.ts'
 import { createModelServer } from './server.ts'
 
@@ -30,7 +30,7 @@ runChild('LOCAL_MODEL_FAILED', serve)
 async function serve({ path, name, batchSize, maxWaiting, apiKey, port }: ChildRequest): Promise<void> {
   const { config, parameters, tokenizer, stopTokenIds } = await loadLanguageModel(path)
   const slots = batchSize + 1
-  const contextLength = Math.min(config.maxPositions, Math.floor(maxCacheBytes / (slots * positionBytes(config))))
+  const contextLength = Math.min(config.maxPositions, Math.floor(maxCacheBytes / (slots * cacheBytes(config))))
   const length = Math.min(firstLength, contextLength)
   const decoder = await createDecoder(config, parameters, { slots, length })
   const queue = createGenerationQueue(decoder, { maxWaiting })
@@ -46,4 +46,3 @@ async function serve({ path, name, batchSize, maxWaiting, apiKey, port }: ChildR
 }
 
 /** Bytes of keys and values that one token takes. */
-const positionBytes = ({ layers, keyValueHeads, headSize }: ModelConfig) => layers * 2 * keyValueHeads * headSize * 4

@@ -62,6 +62,11 @@ export interface DecoderOptions extends Pick<CompileOptions, 'threads'> {
   readonly length: number
 }
 
+/** Bytes of keys and values that one token takes in a cache. */
+export function cacheBytes({ layers, keyValueHeads, headSize }: ModelConfig): number {
+  return layers * 2 * keyValueHeads * headSize * Float32Array.BYTES_PER_ELEMENT
+}
+
 /** Comparing so many with a whole slot costs less than copying what of it is held. */
 const FEW_TOKENS = 16
 

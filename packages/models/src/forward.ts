@@ -99,8 +99,8 @@ function raggedTrunk(config: ModelConfig, { graph, adapt }: BuildOptions = {}) {
 
 /**
  * A model that continues sequences from a key-value cache. Inputs: `ids` and `positions` [B, T] int32 (right-padded),
- * `starts` [B] int32 and `cacheIndices` [S] int32 (plain) or `lastPositions` [B] and `totalLength` [1] int32 (fused), the caches [B, K, S, D], and the rotation
- * tables. The head is the parameter `lm_head.weight`, also where it is tied.
+ * `starts` [B] int32 and `cacheIndices` [S] int32 (plain) or `lastPositions` [B] and `totalLength` [1] int32 (fused), the
+ * caches [B, K, S, D], and the rotation tables. The head is the parameter `lm_head.weight`, also where it is tied.
  */
 export function buildCachedForward(config: ModelConfig, lowering: 'plain' | 'fused'): CachedForward {
   const model = createModelGraph()

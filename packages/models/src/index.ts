@@ -15,7 +15,7 @@ export type { MarkedText } from './chat-codec.ts'
 export { encodeChatCompletion } from './chat-completion.ts'
 export type { ChatMessage, ChatOptions } from './chat-template.ts'
 export { type ModelConfig, parseModelConfig, supportedModelTypes } from './config.ts'
-export { createDecoder, type Decoder } from './decoder.ts'
+export { cacheBytes, createDecoder, type Decoder } from './decoder.ts'
 export { formatBytes, makeFolder, syncFolder } from './disk.ts'
 export {
   type BuildOptions,

@@ -5,9 +5,9 @@
  *
  *   share p = Σ_right w / Σ w,   var = Σ w² (right − p)² / (Σ w)²,   n* = p (1 − p) / var, at most (Σ w)² / Σ w²
  *
- * and the interval is Clopper–Pearson's for p n* of n*, both whole numbers (Korn & Graubard 1998, Survey Methodology 24:193–201; the bound is
- * Kish's effective size, and n* where var is 0). The estimate is p itself. With one probability n* is n. The labels must be
- * of an even sample: answers that are looked at because the grader flagged them say what its flags are worth, and nothing
+ * and the interval is Clopper–Pearson's for p n* of n*, both whole numbers (Korn & Graubard 1998, Survey Methodology
+ * 24:193–201; the bound is Kish's effective size, and n* where var is 0). The estimate is p itself. With one probability
+ * n* is n. The labels must be of an even sample: answers that are looked at because the grader flagged them say what its flags are worth, and nothing
  * of what it misses.
  */
 import { PlumblineError } from '@plumbline/contracts'
@@ -37,8 +37,8 @@ export interface LiveCalibration {
 
 /**
  * Effective labels of each kind from which a calibration is used. Below, an exact 95 % interval of a sensitivity is up to
- * 0.37 wide and one answer moves it by over 0.03: the correction would follow single labels. Counted without verdicts: n* falls with each mistake of weight, and
- * a bound on it would let in those that have none.
+ * 0.37 wide and one answer moves it by over 0.03: the correction would follow single labels. Counted without verdicts:
+ * n* falls with each mistake of weight, and a bound on it would let in those that have none.
  */
 export const ENOUGH_LABELS = 30
 

@@ -1,5 +1,12 @@
 import type { ParameterMap } from '@plumbline/engine'
-import { type Completion, createDecoder, createTextStream, generate, type LanguageModel } from '@plumbline/models'
+import {
+  type Completion,
+  cacheBytes,
+  createDecoder,
+  createTextStream,
+  generate,
+  type LanguageModel,
+} from '@plumbline/models'
 
 export interface CompletionOptions {
   readonly maxNewTokens: number
@@ -22,8 +29,8 @@ export async function* completionsOf(
   options: CompletionOptions,
 ): AsyncGenerator<Completion> {
   const length = Math.max(...prompts.map((ids) => ids.length)) + options.maxNewTokens
-  const slotBytes = 8 * config.layers * config.keyValueHeads * config.headSize * length
-  const slots = Math.max(1, Math.min(prompts.length, SLOTS, Math.floor(CACHE_BYTES / slotBytes)))
+  const fitting = Math.floor(CACHE_BYTES / (cacheBytes(config) * length))
+  const slots = Math.max(1, Math.min(prompts.length, SLOTS, fitting))
   const decoder = await createDecoder(config, parameters, { slots, length })
   try {
     yield* generate(decoder, prompts, {

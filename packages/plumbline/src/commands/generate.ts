@@ -108,17 +108,13 @@ export async function* completions(
   world: Pick<World, 'signal'>,
   onToken?: (event: TokenEvent) => void,
 ): AsyncGenerator<Completion> {
-  const { createDecoder, checkPromptLengths } = await import('@plumbline/models')
+  const { cacheBytes, createDecoder, checkPromptLengths } = await import('@plumbline/models')
   const { config: model, parameters } = language
   checkPromptLengths(promptIds, config.max_new_tokens, model.maxPositions)
   const longest = promptIds.reduce((most, { length }) => Math.max(most, length), 0)
   const length = Math.min(model.maxPositions, longest + config.max_new_tokens)
-  const slotBytes = model.layers * 2 * model.keyValueHeads * model.headSize * length * 4
-  const slots = Math.min(
-    config.batch_size,
-    promptIds.length * config.num_generations,
-    Math.floor(CACHE_BYTES / slotBytes),
-  )
+  const fitting = Math.floor(CACHE_BYTES / (cacheBytes(model) * length))
+  const slots = Math.min(config.batch_size, promptIds.length * config.num_generations, fitting)
   const decoder = await createDecoder(model, parameters, { slots: Math.max(1, slots), length })
   try {
     yield* completionsOf(decoder, language, promptIds, config, world, onToken)
