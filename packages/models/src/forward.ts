@@ -93,7 +93,9 @@ function raggedTrunk(config: ModelConfig, { graph, adapt }: BuildOptions = {}) {
     firstSlots: input('firstSlots', ['B', 'T']),
     rows: input('tokenRows', ['N']),
     copies: input('copies', ['C']),
-    copyOf: input('copyOf', ['C']),
+    copied: input('copied', ['P']),
+    copiedAt: input('copiedAt', [1, 'N']),
+    isCopy: model.graph.input('isCopy', 'float32', ['P', 'C']),
   }
   const positions = input('positions', ['B', 'T'])
   const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])
