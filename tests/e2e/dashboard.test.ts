@@ -117,6 +117,7 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     await page.goBack()
     await expect.poll(() => rows.first().textContent(), { timeout: patienceMs }).toBe(newest)
     await page.getByLabel('Text').fill('chain checker')
+    await page.getByText('More filters').click()
     await page.getByLabel('Ended').selectOption('completed')
     await page.getByRole('button', { name: 'Filter' }).click()
     await page.getByRole('link', { name: 'Clear' }).waitFor()

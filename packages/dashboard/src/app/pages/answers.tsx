@@ -1,5 +1,5 @@
 import { Table } from '@mantine/core'
-import type { Interaction, InteractionPage } from '@plumbline/contracts'
+import type { InteractionPage, ListedInteraction } from '@plumbline/contracts'
 import { addressOf } from '../address.ts'
 import { withQuery } from '../api.ts'
 import { formatMs, formatTime, shorten } from '../format.ts'
@@ -8,6 +8,7 @@ import { AnswerFilters, readFilters } from '../parts/answer-filters.tsx'
 import { visible } from '../parts/content.tsx'
 import { Loaded, Nothing, PageFrame } from '../parts/page-frame.tsx'
 import { Pager } from '../parts/pager.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { TerminationBadge } from '../parts/termination-badge.tsx'
 import { lastPrompt } from '../prompt.ts'
 import { useAnswer } from '../use-answer.ts'
@@ -60,13 +61,14 @@ function Freshness({ isLive }: { readonly isLive: boolean }) {
   return <span className="freshness">{isLive ? 'live: new answers come in by themselves' : 'older answers'}</span>
 }
 
-function AnswerTable({ answers }: { readonly answers: readonly Interaction[] }) {
+function AnswerTable({ answers }: { readonly answers: readonly ListedInteraction[] }) {
   return (
     <Table className="list" verticalSpacing="xs">
       <Table.Thead>
         <Table.Tr>
           <Table.Th>When</Table.Th>
           <Table.Th>Asked, answered</Table.Th>
+          <Table.Th>Flagged by</Table.Th>
           <Table.Th>Model</Table.Th>
           <Table.Th>Ended</Table.Th>
           <Table.Th className="number">Took</Table.Th>
@@ -86,7 +88,14 @@ function AnswerTable({ answers }: { readonly answers: readonly Interaction[] }) 
                 {visible(shorten(one.text)) || (one.redaction === null ? '' : 'content taken out')}
               </div>
             </Table.Td>
-            <Table.Td data-label="Model">{visible(shorten(one.model ?? one.request_model ?? 'unknown', 40))}</Table.Td>
+            <Table.Td className="flags">
+              {one.flagged_by.map(({ evaluator, label, category }) => (
+                <StateBadge key={`${evaluator} ${label}`} tone="watch">
+                  {visible([evaluator, category].filter(Boolean).join(': '))}
+                </StateBadge>
+              ))}
+            </Table.Td>
+            <Table.Td data-label="Model" className="name">{visible(shorten(one.model ?? one.request_model ?? 'unknown', 40))}</Table.Td>
             <Table.Td data-label="Ended">
               <TerminationBadge termination={one.termination} />
             </Table.Td>

@@ -57,6 +57,10 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
         <Fact name="Last judgement">
           {one.last_evaluated_day === null ? 'none yet' : formatDay(one.last_evaluated_day)}
         </Fact>
+        <Fact name="Its answers">
+          <a href={addressOf(['answers'], { evaluator: one.evaluator, verdict: 'flagged' })}>flagged</a>,{' '}
+          <a href={addressOf(['answers'], { evaluator: one.evaluator, verdict: 'error' })}>failed</a>
+        </Fact>
         {failed !== null && (
           <Fact name="Last error">
             {visible(failed.code)} at {formatTime(failed.at)},{' '}
