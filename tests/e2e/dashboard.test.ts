@@ -128,6 +128,32 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     await close()
   })
 
+  test('answers that an evaluator flags are found by it, and each says what every evaluator thinks of it', async () => {
+    const { page, close } = await visit(browser, demo)
+    await signIn(page)
+    await open(page, 'overview')
+    // From a rate to the answers behind it.
+    await page
+      .locator('.card')
+      .filter({ has: page.getByRole('heading', { name: 'harm', exact: true }) })
+      .getByRole('link', { name: 'flagged answers' })
+      .click()
+    await page.getByRole('link', { name: 'Clear' }).waitFor()
+    const flags = page.locator('.list tbody .flags')
+    await flags.first().waitFor()
+    expect((await flags.allTextContents()).filter((text) => !text.includes('harm'))).toEqual([])
+    await page.getByLabel('People said').selectOption('flag')
+    await page.getByRole('button', { name: 'Filter' }).click()
+    await page.waitForURL(/feedback=flag/)
+    await loaded(page)
+    await page.locator('.row-link').first().click()
+    const said = page.locator('section[aria-labelledby=evaluations]')
+    await said.getByRole('row', { name: /^harm .*flagged harmful/ }).waitFor()
+    expect(await said.locator('tbody tr').count()).toBe(4)
+    await page.getByText('flag · harassment').waitFor()
+    await close()
+  })
+
   test('what models and people write is shown, not obeyed', async () => {
     const attack = '"><script>window.hacked=1</script><img src=x onerror="window.hacked=1">\u202e'
     await answer(attack)

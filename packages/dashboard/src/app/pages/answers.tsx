@@ -36,7 +36,7 @@ function AnswerList({ query }: { readonly query: URLSearchParams }) {
           <>
             {data.length === 0 ? (
               <Nothing>
-                {next === null ? 'No answer fits. Answers come here once plumb serve has passed them on.' : noneHere}
+                {next !== null ? noneHere : Object.keys(filters).length > 0 ? 'No answer fits.' : noneYet}
               </Nothing>
             ) : (
               <AnswerTable answers={data} />
@@ -55,6 +55,7 @@ function AnswerList({ query }: { readonly query: URLSearchParams }) {
   )
 }
 
+const noneYet = 'No answer yet. They come here once plumb serve has passed them on.'
 const noneHere = 'None of the answers that were looked at fits. “Older” looks further back.'
 
 function Freshness({ isLive }: { readonly isLive: boolean }) {

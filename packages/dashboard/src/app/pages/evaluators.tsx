@@ -46,7 +46,12 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
         <Badges one={one} />
       </div>
       <p className="dim">{one.summary}</p>
-      {one.reason !== null && <p>{visible(one.reason)}</p>}
+      {one.reason !== null && (
+        <p>
+          {one.state === 'measured' && 'No corrected rate: '}
+          {visible(one.reason)}
+        </p>
+      )}
       <dl className="facts in-a-row">
         <Fact name="Version">{one.version}</Fact>
         <Fact name="Flags">{one.flags.join(', ') || 'nothing'}</Fact>

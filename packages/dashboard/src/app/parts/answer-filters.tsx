@@ -67,7 +67,7 @@ export function AnswerFilters({ filters }: { readonly filters: Filters }) {
         ))}
       </NativeSelect>
       <NativeSelect name="feedback" label="People said" defaultValue={filters.feedback}>
-        <option value="">anything or nothing</option>
+        <option value="">any or none</option>
         {Object.entries(feedbackKinds).map(([value, word]) => (
           <option key={value} value={value}>
             {word}
