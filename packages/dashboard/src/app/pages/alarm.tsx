@@ -127,8 +127,8 @@ function Behind({ alarm: { interactions, evaluator } }: { readonly alarm: AlarmD
       </Title>
       {evaluator !== null && (
         <p>
-          <a href={addressOf(['answers'], { evaluator, verdict: 'flagged' })}>Read them</a> with what was asked, among all
-          that {visible(evaluator)} flags.
+          <a href={addressOf(['answers'], { evaluator, verdict: 'flagged' })}>Read them</a> with what was asked, among
+          all that {visible(evaluator)} flags.
         </p>
       )}
       {interactions.length === 0 ? (

@@ -96,11 +96,13 @@ function AnswerTable({ answers }: { readonly answers: readonly ListedInteraction
                 </StateBadge>
               ))}
             </Table.Td>
-            <Table.Td data-label="Model" className="name">{visible(shorten(one.model ?? one.request_model ?? 'unknown', 40))}</Table.Td>
+            <Table.Td data-label="Model" className="name">
+              {visible(shorten(one.model ?? one.request_model ?? 'unknown', 40))}
+            </Table.Td>
             <Table.Td data-label="Ended">
               <TerminationBadge termination={one.termination} />
             </Table.Td>
-            <Table.Td data-label="Took" className="number">
+            <Table.Td data-label="Took" className="number no-wrap">
               {formatMs(one.timings.total_ms)}
             </Table.Td>
           </Table.Tr>

@@ -114,8 +114,8 @@ function Actions() {
         Delete a person
       </Title>
       <p className="dim">
-        What this person asked, was answered and said goes for good, and what comes late of it does not get in. Their name
-        is hashed as that of the caller’s requests.
+        What this person asked, was answered and said goes for good, and what comes late of it does not get in. Their
+        name is hashed as that of the caller’s requests.
       </p>
       <form className="filters" onSubmit={deletePerson} aria-label="Delete a person’s records">
         <TextInput name="subject" label="Person" placeholder="as the caller names them" maxLength={512} required />
