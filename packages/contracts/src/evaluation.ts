@@ -5,7 +5,7 @@ import { share } from './monitoring.ts'
 export const evaluationOutcomeSchema = z.enum(['flagged', 'passed', 'set_aside', 'error'])
 
 /** The same, and that there is none: `waiting` until the evaluator comes by, `not_evaluated` where it left this answer out. */
-export const evaluationStateSchema = z.enum([...evaluationOutcomeSchema.options, 'waiting', 'not_evaluated'])
+const evaluationStateSchema = z.enum([...evaluationOutcomeSchema.options, 'waiting', 'not_evaluated'])
 export type EvaluationState = z.infer<typeof evaluationStateSchema>
 
 /** What one version of an evaluator says of an answer. */

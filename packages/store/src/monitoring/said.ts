@@ -11,7 +11,7 @@ export interface SaidOfAnswer {
   readonly evaluations: readonly Evaluation[]
 }
 
-export interface Evaluation
+interface Evaluation
   extends Pick<
     EvaluationRow,
     'evaluator' | 'version' | 'outcome' | 'label' | 'category' | 'score' | 'error' | 'probability'
