@@ -1,11 +1,10 @@
 import { z } from 'zod'
 import { keyLimitsSchema, keyScopeSchema, projectSchema } from './api-key.ts'
-import { interactionSchema, terminationSchema } from './interaction.ts'
 
 /** Bodies and queries of `/api/…`. */
 
 /** A time between 1970 and 9999, as ISO 8601. */
-const timeSchema = z.iso
+export const timeSchema = z.iso
   .datetime({ offset: true })
   .refine((text) => Date.parse(text) >= 0, 'a time after 1970')
   .transform((text) => new Date(text).toISOString())
@@ -21,21 +20,6 @@ export const numberedPageSchema = z.strictObject({
 export function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({ data: z.array(item), next: z.string().nullable() })
 }
-
-export const interactionQuerySchema = numberedPageSchema.extend({
-  since: timeSchema.optional(),
-  until: timeSchema.optional(),
-  model: z.string().min(1).max(512).optional(),
-  termination: terminationSchema.optional(),
-  /** The id of the key that asked. */
-  key: z.string().min(1).max(100).optional(),
-  /** A person, by the name that the caller gave. */
-  subject: z.string().min(1).max(512).optional(),
-  /** Characters in the record. */
-  text: z.string().min(2).max(200).optional(),
-})
-export const interactionPageSchema = pageOf(interactionSchema)
-export type InteractionPage = z.infer<typeof interactionPageSchema>
 
 export const keyIdSchema = z.string().regex(/^key_[\w-]{1,64}$/, 'a key’s id begins with key_')
 export const keyQuerySchema = z.strictObject({ limit: limitSchema, after: keyIdSchema.optional() })

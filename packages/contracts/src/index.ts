@@ -5,9 +5,6 @@ export {
   createdKeySchema,
   erasureStartedSchema,
   feedbackSecretSchema,
-  type InteractionPage,
-  interactionPageSchema,
-  interactionQuerySchema,
   jobSchema,
   type KeyPage,
   keyIdSchema,
@@ -46,6 +43,7 @@ export {
   projectSchema,
 } from './api-key.ts'
 export { type ErrorDetails, located, PlumblineError } from './errors.ts'
+export { type EvaluationState, type Evaluations, evaluationsSchema } from './evaluation.ts'
 export { type EvaluatorList, evaluatorListSchema } from './evaluator-list.ts'
 export {
   type ActorKind,
@@ -59,6 +57,7 @@ export {
   feedbackKindSchema,
   feedbackPageSchema,
   feedbackQuerySchema,
+  interactionIdSchema,
   type LangfuseScore,
   langfuseScoreSchema,
   maxFeedbackBatch,
@@ -79,6 +78,12 @@ export {
   terminationSchema,
   toolCallSchema,
 } from './interaction.ts'
+export {
+  type InteractionPage,
+  interactionPageSchema,
+  interactionQuerySchema,
+  type ListedInteraction,
+} from './interaction-list.ts'
 export { findJsonFault, type JsonFault } from './json-position.ts'
 export {
   type Alarm,

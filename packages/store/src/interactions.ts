@@ -1,5 +1,6 @@
 import type { Interaction } from '@plumbline/contracts'
 import type { Database, Queries, Row } from './database.ts'
+import { type InteractionFilter, list } from './list-interactions.ts'
 import type { RecordFacts } from './record-facts.ts'
 import { redactBody } from './redact.ts'
 import { storable } from './storable.ts'
@@ -16,21 +17,6 @@ export interface RecordRow extends RecordFacts {
   /** Hashes of the people it is about. */
   readonly subjects: readonly string[]
   readonly json: string
-}
-
-export interface InteractionFilter {
-  /** Not before. */
-  readonly since?: string | undefined
-  /** Before, and not at. */
-  readonly until?: string | undefined
-  readonly model?: string | undefined
-  readonly termination?: string | undefined
-  /** The id of the key that asked. */
-  readonly key?: string | undefined
-  /** The hash of a person. */
-  readonly subject?: string | undefined
-  /** Characters that stand in the record, in capitals or not. */
-  readonly text?: string | undefined
 }
 
 export interface Page<Item> {
@@ -68,11 +54,6 @@ export interface Interactions {
   /** By our own id of it, else the newest with that id of an answer. */
   findInteraction(project: string, id: string): Promise<Interaction | undefined>
 }
-
-const maxPageBytes = 16 * 2 ** 20
-/** Records that one call looks at: to search their text, and to compare their columns. */
-const maxSearched = 5_000
-const maxCompared = 50_000
 
 /** Held shared by those who write records, alone by one who notes an erasure: none slips through between the two. */
 export const erasureLock = 7_586_214
@@ -186,60 +167,4 @@ async function insert(queries: Queries, rows: readonly StoredRow[]): Promise<num
     ],
   )
   return Number(count)
-}
-
-async function list(
-  database: Database,
-  project: string,
-  { limit, after, since, until, model, termination, key, subject, text }: PageOptions & InteractionFilter,
-): Promise<Page<Interaction>> {
-  const isFiltered = [model, termination, key, subject].some((value) => value !== undefined)
-  const looked = text !== undefined ? maxSearched : isFiltered ? maxCompared : limit + 1
-  // A page is cut where it would grow too large, after one record at the least: some are megabytes. The sizes come from
-  // the heads of the rows; only the bodies of the page itself are read.
-  const rows = await database.query(
-    `with looked_at as materialized (
-      select seq, octet_length(body) as bytes,
-        ($5::text is null or model = $5) and ($6::text is null or termination = $6) and ($7::text is null or key_id = $7)
-        and ($8::text is null or subjects @> array[$8]) and ($9::text is null or position($9 in lower(body)) > 0) as fits
-      from plumbline.interactions
-      where project = $1 and ($2::text is null or seq < $2::bigint)
-        and ($3::timestamptz is null or created_at >= $3::timestamptz)
-        and ($4::timestamptz is null or created_at < $4::timestamptz)
-      order by seq desc limit $10::integer
-    ), fitting as (
-      select seq, row_number() over (order by seq desc) as place, sum(bytes) over (order by seq desc) as bytes
-      from looked_at where fits is true
-    ), page as (
-      select seq, place from fitting where place = 1 or (place <= $11::integer and bytes <= $12::integer)
-    )
-    select page.seq::text as seq, stored.body,
-      (select count(*) from fitting)::integer as fitting, (select count(*) from looked_at)::integer as looked_at,
-      (select min(seq) from looked_at)::text as last
-    from (select 1) as once left join page on true left join plumbline.interactions as stored on stored.seq = page.seq
-    order by page.place`,
-    [
-      project,
-      after ?? null,
-      since ?? null,
-      until ?? null,
-      model === undefined ? null : storable(model),
-      termination === undefined ? null : storable(termination),
-      key === undefined ? null : storable(key),
-      subject === undefined ? null : storable(subject),
-      // In the record it stands as JSON writes it.
-      text === undefined ? null : storable(JSON.stringify(text).slice(1, -1).toLowerCase()),
-      looked,
-      limit,
-      maxPageBytes,
-    ],
-  )
-  const found = rows.filter(({ body }) => body !== null)
-  const [{ fitting, looked_at: lookedAt, last }] = rows
-  const hasMore = Number(fitting) > found.length
-  const isCut = Number(lookedAt) === looked
-  return {
-    data: found.map(({ body }) => JSON.parse(String(body)) as Interaction),
-    next: hasMore ? String(found.at(-1)?.seq) : isCut ? String(last) : null,
-  }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { interactionSchema } from '@plumbline/contracts'
+import { interactionPageSchema } from '@plumbline/contracts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Harness, type OpenGateway, startHarness } from '../gateway.test-support.ts'
 
@@ -45,7 +45,7 @@ describe('people', () => {
       ((await (await gateway.get(`/api/interactions${query}`, admin)).json()) as { data: { id: string }[] }).data
     const all = await list()
     expect(JSON.stringify(all)).not.toContain('example.com')
-    expect(interactionSchema.array().parse(all)).toEqual(all)
+    expect(interactionPageSchema.shape.data.parse(all)).toEqual(all)
     const anna = await list(`?subject=${encodeURIComponent('anna@example.com')}`)
     expect(anna.map(({ id }) => id)).toEqual([ids[1], ids[0]])
     expect(anna[0]).toMatchObject({

@@ -7,15 +7,25 @@ export const interactionRoutes = [
   defineRoute({
     method: 'GET',
     path: '/api/interactions',
-    summary: 'Records of the key’s project, newest first; a page may be short, "next" leads on',
+    summary:
+      'Records of the key’s project, newest first, with the evaluators that flag them; a page may be short, "next" leads on',
     scopes: ['admin'],
     query: interactionQuerySchema,
     response: interactionPageSchema,
-    run: ({ key, query: { subject, ...query } }, { store, hashSubject }) =>
-      store.listInteractions(key.project, {
+    async run({ key, query: { subject, ...query } }, { store, hashSubject }) {
+      const page = await store.listInteractions(key.project, {
         ...query,
         subject: subject === undefined ? undefined : hashSubject(key.project, subject),
-      }),
+      })
+      const verdicts = await store.monitoring.verdicts(page.data.map(({ record }) => record))
+      const flags = Map.groupBy(
+        verdicts.filter(({ isFlagged }) => isFlagged),
+        ({ record }) => record,
+      )
+      const flagsOf = (record: string) =>
+        (flags.get(record) ?? []).map(({ evaluator, label, category }) => ({ evaluator, label, category }))
+      return { ...page, data: page.data.map((one) => ({ ...one, flagged_by: flagsOf(one.record) })) }
+    },
   }),
   defineRoute({
     method: 'GET',

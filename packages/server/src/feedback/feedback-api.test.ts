@@ -15,8 +15,8 @@ afterAll(() => server?.stop(), 600_000)
 type Reply = Awaited<ReturnType<TestServer['send']>>
 const refusal = ({ status, body }: Reply) => [status, (body as { error: { code: string } }).error?.code]
 const send = (body: unknown, key?: string) => server.send('POST', '/v1/feedback', body, key)
-const stored = async (interaction: string) => {
-  const { body } = await server.send('GET', `/api/feedback?interaction=${interaction}`, undefined, reviewer)
+const stored = async (interaction: string, reader = server.adminKey) => {
+  const { body } = await server.send('GET', `/api/feedback?interaction=${interaction}`, undefined, reader)
   return feedbackPageSchema.parse(body).data
 }
 const record = () => crypto.randomUUID()
@@ -174,6 +174,10 @@ test('OpenTelemetry: chat spans are interactions, evaluations feedback; twice is
   expect(await stored(record)).toMatchObject([
     { kind: 'rating', rating: 0.25, category: 'relevance', actor_kind: 'system' },
   ])
+  // A reviewer who knew what programs say would not judge blindly.
+  await send({ interaction: record, kind: 'comment', text: 'hm' }, client)
+  await until(async () => (await stored(record)).length === 2 || undefined)
+  expect(await stored(record, reviewer)).toMatchObject([{ text: 'hm', actor_kind: 'end_user' }])
   const found = await server.send('GET', '/api/interactions?text=told%20by%20a%20tracer', undefined, server.adminKey)
   expect((found.body as { data: unknown[] }).data).toHaveLength(1)
 })

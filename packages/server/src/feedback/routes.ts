@@ -40,11 +40,14 @@ export const feedbackRoutes = (limiter: FeedbackLimiter) => [
   defineRoute({
     method: 'GET',
     path: '/api/feedback',
-    summary: 'Feedback of the key’s project, newest first; of one answer by the id that it was sent with',
+    summary:
+      'Feedback of the key’s project, newest first; of one answer by either of its ids. Reviewers see what people say',
     scopes: ['reviewer', 'admin'],
     query: feedbackQuerySchema,
     response: feedbackPageSchema,
-    run: ({ key, query }, { store }) => store.listFeedback(key.project, query),
+    // Programs' verdicts would sway whoever judges the answer next.
+    run: ({ key, query }, { store }) =>
+      store.listFeedback(key.project, { ...query, without: key.scope === 'reviewer' ? 'system' : undefined }),
   }),
 ]
 

@@ -1,4 +1,10 @@
-import { alarmPageSchema, evaluatorListSchema, monitoringOverviewSchema } from '@plumbline/contracts'
+import {
+  alarmPageSchema,
+  evaluationsSchema,
+  evaluatorListSchema,
+  interactionPageSchema,
+  monitoringOverviewSchema,
+} from '@plumbline/contracts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startServer, type TestServer, until } from '../server.test-support.ts'
 
@@ -27,6 +33,30 @@ test('an answer that the gateway is told of is judged, and shown to its project 
   expect(evaluatorListSchema.parse(list).data).toMatchObject([{ evaluator: 'refusal', is_calibrated: true }])
   const { body: alarms } = await server.send('GET', '/api/alarms?limit=5', undefined, admin)
   expect(alarmPageSchema.parse(alarms)).toEqual({ data: [], next: null })
+}, 600_000)
+
+test('what evaluators say of an answer stands with it, for administrators of its project', async () => {
+  const [admin, reviewer] = [await server.addKey('admin', 'said'), await server.addKey('reviewer', 'said')]
+  const client = await server.addKey('client', 'said')
+  const { record, id } = await server.answer(client, 'what do you say of this', admin)
+  const ask = (key: string, about = record) =>
+    server.send('GET', `/api/evaluations?interaction=${about}`, undefined, key)
+  const stateOf = async (about?: string) => evaluationsSchema.parse((await ask(admin, about)).body).data[0].state
+  await until(async () => (await stateOf()) === 'passed' || undefined)
+  expect(await stateOf(id)).toBe('passed')
+  expect((await ask(admin, record)).body).toMatchObject({
+    record,
+    data: [{ evaluator: 'refusal', is_current: true, state: 'passed', error: null, probability: 1 }],
+  })
+  const found = async (query: string) => {
+    const { body } = await server.send('GET', `/api/interactions?${query}`, undefined, admin)
+    return interactionPageSchema.parse(body).data
+  }
+  expect(await found('evaluator=refusal&verdict=passed')).toMatchObject([{ record, flagged_by: [] }])
+  expect(await found('evaluator=refusal&verdict=flagged')).toEqual([])
+  expect((await ask(reviewer)).status).toBe(403)
+  expect((await ask(await server.addKey('admin', 'elsewhere'))).status).toBe(404)
+  expect((await ask(admin, 'x'.repeat(600))).status).toBe(400)
 }, 600_000)
 
 test('what is asked wrongly is refused with what and where', async () => {

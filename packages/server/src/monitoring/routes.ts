@@ -4,13 +4,16 @@ import {
   alarmIdSchema,
   alarmPageSchema,
   alarmQuerySchema,
+  evaluationsSchema,
   evaluatorListSchema,
+  interactionIdSchema,
   monitoringOverviewSchema,
   monitoringQuerySchema,
 } from '@plumbline/contracts'
 import { auditEvent, defineRoute, RequestError } from '@plumbline/gateway'
 import { z } from 'zod'
 import { alarmDetail } from './alarm-detail.ts'
+import { evaluationsOf } from './evaluations-of.ts'
 import { listEvaluators } from './evaluator-list.ts'
 import { readOverview } from './overview.ts'
 import type { MonitoringPlan } from './plan.ts'
@@ -43,6 +46,21 @@ export const monitoringRoutes = (plan: MonitoringPlan) => [
   }),
   defineRoute({
     method: 'GET',
+    path: '/api/evaluations',
+    summary: 'What each evaluator says of one answer, and which have not judged it',
+    // Not for reviewers: verdicts would sway whoever judges the answer next.
+    scopes: ['admin'],
+    query: z.strictObject({ interaction: interactionIdSchema }),
+    response: evaluationsSchema,
+    refusals: { 404: 'no such record, or it is not in the store yet' },
+    async run({ key, query: { interaction } }, { store }) {
+      const said = await store.monitoring.said(key.project, interaction)
+      if (said === undefined) throw new RequestError(404, 'no_such_interaction', 'There is no such record.')
+      return { record: said.record, data: evaluationsOf(plan, said) }
+    },
+  }),
+  defineRoute({
+    method: 'GET',
     path: '/api/alarms',
     summary: 'Alarms of the key’s project, newest first',
     scopes,
@@ -54,7 +72,8 @@ export const monitoringRoutes = (plan: MonitoringPlan) => [
     method: 'GET',
     path: '/api/alarms/{id}',
     summary: 'An alarm with its evidence: numbers by day, and the answers behind it',
-    scopes,
+    // Not for reviewers, as the answers that are behind it are those which an evaluator flags.
+    scopes: ['admin'],
     params,
     response: alarmDetailSchema,
     refusals,

@@ -49,6 +49,26 @@ describeStores('feedback', ({ store }) => {
     expect(data.map(({ id }) => id)).toEqual([rows[2].id])
   })
 
+  test('of one answer: what was said under either of its ids, and not what programs said where they are left out', async () => {
+    const project = 'named'
+    const one = recordRow({ project })
+    const about = { project, actorKind: 'system' } as const
+    await store().insertFeedback([
+      feedbackRow({ project, interaction: one.id, rating: 1 }),
+      feedbackRow({ ...about, interaction: one.record, rating: 2 }),
+      feedbackRow({ project, rating: 3 }),
+    ])
+    const ratings = async (interaction: string, without?: 'system') => {
+      const { data } = await store().listFeedback(project, { limit: 9, interaction, without })
+      return data.map(({ rating }) => rating)
+    }
+    expect(await ratings(one.id)).toEqual([1])
+    await store().insertInteractions([one])
+    expect(await ratings(one.id)).toEqual([2, 1])
+    expect(await ratings(one.record)).toEqual([2, 1])
+    expect(await ratings(one.record, 'system')).toEqual([1])
+  })
+
   test('goes with its record and with its person, and does not come back', async () => {
     const project = 'erased'
     const [gone, redacted, other] = [1, 2, 3].map(() => recordRow({ project }))

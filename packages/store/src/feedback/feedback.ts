@@ -7,6 +7,13 @@ import { lockRatings, requestDisputed } from './disputed.ts'
 import { editWindowMs, type FeedbackRow, latestOfEach } from './latest.ts'
 import { namedSql, namesOf } from './named.ts'
 
+interface FeedbackFilter {
+  /** An answer's own id or that of its record: what was said under either. */
+  readonly interaction?: string | undefined
+  /** Left out. */
+  readonly without?: ActorKind | undefined
+}
+
 export interface FeedbackStore {
   /**
    * Writes all rows in one transaction. One that is there already is replaced by a later one within the time for edits
@@ -14,10 +21,7 @@ export interface FeedbackStore {
    */
   insertFeedback(rows: readonly FeedbackRow[]): Promise<void>
   /** Newest first, of one project only. */
-  listFeedback(
-    project: string,
-    options: PageOptions & { readonly interaction?: string | undefined },
-  ): Promise<Page<Feedback>>
+  listFeedback(project: string, options: PageOptions & FeedbackFilter): Promise<Page<Feedback>>
 }
 
 export function createFeedback(database: Database): FeedbackStore {
@@ -35,16 +39,30 @@ export function createFeedback(database: Database): FeedbackStore {
         ])
       })
     },
-    listFeedback: async (project, { limit, after, interaction }) => {
+    listFeedback: async (project, { limit, after, interaction, without }) => {
+      const names = interaction === undefined ? null : await bothNames(database, project, interaction)
       const rows = await database.query(
         `select ${feedbackColumns} from plumbline.feedback
-        where project = $1 and ($2::text is null or seq < $2::bigint) and ($3::text is null or interaction = $3)
+        where project = $1 and ($2::text is null or seq < $2::bigint)
+          and ($3::text[] is null or interaction = any($3::text[]))
+          and ($5::text is null or actor_kind <> $5)
         order by feedback.seq desc limit $4::integer + 1`,
-        [project, after ?? null, interaction === undefined ? null : storable(interaction), limit],
+        [project, after ?? null, names, limit, without ?? null],
       )
       return pageOf(rows, limit, { toItem: toFeedback, place: 'seq' })
     },
   }
+}
+
+/** What an answer may be called in feedback; the name alone where its record has not come. */
+async function bothNames(queries: Queries, project: string, name: string): Promise<string[]> {
+  const [row] = await queries.query(`select own_record, own_id from (${namedSql}) as named`, [
+    ['0'],
+    [storable(project)],
+    [storable(name)],
+    [isUuid(name) ? name : null],
+  ])
+  return [storable(name), row.own_record, row.own_id].filter((one) => one !== null).map(String)
 }
 
 /** What people must look at, whatever others say: by its record, so that one answer is one item. */

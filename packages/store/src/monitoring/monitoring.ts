@@ -13,8 +13,10 @@ import {
   readSums,
 } from './figures.ts'
 import { countAsked, type PairSettlement, type PairSums, readPairs, settlePairs } from './pairs.ts'
+import { readSaid, type SaidOfAnswer } from './said.ts'
 import { type DetectorKey, type Settlement, type StoredDetector, settle } from './settle.ts'
 import { begin, forget, readBodies, type Taken, take } from './take.ts'
+import { readVerdicts, type Verdict } from './verdicts.ts'
 
 /** What came of looking at records: evaluations, sums by day, detectors, alarms. Which it is, others decide. */
 export interface Monitoring {
@@ -38,6 +40,10 @@ export interface Monitoring {
     key: DetectorKey,
     options: { readonly outcome: 'flagged' | 'error'; readonly until: string; readonly limit: number },
   ): Promise<FoundEvaluation[]>
+  /** What evaluators say of one answer, by the id of its record or its own. */
+  said(project: string, id: string): Promise<SaidOfAnswer | undefined>
+  /** All verdicts on these records. */
+  verdicts(records: readonly string[]): Promise<Verdict[]>
   detectors(project: string): Promise<StoredDetector[]>
   /** Days with answers before a day, of all projects. */
   answerDays(before: string): Promise<AnswerDay[]>
@@ -70,6 +76,8 @@ export function createMonitoring(database: Database): Monitoring {
     sums: (range) => readSums(database, range),
     pending: (lane) => countPending(database, lane),
     findEvaluations: (key, options) => findEvaluations(database, key, options),
+    said: (project, id) => readSaid(database, project, id),
+    verdicts: (records) => readVerdicts(database, records),
     detectors: (project) => listDetectors(database, project),
     answerDays: (before) => answerDays(database, before),
     sampleAnswers: (range, most) => sampleAnswers(database, range, most),

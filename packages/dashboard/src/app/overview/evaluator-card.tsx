@@ -1,4 +1,5 @@
 import type { MonitoringOverview } from '@plumbline/contracts'
+import { addressOf } from '../address.ts'
 import { formatCount, formatShare } from '../format.ts'
 import { Chart } from '../parts/chart.tsx'
 import { Badges, chartPoints, Reading } from '../parts/reading.tsx'
@@ -32,6 +33,12 @@ export function EvaluatorCard({ one, overview }: EvaluatorCardProps) {
       <p className="dim">
         {formatCount(one.judged)} judged, {formatCount(one.flagged)} flagged, {formatCount(one.set_aside)} set aside,{' '}
         {formatCount(one.errors)} errors · version {one.version}
+        {one.flagged > 0 && (
+          <>
+            {' · '}
+            <a href={addressOf(['answers'], { evaluator: one.evaluator, verdict: 'flagged' })}>flagged answers</a>
+          </>
+        )}
       </p>
     </article>
   )

@@ -46,7 +46,7 @@ function AlarmBody({ alarm, onChanged }: AlarmBodyProps) {
       </p>
       {alarm.state === 'open' && <CloseButton id={alarm.id} onChanged={onChanged} />}
       <Evidence alarm={alarm} />
-      <Behind interactions={alarm.interactions} />
+      <Behind alarm={alarm} />
       <Notifications notifications={alarm.notifications} />
     </>
   )
@@ -119,12 +119,18 @@ function Evidence({ alarm }: { readonly alarm: AlarmDetail }) {
   )
 }
 
-function Behind({ interactions }: Pick<AlarmDetail, 'interactions'>) {
+function Behind({ alarm: { interactions, evaluator } }: { readonly alarm: AlarmDetail }) {
   return (
     <section aria-labelledby="behind">
       <Title order={2} size="h4" id="behind">
         Answers behind it
       </Title>
+      {evaluator !== null && (
+        <p>
+          <a href={addressOf(['answers'], { evaluator, verdict: 'flagged' })}>Read them</a> with what was asked, among
+          all that {visible(evaluator)} flags.
+        </p>
+      )}
       {interactions.length === 0 ? (
         <Nothing>No single answers: the alarm is about all of them together.</Nothing>
       ) : (

@@ -6,6 +6,7 @@ import { ApiError, call, failureOf, withQuery } from '../api.ts'
 import { formatTime } from '../format.ts'
 import { Content, visible } from '../parts/content.tsx'
 import { Conversation } from '../parts/conversation.tsx'
+import { EvaluationsOf } from '../parts/evaluations.tsx'
 import { Loaded, Nothing, PageFrame, Trouble } from '../parts/page-frame.tsx'
 import { RecordFacts } from '../parts/record-facts.tsx'
 import { useAnswer } from '../use-answer.ts'
@@ -23,6 +24,7 @@ export function AnswerRecord({ id }: { readonly id: string }) {
           <div className="two-columns">
             <div>
               <Conversation record={record} />
+              <EvaluationsOf interaction={record.record} />
               <FeedbackOf interaction={record.record} />
             </div>
             <RecordFacts record={record} />
@@ -74,7 +76,7 @@ function FeedbackOf({ interaction }: { readonly interaction: string }) {
 export function FeedbackCard({ one }: { readonly one: Feedback }) {
   const what = [one.kind, one.category, one.rating === null ? null : String(one.rating)].filter(Boolean).join(' · ')
   return (
-    <Paper withBorder p="sm" mb="xs">
+    <Paper withBorder p="sm" mb="xs" bg="var(--panel)">
       <div className="card-head">
         <strong>{visible(what)}</strong>
         <span className="dim">

@@ -1,5 +1,5 @@
 import { Table } from '@mantine/core'
-import type { Interaction, InteractionPage } from '@plumbline/contracts'
+import type { InteractionPage, ListedInteraction } from '@plumbline/contracts'
 import { addressOf } from '../address.ts'
 import { withQuery } from '../api.ts'
 import { formatMs, formatTime, shorten } from '../format.ts'
@@ -8,6 +8,7 @@ import { AnswerFilters, readFilters } from '../parts/answer-filters.tsx'
 import { visible } from '../parts/content.tsx'
 import { Loaded, Nothing, PageFrame } from '../parts/page-frame.tsx'
 import { Pager } from '../parts/pager.tsx'
+import { StateBadge } from '../parts/state-badge.tsx'
 import { TerminationBadge } from '../parts/termination-badge.tsx'
 import { lastPrompt } from '../prompt.ts'
 import { useAnswer } from '../use-answer.ts'
@@ -35,7 +36,7 @@ function AnswerList({ query }: { readonly query: URLSearchParams }) {
           <>
             {data.length === 0 ? (
               <Nothing>
-                {next === null ? 'No answer fits. Answers come here once plumb serve has passed them on.' : noneHere}
+                {next !== null ? noneHere : Object.keys(filters).length > 0 ? 'No answer fits.' : noneYet}
               </Nothing>
             ) : (
               <AnswerTable answers={data} />
@@ -54,19 +55,21 @@ function AnswerList({ query }: { readonly query: URLSearchParams }) {
   )
 }
 
+const noneYet = 'No answer yet. They come here once plumb serve has passed them on.'
 const noneHere = 'None of the answers that were looked at fits. “Older” looks further back.'
 
 function Freshness({ isLive }: { readonly isLive: boolean }) {
   return <span className="freshness">{isLive ? 'live: new answers come in by themselves' : 'older answers'}</span>
 }
 
-function AnswerTable({ answers }: { readonly answers: readonly Interaction[] }) {
+function AnswerTable({ answers }: { readonly answers: readonly ListedInteraction[] }) {
   return (
     <Table className="list" verticalSpacing="xs">
       <Table.Thead>
         <Table.Tr>
           <Table.Th>When</Table.Th>
           <Table.Th>Asked, answered</Table.Th>
+          <Table.Th>Flagged by</Table.Th>
           <Table.Th>Model</Table.Th>
           <Table.Th>Ended</Table.Th>
           <Table.Th className="number">Took</Table.Th>
@@ -86,11 +89,20 @@ function AnswerTable({ answers }: { readonly answers: readonly Interaction[] }) 
                 {visible(shorten(one.text)) || (one.redaction === null ? '' : 'content taken out')}
               </div>
             </Table.Td>
-            <Table.Td data-label="Model">{visible(shorten(one.model ?? one.request_model ?? 'unknown', 40))}</Table.Td>
+            <Table.Td className="flags">
+              {one.flagged_by.map(({ evaluator, label, category }) => (
+                <StateBadge key={`${evaluator} ${label}`} tone="watch">
+                  {visible([evaluator, category].filter(Boolean).join(': '))}
+                </StateBadge>
+              ))}
+            </Table.Td>
+            <Table.Td data-label="Model" className="name">
+              {visible(shorten(one.model ?? one.request_model ?? 'unknown', 40))}
+            </Table.Td>
             <Table.Td data-label="Ended">
               <TerminationBadge termination={one.termination} />
             </Table.Td>
-            <Table.Td data-label="Took" className="number">
+            <Table.Td data-label="Took" className="number no-wrap">
               {formatMs(one.timings.total_ms)}
             </Table.Td>
           </Table.Tr>

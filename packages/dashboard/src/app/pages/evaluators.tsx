@@ -46,7 +46,12 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
         <Badges one={one} />
       </div>
       <p className="dim">{one.summary}</p>
-      {one.reason !== null && <p>{visible(one.reason)}</p>}
+      {one.reason !== null && (
+        <p>
+          {one.state === 'measured' && 'No corrected rate: '}
+          {visible(one.reason)}
+        </p>
+      )}
       <dl className="facts in-a-row">
         <Fact name="Version">{one.version}</Fact>
         <Fact name="Flags">{one.flags.join(', ') || 'nothing'}</Fact>
@@ -56,6 +61,10 @@ function EvaluatorFacts({ one }: { readonly one: Evaluator }) {
         </Fact>
         <Fact name="Last judgement">
           {one.last_evaluated_day === null ? 'none yet' : formatDay(one.last_evaluated_day)}
+        </Fact>
+        <Fact name="Its answers">
+          <a href={addressOf(['answers'], { evaluator: one.evaluator, verdict: 'flagged' })}>flagged</a>,{' '}
+          <a href={addressOf(['answers'], { evaluator: one.evaluator, verdict: 'error' })}>failed</a>
         </Fact>
         {failed !== null && (
           <Fact name="Last error">

@@ -92,7 +92,13 @@ function Actions() {
   }
   return (
     <section aria-label="Actions">
-      {said instanceof ApiError ? <Trouble error={said} /> : <p role="status">{said}</p>}
+      {said instanceof ApiError ? (
+        <Trouble error={said} />
+      ) : (
+        <p role="status" className="said">
+          {said}
+        </p>
+      )}
       <div className="filter-buttons">
         {actions.map(({ label, path, done }) => (
           <Button
@@ -104,6 +110,13 @@ function Actions() {
           </Button>
         ))}
       </div>
+      <Title order={2} size="h4">
+        Delete a person
+      </Title>
+      <p className="dim">
+        What this person asked, was answered and said goes for good, and what comes late of it does not get in. Their
+        name is hashed as that of the caller’s requests.
+      </p>
       <form className="filters" onSubmit={deletePerson} aria-label="Delete a person’s records">
         <TextInput name="subject" label="Person" placeholder="as the caller names them" maxLength={512} required />
         <div className="filter-buttons">

@@ -1,9 +1,14 @@
 import { Button, NativeSelect, TextInput } from '@mantine/core'
-import type { Termination } from '@plumbline/contracts'
+import type { EvaluatorList, FeedbackKind, Termination } from '@plumbline/contracts'
 import type { FormEvent } from 'react'
 import { addressOf, go } from '../address.ts'
+import { useAnswer } from '../use-answer.ts'
+import { visible } from './content.tsx'
+import { verdicts } from './evaluations.tsx'
 
-const names = ['text', 'model', 'termination', 'subject', 'key', 'since', 'until'] as const
+const first = ['text', 'evaluator', 'verdict', 'feedback'] as const
+const further = ['category', 'model', 'termination', 'subject', 'key', 'since', 'until'] as const
+const names = [...first, ...further]
 export type Filters = Partial<Record<(typeof names)[number], string>>
 
 export function readFilters(query: URLSearchParams): Filters {
@@ -30,6 +35,14 @@ const terminations: Record<Termination, true> = {
   shutdown: true,
 }
 
+const feedbackKinds: Record<FeedbackKind, string> = {
+  flag: 'a flag',
+  rating: 'a rating',
+  correction: 'a better answer',
+  preference: 'which of two is better',
+  comment: 'a comment',
+}
+
 /** The filters go into the address: a view can be linked and gone back to. */
 export function AnswerFilters({ filters }: { readonly filters: Filters }) {
   const submit = (event: FormEvent<HTMLFormElement>) => {
@@ -44,6 +57,64 @@ export function AnswerFilters({ filters }: { readonly filters: Filters }) {
     // Its fields begin anew with each address.
     <form className="filters" onSubmit={submit} key={JSON.stringify(filters)} aria-label="Filter answers">
       <TextInput name="text" label="Text" minLength={2} maxLength={200} defaultValue={filters.text} />
+      <EvaluatorSelect value={filters.evaluator} />
+      <NativeSelect name="verdict" label="Verdict" defaultValue={filters.verdict}>
+        <option value="">any or none</option>
+        {verdictOptions.map((value) => (
+          <option key={value} value={value}>
+            {verdicts[value].word}
+          </option>
+        ))}
+      </NativeSelect>
+      <NativeSelect name="feedback" label="People said" defaultValue={filters.feedback}>
+        <option value="">any or none</option>
+        {Object.entries(feedbackKinds).map(([value, word]) => (
+          <option key={value} value={value}>
+            {word}
+          </option>
+        ))}
+      </NativeSelect>
+      <div className="filter-buttons">
+        <Button type="submit">Filter</Button>
+        {isAny && (
+          <Button component="a" variant="default" href={addressOf(['answers'])}>
+            Clear
+          </Button>
+        )}
+      </div>
+      <details className="more" open={further.some((name) => filters[name] !== undefined)}>
+        <summary>More filters</summary>
+        <div className="filters">
+          <FurtherFilters filters={filters} />
+        </div>
+      </details>
+    </form>
+  )
+}
+
+const verdictOptions = ['flagged', 'passed', 'set_aside', 'error', 'not_evaluated'] as const
+
+/** Those that judge now; another one may stand in the address. */
+function EvaluatorSelect({ value }: { readonly value: string | undefined }) {
+  const { data } = useAnswer<EvaluatorList>('/api/evaluators')
+  const known = new Set(data?.data.map(({ evaluator }) => evaluator))
+  if (value !== undefined) known.add(value)
+  return (
+    <NativeSelect name="evaluator" label="Evaluator" defaultValue={value}>
+      <option value="">any</option>
+      {[...known].map((name) => (
+        <option key={name} value={name}>
+          {visible(name)}
+        </option>
+      ))}
+    </NativeSelect>
+  )
+}
+
+function FurtherFilters({ filters }: { readonly filters: Filters }) {
+  return (
+    <>
+      <TextInput name="category" label="Category" defaultValue={filters.category} placeholder="of the verdict" />
       <TextInput name="model" label="Model" defaultValue={filters.model} />
       <NativeSelect name="termination" label="Ended" defaultValue={filters.termination}>
         <option value="">any way</option>
@@ -57,15 +128,7 @@ export function AnswerFilters({ filters }: { readonly filters: Filters }) {
       <TextInput name="key" label="Key id" defaultValue={filters.key} />
       <TextInput name="since" label="Since" type="datetime-local" defaultValue={toLocal(filters.since)} />
       <TextInput name="until" label="Until" type="datetime-local" defaultValue={toLocal(filters.until)} />
-      <div className="filter-buttons">
-        <Button type="submit">Filter</Button>
-        {isAny && (
-          <Button component="a" variant="default" href={addressOf(['answers'])}>
-            Clear
-          </Button>
-        )}
-      </div>
-    </form>
+    </>
   )
 }
 

@@ -36,10 +36,18 @@ export function Chart({ title, points, kind, marks = [], format }: ChartProps) {
   return (
     <ChartFigure
       title={title}
+      caption={<MarkKey marks={marks} />}
       draw={(width) => <Drawing {...{ title, points, kind, marks, format, width }} />}
       table={() => <ChartTable {...{ points, marks, format }} />}
     />
   )
+}
+
+/** What the lines across days are. */
+function MarkKey({ marks }: Pick<DrawingProps, 'marks'>) {
+  const has = (kind: ChartMark['kind']) => marks.some((one) => one.kind === kind)
+  const words = [has('release') && 'dashed: a release', has('alarm') && 'red: an alarm'].filter(Boolean).join('; ')
+  return words === '' ? null : <span className="unit">({words})</span>
 }
 
 type DrawingProps = Required<ChartProps> & { readonly width: number }

@@ -12,11 +12,11 @@ const others = [
   ['Esc', 'leave a field'],
 ] as const
 
-/** What the keys do; open from the beginning where there is room. */
+/** What the keys do. */
 export function Hotkeys() {
   return (
     <details className="hotkeys">
-      <summary>Keys</summary>
+      <summary>What the keyboard does</summary>
       <ul>
         {labels.map(({ key, label, means }) => (
           <li key={key}>
