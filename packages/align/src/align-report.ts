@@ -7,13 +7,12 @@ import {
   type OutcomeLabel,
   type PromptKind,
 } from '@plumbline/contracts'
-import { createRandom } from '@plumbline/engine'
 import {
   complianceRate,
   type Graded,
   refusal as grader,
   mcnemarExact,
-  pairedBootstrap,
+  pairedDifference,
   refusalRate,
   wilson,
 } from '@plumbline/evals'
@@ -153,25 +152,19 @@ function changes(prompts: readonly EvalPromptRow[], stages: readonly GradedStage
     steps.flatMap(({ from, to }) => {
       const measure = kind === 'harmful' ? ('complied' as const) : ('refused' as const)
       const has = ({ grades }: GradedStage, i: number) => outcomeLabel(grades[i]) === measure
-      const items = prompts.flatMap((row, i) =>
-        row.kind === kind ? [{ before: has(from, i), after: has(to, i), i }] : [],
-      )
-      if (items.length === 0) return []
-      const pairs = items.map(({ before, after, i }) => ({
-        cluster: String(i),
-        first: Number(after),
-        second: Number(before),
-      }))
+      const items = prompts.flatMap((row, i) => (row.kind === kind ? [{ before: has(from, i), after: has(to, i) }] : []))
+      const n = items.length
+      if (n === 0) return []
       const onlyFrom = items.filter(({ before, after }) => before && !after).length
       const onlyTo = items.filter(({ before, after }) => after && !before).length
-      const difference = estimateOf(pairedBootstrap(pairs, { random: createRandom(1) }))
+      const difference = estimateOf(pairedDifference({ onlyFirst: onlyTo, onlySecond: onlyFrom, n }))
       return [
         {
           kind,
           measure,
           from: from.stage,
           to: to.stage,
-          n: items.length,
+          n,
           only_from: onlyFrom,
           only_to: onlyTo,
           difference: { raw: difference, corrected: null },

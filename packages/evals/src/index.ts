@@ -33,7 +33,7 @@ export { refusal } from './graders/refusal.ts'
 export { judgeBody, readJudgeReply } from './judge-question.ts'
 export { krippendorffAlpha } from './krippendorff.ts'
 export { fitLogistic, type LogisticModel, predict, type SparseRow } from './logistic.ts'
-export { mcnemarExact, meanInterval, type Pair, pairedBootstrap } from './paired.ts'
+export { mcnemarExact, meanInterval, type Pair, pairedBootstrap, pairedDifference } from './paired.ts'
 export { type PersonalDataKind, type PersonalDataName, personalDataKinds } from './personal-data.ts'
 export {
   type Count,

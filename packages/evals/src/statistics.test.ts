@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { auc, brierScore, calibrationCurve, cohenKappa, expectedCalibrationError } from './agreement.ts'
 import { betaCdf, normalQuantile, studentQuantile } from './distributions.ts'
-import { mcnemarExact, meanInterval, pairedBootstrap } from './paired.ts'
+import { mcnemarExact, meanInterval, pairedBootstrap, pairedDifference } from './paired.ts'
 import { clopperPearson, newcombeDifference, roganGladen, wilson } from './proportions.ts'
 
 const count = fc.integer({ min: 1, max: 400 }).chain((n) => fc.record({ hits: fc.nat(n), n: fc.constant(n) }))
@@ -121,6 +121,35 @@ describe('pairs and seeds', () => {
     expect(mcnemarExact(1, 9)).toBeCloseTo((2 * 11) / 1024, 12)
     expect(mcnemarExact(4, 4)).toBe(1)
     expect(mcnemarExact(0, 0)).toBe(1)
+  })
+
+  test('a difference on the same items by hand; where none differs it keeps a width', () => {
+    // p₁ = 2/39, p₂ = 4/39, z = 1.959964: −2/39 ± z √((6/39 − (2/39)²) / 39)
+    const { estimate, low, high } = pairedDifference({ onlyFirst: 1, onlySecond: 3, n: 37 })
+    expect(estimate).toBeCloseTo(-2 / 37, 12)
+    expect(low).toBeCloseTo(-0.17331, 4)
+    expect(high).toBeCloseTo(0.07075, 4)
+    const none = pairedDifference({ onlyFirst: 0, onlySecond: 0, n: 37 })
+    expect(none.estimate).toBe(0)
+    expect(none.high).toBeCloseTo(0.07107, 4)
+    expect(none.low).toBe(-none.high)
+    expect(pairedDifference({ onlyFirst: 3, onlySecond: 0, n: 3 }).high).toBeLessThanOrEqual(1)
+    expect(() => pairedDifference({ onlyFirst: 3, onlySecond: 1, n: 3 })).toThrow('not possible')
+  })
+
+  test('a difference on the same items holds the truth as often as it says', () => {
+    const random = createRandom(5)
+    const n = 37
+    const rounds = 2000
+    let held = 0
+    for (let round = 0; round < rounds; round++) {
+      const drawn = Array.from({ length: n }, () => random.uniform())
+      const onlyFirst = drawn.filter((x) => x < 0.03).length
+      const onlySecond = drawn.filter((x) => x > 0.95).length
+      const { low, high } = pairedDifference({ onlyFirst, onlySecond, n })
+      if (low <= -0.02 && -0.02 <= high) held++
+    }
+    expect(held / rounds).toBeGreaterThan(0.95)
   })
 
   test('a cluster bootstrap is repeatable, and copies in one cluster add no certainty', () => {
