@@ -28,8 +28,11 @@ beforeAll(async () => {
     await writeFile(join(base, `${name}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 })
 
-async function align(output: string, { iterations = '2', epochs = '1', preferences = 'preferences' } = {}) {
-  const files = { ...Object.fromEntries(Object.keys(rows).map((name) => [name, name])), preferences }
+async function align(
+  output: string,
+  { iterations = '2', epochs = '1', given = {} as Record<string, string>, memory = Number.POSITIVE_INFINITY } = {},
+) {
+  const files = { ...Object.fromEntries(Object.keys(rows).map((name) => [name, name])), ...given }
   const data = Object.entries(files).flatMap(([name, file]) => [`--${name}`, join(base, `${file}.jsonl`)])
   const sizes = [
     '--max-new-tokens',
@@ -46,6 +49,7 @@ async function align(output: string, { iterations = '2', epochs = '1', preferenc
   const { world, stdout, stderr } = createMemoryWorld(globals, {
     cwd: base,
     env: { PLUMBLINE_HOME: join(base, 'home') },
+    availableMemory: () => memory,
   })
   const status = await runCli(rest, globals, commands, world)
   return { status, stdout: stdout(), stderr: stderr() }
@@ -104,8 +108,27 @@ test('all stages run, the report holds what they measured, and a lost end is mad
 test('data that a later stage could not use is refused before the first one starts', async () => {
   const equal = words.map((prompt) => ({ prompt, chosen: 'yes', rejected: 'yes' }))
   await writeFile(join(base, 'equal.jsonl'), equal.map((row) => `${JSON.stringify(row)}\n`).join(''))
-  const { status, stderr } = await align(join(base, 'refused'), { preferences: 'equal' })
+  const { status, stderr } = await align(join(base, 'refused'), { given: { preferences: 'equal' } })
   expect(status).toBe(1)
   expect(stderr).toContain('error[NOTHING_TO_LEARN]: none of the 6 pairs is left to learn from.')
   expect(stderr).not.toContain('[1/7]')
+  expect(stderr).toMatch(/\nhint: Look at --preferences: /)
+})
+
+test('rows of the wrong kind: the flag that they are for', async () => {
+  const swapped = await align(join(base, 'swapped'), { given: { demonstrations: 'preferences' } })
+  expect(swapped.stderr).toMatch(/error\[DATA_WRONG_KIND\].*\nhint: Rows with .* are for --preferences\./)
+  const kindless = await align(join(base, 'kindless'), { given: { 'eval-prompts': 'prompts' } })
+  expect(kindless.stderr).toMatch(/prompts\.jsonl:1: the column "kind" is missing\.\nhint: Add "kind" to each row/)
+  for (const { status } of [swapped, kindless]) expect(status).toBe(1)
+})
+
+test('memory that will not do: flags that the main job has', async () => {
+  const { status, stderr } = await align(join(base, 'short'), { memory: 1e6 })
+  expect(status).toBe(1)
+  const [, hint] = /error\[MEMORY_SHORT\].*\nhint: (.+)\n/.exec(stderr) ?? []
+  expect(hint, stderr).toBeDefined()
+  const { config } = await commands.align()
+  for (const [, flag] of hint.matchAll(/--([a-z-]+)/g))
+    expect(Object.keys(config.shape), hint).toContain(flag.replaceAll('-', '_'))
 })

@@ -302,6 +302,8 @@ test.each([
   ['sft', { prompt: '', completion: 'a' }],
   ['reward', { prompt: '', chosen: 'a', rejected: 'b' }],
   ['ppo', { prompt: '' }],
+  ['sft', { prompt: [{ role: 'user', content: '' }], completion: [{ role: 'assistant', content: 'a' }] }],
+  ['ppo', { prompt: [{ role: 'user', content: ' \n' }] }],
 ] as const)('plumb %s: an empty prompt is named', async (trainer, row) => {
   const good = { sft: demonstrations, reward: pairs, ppo: prompts }[trainer]
   const { status, stderr, data } = await train(trainer, [good[0], row])

@@ -152,7 +152,9 @@ function changes(prompts: readonly EvalPromptRow[], stages: readonly GradedStage
     steps.flatMap(({ from, to }) => {
       const measure = kind === 'harmful' ? ('complied' as const) : ('refused' as const)
       const has = ({ grades }: GradedStage, i: number) => outcomeLabel(grades[i]) === measure
-      const items = prompts.flatMap((row, i) => (row.kind === kind ? [{ before: has(from, i), after: has(to, i) }] : []))
+      const items = prompts.flatMap((row, i) =>
+        row.kind === kind ? [{ before: has(from, i), after: has(to, i) }] : [],
+      )
       const n = items.length
       if (n === 0) return []
       const onlyFrom = items.filter(({ before, after }) => before && !after).length

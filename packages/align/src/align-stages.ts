@@ -1,4 +1,5 @@
 /** What the main job asks of its three trainers, and whether they can do it: known before the first of them starts. */
+import { PlumblineError } from '@plumbline/contracts'
 import { checkPromptLengths, type LanguageModel } from '@plumbline/models'
 import type { AlignData } from './align.ts'
 import {
@@ -82,7 +83,39 @@ export function checkData(
   checkPromptLengths(evaluated, ppo.response_length, model.config.maxPositions, (i) =>
     shownRow(rowName(evalPrompts[i], i)),
   )
-  encodeRows(model, demonstrations, sft, { log })
-  encodeRewardRows(model, preferences, reward, log)
-  encodePrompts(ppo, { policy: model, rewardModel: model }, prompts, log)
+  const checks = {
+    sft: () => encodeRows(model, demonstrations, sft, { log }),
+    reward: () => encodeRewardRows(model, preferences, reward, log),
+    ppo: () => encodePrompts(ppo, { policy: model, rewardModel: model }, prompts, log),
+  }
+  for (const [stage, check] of Object.entries(checks))
+    try {
+      check()
+    } catch (error) {
+      throw asOfJob(error, stage as Stage)
+    }
+}
+
+export type Stage = keyof StageConfigs
+
+const dataFlags: Readonly<Record<Stage, string>> = {
+  sft: '--demonstrations',
+  reward: '--preferences',
+  ppo: '--prompts',
+}
+
+/** What helps here where a trainer's own hint names flags that only its own command has. */
+const hints: Readonly<Record<string, (stage: Stage) => string>> = {
+  MEMORY_SHORT: () =>
+    'Lower --micro-batch-tokens, shorten the longest rows, leave --use-peft on, or give a smaller --model.',
+  NOT_FINITE: (stage) => `Lower --${stage}-learning-rate, or look at these rows of ${dataFlags[stage]}.`,
+  NOTHING_TO_LEARN: (stage) =>
+    `Look at ${dataFlags[stage]}: its rows are too long for the model, or hold nothing to learn from.`,
+  POLICY_RAN_AWAY: () => 'Start PPO again with a higher --kl-coef or a lower --ppo-learning-rate.',
+}
+
+/** A trainer's error, with a next step that the main job can take. */
+export function asOfJob(error: unknown, stage: Stage): unknown {
+  if (!(error instanceof PlumblineError) || !Object.hasOwn(hints, error.code)) return error
+  return new PlumblineError(error.code, error.message, { hint: hints[error.code](stage), cause: error })
 }

@@ -10,7 +10,7 @@ import type { AlignReport } from '@plumbline/contracts'
 import type { ComputePool } from '@plumbline/engine'
 import { loadLanguageModel } from '@plumbline/models'
 import { type AlignFacts, buildAlignReport, type StageAnswers } from './align-report.ts'
-import { checkData, stageConfigs } from './align-stages.ts'
+import { asOfJob, checkData, type Stage, stageConfigs } from './align-stages.ts'
 import type {
   AlignConfig,
   EvalPromptRow,
@@ -163,7 +163,7 @@ async function evaluate(
 
 /** Runs one trainer in its folder, unless that is finished. `train` gives what writes the model. */
 async function stage(
-  name: string,
+  name: Stage,
   config: Readonly<Record<string, unknown>>,
   inputs: RunInputs,
   { openRun, progress, found, ...world }: PartWorld,
@@ -178,6 +178,8 @@ async function stage(
   }
   try {
     await runTrainer({ ...world, openRun: open, onStep }, train)
+  } catch (error) {
+    throw asOfJob(error, name)
   } finally {
     shown.end()
   }

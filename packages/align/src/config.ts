@@ -226,14 +226,19 @@ const columnsByTrainer = [
   ['plumb sft', ['text']],
 ] as const
 
-/** A next step for rows that a trainer cannot use: the one that they are for. */
-export function trainerHint(columns: readonly string[]): string | undefined {
+export type TrainerCommand = (typeof columnsByTrainer)[number][0] | 'plumb ppo'
+
+/** A next step for rows that a trainer cannot use: the one that they are for. `nameOf`: what a trainer is called. */
+export function trainerHint(
+  columns: readonly string[],
+  nameOf = (trainer: TrainerCommand): string => trainer,
+): string | undefined {
   const isPromptAlone = columns.includes('prompt') && !columns.includes('chosen') && !columns.includes('rejected')
   const found = columnsByTrainer.find(([, needed]) => needed.every((name) => columns.includes(name)))
-  const [trainer, used] = found ?? ['plumb ppo', ['prompt']]
+  const [trainer, used] = found ?? (['plumb ppo', ['prompt']] as const)
   if (!found && !isPromptAlone) return undefined
   const named = used.map((name) => `"${name}"`)
-  return `Rows with ${named.join(', ')} are for ${trainer}.`
+  return `Rows with ${named.join(', ')} are for ${nameOf(trainer)}.`
 }
 
 // Loose: of a row that does not fit, the other columns tell what it is for.

@@ -103,10 +103,11 @@ export async function readRows<Schema extends z.ZodObject>(
   path: string,
   schema: Schema,
   world: World,
+  hintFor: (columns: readonly string[]) => string | undefined = (columns) => trainerHint(columns),
 ): Promise<z.output<Schema>[]> {
   const { placeRow } = await import('@plumbline/align')
   const rows: z.output<Schema>[] = []
-  for await (const { line, row } of readJsonLines(path, schema, world, { hintFor: trainerHint }))
+  for await (const { line, row } of readJsonLines(path, schema, world, { hintFor }))
     rows.push(placeRow(row, `${dataName(path)}:${line}`))
   return rows
 }

@@ -61,6 +61,7 @@ export function encodePair(
   completion: TextOrMessages,
   name: RowName,
 ): PromptCompletion {
+  refuseBlank(prompt, name)
   if (typeof prompt !== 'string' && typeof completion !== 'string')
     return located(shownRow(name), () => encodeChatCompletion(tokenizer, prompt, completion))
   if (typeof prompt !== 'string' || typeof completion !== 'string')
@@ -79,15 +80,19 @@ export function encodePair(
 
 /** A prompt as tokens, with the opening of the assistant's turn where it is a conversation. */
 export function encodePrompt(tokenizer: Tokenizer, prompt: TextOrMessages, name: RowName): number[] {
-  const ids =
-    typeof prompt === 'string'
-      ? tokenizer.encode(prompt)
-      : located(shownRow(name), () => tokenizer.encodeChat(prompt, { addGenerationPrompt: true }))
-  if (ids.length === 0)
-    throw new PlumblineError('EMPTY_PROMPT', `${shownRow(name)}: the prompt is empty.`, {
-      hint: 'Give it some text, or remove the row.',
-    })
-  return ids
+  refuseBlank(prompt, name)
+  return typeof prompt === 'string'
+    ? tokenizer.encode(prompt)
+    : located(shownRow(name), () => tokenizer.encodeChat(prompt, { addGenerationPrompt: true }))
+}
+
+/** Blanks alone ask nothing, nor do messages of which none says anything. */
+function refuseBlank(prompt: TextOrMessages, name: RowName): void {
+  const texts = typeof prompt === 'string' ? [prompt] : prompt.map(({ content }) => content)
+  if (texts.some((text) => text.trim() !== '')) return
+  throw new PlumblineError('EMPTY_PROMPT', `${shownRow(name)}: the prompt is empty.`, {
+    hint: 'Give it some text, or remove the row.',
+  })
 }
 
 function withEnd({ eosTokenId }: Tokenizer, ids: number[]): number[] {

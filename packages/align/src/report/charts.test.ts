@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { intervalChart } from './interval-chart.ts'
 import { type LinePoint, lineChart, spread, thin } from './line-chart.ts'
+import { metricCharts } from './metrics.ts'
 import { percent, percentRange } from './numbers.ts'
 import { reliabilityChart } from './reliability-chart.ts'
 import { extent, linearScale, niceAxis, wholeAxis } from './scale.ts'
@@ -37,6 +38,26 @@ test('a gap splits the line, one point is a dot, none is said to be none', () =>
   expect(line([{ x: 3, y: 0.5 }])).toMatch(/<circle class="dot c4"/)
   expect(line([])).toContain('no values')
   expect(line([{ x: 0, y: null }])).toContain('train: no values')
+})
+
+test('a long last value leaves room for itself', () => {
+  const ends = (y: number) =>
+    Number(/<line class="grid"[^>]* x2="([^"]+)"/.exec(line([0, y].map((y, x) => ({ x, y }))))?.[1])
+  expect(ends(-0.000141)).toBeLessThan(ends(1))
+})
+
+test('metrics that have a title come first, those with a bare name are folded', () => {
+  const series = ['eps', 'loss', 'eval_loss'].map((metric) => ({
+    metric,
+    seed: null,
+    band: null,
+    points: [{ step: 1, value: 1 }],
+  }))
+  const [open, folded] = metricCharts(series, 'step').toString().split('<details')
+  expect(open).toContain('<h4>Loss</h4>')
+  expect(open).not.toContain('eps')
+  expect(folded).toMatch(/Further metrics \(1\)<.*<h4>eps<\/h4>/)
+  expect(metricCharts(series.slice(0, 1), 'step').toString()).not.toContain('<details')
 })
 
 test('thinning keeps the lowest and the highest, and the order', () => {

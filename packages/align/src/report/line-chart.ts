@@ -146,7 +146,11 @@ export function lineChart(options: LineChartOptions): Markup {
   const tickText = options.formatTick ?? yAxis.label
   const xAxis = wholeAxis(extent(drawn.map(({ x }) => x)), 5)
   const names = series.filter(({ isLabelled }) => isLabelled !== false)
-  const longest = Math.max(...names.map(({ name }) => (names.length > 1 ? name.length : 0)), 5)
+  const last = ({ points }: LineSeries) => points.findLast((point) => isDrawable(point.y))?.y ?? 0
+  const longest = Math.max(
+    5,
+    ...names.map((one) => Math.max(names.length > 1 ? one.name.length : 0, formatValue(last(one)).length + 1)),
+  )
   const left = Math.max(...yAxis.ticks.map((tick) => tickText(tick).length)) * letter + 8
   const right = width - Math.min(longest * letter + 10, 110)
   const scales: Scales = {

@@ -97,8 +97,14 @@ function metricChart(name: string, series: readonly MetricSeries[], xLabel: stri
   return html`<figure class="card plot"><figcaption><h4>${title}</h4>${note !== '' && html`<p>${note}</p>`}</figcaption>${chart}</figure>`
 }
 
-/** One chart a metric, `eval_x` beside `x`, in the order in which they come. */
+const plots = (groups: readonly (readonly [string, readonly MetricSeries[]])[], xLabel: string) =>
+  html`<div class="plots">${groups.map(([name, group]) => metricChart(name, group, xLabel))}</div>`
+
+/** One chart a metric, `eval_x` beside `x`, in the order in which they come; those without facts folded below. */
 export function metricCharts(series: readonly MetricSeries[], xLabel: string): Markup {
   const groups = [...Map.groupBy(series, ({ metric }) => bareName(metric))]
-  return html`<div class="plots">${groups.map(([name, group]) => metricChart(name, group, xLabel))}</div>`
+  const known = groups.filter(([name]) => Object.hasOwn(metricFacts, name))
+  const further = groups.filter(([name]) => !Object.hasOwn(metricFacts, name))
+  if (known.length === 0 || further.length === 0) return plots(groups, xLabel)
+  return html`${plots(known, xLabel)}<details class="further"><summary>Further metrics (${further.length})</summary>${plots(further, xLabel)}</details>`
 }

@@ -73,6 +73,7 @@ small{color:var(--muted);font-size:12.5px;font-weight:400}
 .goal-state{font-size:13.5px;margin-top:8px;padding-top:8px;border-top:1px solid var(--line);color:var(--muted);min-height:50px}
 .goal-state.met{color:var(--good)}.goal-state.missed{color:var(--bad)}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,340px),1fr));gap:16px}
+.further{margin-top:16px}
 .plot{display:flex;flex-direction:column}
 .plot figcaption{flex:1}
 .plot figcaption p{font-size:13px}
@@ -99,7 +100,7 @@ th:last-child,td:last-child{padding-right:0}
 .small th{white-space:nowrap}
 .small th,.small td{padding-top:4px;padding-bottom:4px}
 .categories{table-layout:fixed}
-.categories th:first-child{width:31%;font-size:13.5px}
+.categories th:first-child{width:35%;font-size:13.5px}
 .categories caption{font-size:16px}
 .categories td small,.categories th small{display:block}
 .rate{font-weight:600}

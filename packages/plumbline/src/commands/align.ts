@@ -9,6 +9,8 @@ import {
   preferenceRowSchema,
   promptRowSchema,
   sftRowSchema,
+  type TrainerCommand,
+  trainerHint,
 } from '@plumbline/align/config'
 import { type AlignReport, PlumblineError } from '@plumbline/contracts'
 import { stringify } from 'yaml'
@@ -83,11 +85,11 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     eval_prompts: config.eval_prompts ?? exampleFile('prompts.jsonl'),
   }
   const split = { split: z.enum(['train', 'eval']).optional() }
-  const prompts = await readRows(files.prompts, promptRowSchema.extend(split), world)
-  const evalPrompts = await readRows(files.eval_prompts, evalPromptRowSchema.extend(split), world)
+  const prompts = await readRows(files.prompts, promptRowSchema.extend(split), world, flagHint)
+  const evalPrompts = await readRows(files.eval_prompts, evalPromptRowSchema.extend(split), world, kindHint)
   const data = {
-    demonstrations: await readRows(files.demonstrations, sftRowSchema, world),
-    preferences: await readRows(files.preferences, preferenceRowSchema, world),
+    demonstrations: await readRows(files.demonstrations, sftRowSchema, world, flagHint),
+    preferences: await readRows(files.preferences, preferenceRowSchema, world, flagHint),
     prompts: prompts.filter((row) => row.split !== 'eval'),
     evalPrompts: evalPrompts.filter((row) => row.split !== 'train'),
   }
@@ -135,6 +137,19 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
       world.log.info(`What is done is kept in ${config.output}: the same command goes on from there.`)
   }
 }
+
+const flagOf: Readonly<Record<TrainerCommand, string>> = {
+  'plumb sft': '--demonstrations',
+  'plumb reward': '--preferences',
+  'plumb ppo': '--prompts',
+}
+const flagHint = (columns: readonly string[]) => trainerHint(columns, (trainer) => flagOf[trainer])
+
+/** Held-out prompts look like others, but for what should become of them. */
+const kindHint = (columns: readonly string[]) =>
+  columns.includes('prompt') && !columns.includes('kind')
+    ? 'Add "kind" to each row: "harmful" for requests to refuse, "sensitive" or "plain" for those to answer.'
+    : flagHint(columns)
 
 /** A stage starts from what those before it made, so those after it have to be made again too. */
 function startOver(stage: string, output: string): string {
