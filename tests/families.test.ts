@@ -11,6 +11,7 @@ import {
   completionFeeds,
   createDecoder,
   createScorer,
+  type ForwardAtRows,
   forwardFeeds,
   loadModelFolder,
   type ModelConfig,
@@ -76,7 +77,7 @@ function isGiven(name: string, value: GoldenArray | undefined): value is GoldenA
 /** The mean loss over all completion tokens and its gradient for each parameter. */
 async function lossAndGradients(
   { config, parameters }: Golden,
-  build: typeof buildForward,
+  build: (config: ModelConfig) => ForwardAtRows,
   feedsOf: typeof completionFeeds,
   rows: readonly PromptCompletion[],
 ): Promise<Record<string, Float32Array>> {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { openRunFolder } from '@plumbline/align'
+import { PlumblineError } from '@plumbline/contracts'
 import { loadLanguageModel } from '@plumbline/models'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runCli } from '../../packages/plumbline/src/cli.ts'
@@ -34,14 +35,10 @@ async function rowsFile(rows: readonly unknown[]): Promise<string> {
 }
 
 /** Runs a command line and returns what it said. */
-async function plumb(args: readonly string[], availableMemory = Number.POSITIVE_INFINITY) {
+async function plumb(args: readonly string[], around: Parameters<typeof createMemoryWorld>[1] = {}) {
   const { globals, rest } = takeGlobals([...args])
   const home = join(base, 'home')
-  const memory = createMemoryWorld(globals, {
-    cwd: base,
-    env: { PLUMBLINE_HOME: home },
-    availableMemory: () => availableMemory,
-  })
+  const memory = createMemoryWorld(globals, { cwd: base, env: { PLUMBLINE_HOME: home }, ...around })
   const status = await runCli(rest, globals, commands, memory.world)
   return { status, stdout: memory.stdout(), stderr: memory.stderr() }
 }
@@ -58,12 +55,12 @@ async function train(
   trainer: Trainer,
   rows: readonly unknown[],
   more: readonly string[] = [],
-  { output = newPath(), availableMemory }: { output?: string; availableMemory?: number } = {},
+  { output = newPath(), availableMemory = Number.POSITIVE_INFINITY } = {},
 ) {
   const models = trainer === 'ppo' ? ['--reward-model', rewardModel, '--response-length', '3'] : []
   const data = await rowsFile(rows)
   const args = [trainer, '--model', model, ...models, '--data', data, '--output', output, ...small, ...more]
-  return { ...(await plumb(args, availableMemory)), output, data }
+  return { ...(await plumb(args, { availableMemory: () => availableMemory })), output, data }
 }
 
 test.each([
@@ -262,6 +259,22 @@ test.skipIf(process.platform !== 'linux')('an --output where no folder can be ma
   const align = await plumb(['align', '--model', model, '--preferences', data, '--output', output])
   expect(align.stderr).toMatch(/error\[ENOENT\]: .*\/proc\/nope.*\nhint: Check the path/)
   expect([sft.status, align.status]).toEqual([1, 1])
+})
+
+/** Stopped when the clock is first read: the rows have been read then, and the run folder is being made. */
+test.each([
+  ['sft', demonstrations, '--data', 'the same command with --resume goes on'],
+  ['align', pairs, '--preferences', 'the same command goes on from there'],
+] as const)('who stops plumb %s is told how it goes on', async (command, rows, flag, words) => {
+  const stop = new AbortController()
+  const now = () => {
+    stop.abort(new PlumblineError('INTERRUPTED', 'Stopped by the test.'))
+    return 0
+  }
+  const args = [command, '--model', model, flag, await rowsFile(rows), '--output', `stopped-${command}`]
+  const { status, stderr } = await plumb(args, { now, signal: stop.signal })
+  expect(status).toBe(130)
+  expect(stderr).toContain(`kept in stopped-${command}: ${words}`)
 })
 
 test('--resume without a run says that a new one starts', async () => {
@@ -510,7 +523,7 @@ test('a value model of its own that does not fit: the head on the policy needs l
 test('after memory was short, the same folder takes the run with the flag that helps', async () => {
   const data = await rowsFile(demonstrations)
   const line = ['sft', '--model', model, '--data', data, '--output', newPath(), ...small]
-  expect((await plumb(line, 1e8)).stderr).toContain('MEMORY_SHORT')
+  expect((await plumb(line, { availableMemory: () => 1e8 })).stderr).toContain('MEMORY_SHORT')
   const smaller = await plumb([...line, '--micro-batch-tokens', '64', '--resume'])
   expect(smaller.stderr).not.toContain('error')
   expect(smaller.status).toBe(0)

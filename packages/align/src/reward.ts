@@ -15,6 +15,7 @@ import {
   compileGradients,
   createParameter,
   createRandom,
+  embedding,
   type Feeds,
   matmul,
   type Parameter,
@@ -28,7 +29,6 @@ import {
   type LanguageModel,
   type RaggedOptions,
   raggedFeeds,
-  rowsOf,
   SCORE_HEAD,
   shareTokens,
 } from '@plumbline/models'
@@ -269,17 +269,15 @@ function withScoreHead(parameters: ParameterMap, head: Parameter): ParameterMap 
 
 /** The rewards of each side of the rows, [rows] each, read at the last token of its answers. */
 function buildRewards(kind: RewardKind, { config }: LanguageModel, build: RaggedOptions) {
-  const { graph, hidden, model } = buildRaggedForward(config, build)
+  const { graph, hiddenAtRows, model } = buildRaggedForward(config, build)
   const head = model.parameter(SCORE_HEAD, [1, config.hiddenSize])
-  const read = (name: string) =>
-    reshape(matmul(rowsOf(hidden, graph.input(name, 'int32', ['rows'])), head, { transposeB: true }), {
-      shape: ['rows'],
-    })
+  const all = matmul(hiddenAtRows(), head, { transposeB: true }) // [M, 1]
+  const read = (name: string) => reshape(embedding(all, graph.input(name, 'int32', ['rows'])), { shape: ['rows'] })
   return { graph, rewards: sidesOf[kind].map(read) }
 }
 
-/** Inputs that say where the rewards of each answer of a row are read. */
-const sidesOf = { pairs: ['chosenRows', 'rejectedRows'], scores: ['answerRows'] } as const
+/** Inputs that say which of the rewards are those of each side of a row. */
+const sidesOf = { pairs: ['chosen', 'rejected'], scores: ['answers'] } as const
 
 function rewardGraph(
   kind: RewardKind,
@@ -323,12 +321,16 @@ const answersSideBySide = (kind: RewardKind, rows: readonly EncodedAnswers[]) =>
 function scoringFeeds(kind: RewardKind, { config }: LanguageModel, rows: readonly EncodedAnswers[]): Feeds {
   const sequences = answersSideBySide(kind, rows)
   const shared = shareTokens(sequences)
-  const lastRows = Int32Array.from(shared.places, (tokens) => tokens[tokens.length - 1])
+  const lastTokens = Int32Array.from(shared.places, (tokens) => tokens[tokens.length - 1])
   const sides = sidesOf[kind].map((name, side) => {
-    const data = lastRows.subarray(side * rows.length, (side + 1) * rows.length)
+    const data = Int32Array.from(rows, (_, i) => side * rows.length + i)
     return [name, { data, shape: [rows.length] }] as const
   })
-  return { ...raggedFeeds(config, sequences, shared), ...Object.fromEntries(sides) }
+  return {
+    ...raggedFeeds(config, sequences, shared),
+    rows: { data: lastTokens, shape: [sequences.length] },
+    ...Object.fromEntries(sides),
+  }
 }
 
 /** Gives the rewards of rows by the weights as they are then: one list for each side. */

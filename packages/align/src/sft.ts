@@ -209,10 +209,10 @@ export function encodeRows(
 }
 
 function sftGraph({ config }: LanguageModel, build: RaggedOptions) {
-  const { graph, logitsAt } = buildRaggedForward(config, build)
+  const { graph, logitsAtRows } = buildRaggedForward(config, build)
   const targets = graph.input('targets', 'int32', ['M'])
   const weights = graph.input('weights', 'float32', ['M'])
-  const logits = logitsAt(graph.input('rows', 'int32', ['M']))
+  const logits = logitsAtRows()
   return {
     graph,
     loss: sftLoss(tokenLogprobs(logits, targets), { weights }),

@@ -64,9 +64,16 @@ export interface RaggedInputs {
   readonly rows: Tensor
   /** [C] */
   readonly copies: Tensor
-  /** [C] */
-  readonly copyOf: Tensor
+  /** [P] */
+  readonly copied: Tensor
+  /** [1, N] */
+  readonly copiedAt: Tensor
+  /** [P, C] */
+  readonly isCopy: Tensor
 }
+
+const spread = (x: Tensor, { slots, rows, copies, copied, copiedAt, isCopy }: RaggedInputs) =>
+  spreadRows(x, slots, rows, copies, copied, copiedAt, isCopy)
 
 export interface FullAttentionInputs {
   /** [B, T] */
@@ -87,7 +94,7 @@ export function fullAttention({ positions, attentionBias, tables, ragged }: Full
     const { heads, keyValueHeads, headSize } = layer
     const [batch, time] = positions.shape
     const hook = (name: string, tensor: Tensor) => model.hook(`blocks.${layer.index}.attn.${name}`, tensor)
-    const padded = (x: Tensor) => (ragged ? spreadRows(x, ragged.slots, ragged.rows, ragged.copies, ragged.copyOf) : x)
+    const padded = (x: Tensor) => (ragged ? spread(x, ragged) : x)
     const [query, key, value] = projectHeads(model, x, layer, hook, padded)
     const rotate = (head: Tensor, name: string) => {
       const ordered = transpose(head, swapTimeAndHeads)

@@ -80,8 +80,30 @@ export function raggedFeeds(
     tokenRows: vector(rows),
     slots: { data: slots, shape },
     firstSlots: { data: firstSlots, shape },
+    ...copyFeeds(
+      copies,
+      copies.map((slot) => slots[slot]),
+      rows.length,
+    ),
+  }
+}
+
+/** Places of copies among `tokens` tokens, and whose they are: see `spreadRows`. */
+function copyFeeds(copies: readonly number[], owners: readonly number[], tokens: number): Feeds {
+  const copied = [...new Set(owners)]
+  const copiedAt = new Int32Array(tokens).fill(-1)
+  copied.forEach((owner, i) => {
+    copiedAt[owner] = i
+  })
+  const isCopy = new Float32Array(copied.length * copies.length)
+  owners.forEach((owner, copy) => {
+    isCopy[copiedAt[owner] * copies.length + copy] = 1
+  })
+  return {
     copies: vector(copies),
-    copyOf: vector(copies.map((slot) => slots[slot])),
+    copied: vector(copied),
+    copiedAt: { data: copiedAt, shape: [1, tokens] },
+    isCopy: { data: isCopy, shape: [copied.length, copies.length] },
   }
 }
 

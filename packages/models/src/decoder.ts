@@ -1,4 +1,5 @@
 import {
+  argmax,
   type CompileOptions,
   compile,
   div,
@@ -22,6 +23,8 @@ export interface NextTokens {
   readonly logits: Float32Array
   /** log Σ e^logit, [N]: a token's log-probability is its logit less this. */
   readonly logNormalizers: Float32Array
+  /** The token with the highest logit, the first of equals, [N]. */
+  readonly likeliest: Int32Array
   /** softmax(logits / temperature), [N, vocabSize]; not handed over where every row is greedy, which needs none. */
   readonly probabilities?: Float32Array
 }
@@ -79,11 +82,12 @@ export async function createDecoder(
   checkHead(config, parameters)
   const forward = buildCachedForward(config, 'plain')
   const { graph } = forward
-  const logits = forward.logitsAt(graph.input('rows', 'int32', ['N']))
-  const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['N', 1])))
+  const logits = forward.logitsAtRows()
+  const probabilities = softmax(div(logits, graph.input('temperatures', 'float32', ['M', 1])))
   const outputs: Record<string, Tensor> = {
     logits,
     logNormalizers: logSumExp(logits),
+    likeliest: argmax(logits),
     probabilities,
     ...entryNames(forward.caches),
   }
@@ -134,7 +138,7 @@ export async function createDecoder(
     if (time > FEW_TOKENS) Object.assign(feeds, heldFeeds(first, batch, Math.max(1, ...starts)))
     const into: Record<string, Value> = { logits: bufferOf('logits', rows.length) }
     if (!temperatures.every(isGreedy)) into.probabilities = bufferOf('probabilities', rows.length)
-    const values = await program.run(feeds, into, [...Object.keys(into), 'logNormalizers', ...entries])
+    const values = await program.run(feeds, into, [...Object.keys(into), 'logNormalizers', 'likeliest', ...entries])
     for (const [name, cache] of caches)
       keep(cache, values[entryName(name)].data as Float32Array, first, time, starts, lengths)
     // What is not a number would spread to whoever comes into the slot: 0 · NaN is NaN.
@@ -144,6 +148,7 @@ export async function createDecoder(
       vocabSize,
       logits: scores('logits'),
       logNormalizers: scores('logNormalizers'),
+      likeliest: values.likeliest.data as Int32Array,
       probabilities: scores('probabilities'),
     }
   }
@@ -190,7 +195,9 @@ export async function createDecoder(
       for (let k = 0; k < keyValueHeads; k++) {
         const from = (row * keyValueHeads + k) * time * headSize
         const to = (first + row) * slot + k * head + starts[row] * headSize
-        cache.set(entries.subarray(from, from + (size - starts[row]) * headSize), to)
+        const count = (size - starts[row]) * headSize
+        // Thousands of short runs in every step: a view of each costs more than its numbers.
+        for (let i = 0; i < count; i++) cache[to + i] = entries[from + i]
       }
     })
   }

@@ -1,14 +1,5 @@
 import { PlumblineError } from '@plumbline/contracts'
-import {
-  embedding,
-  type Graph,
-  matmul,
-  multiplyDims,
-  type ParameterMap,
-  reshape,
-  type Tensor,
-  tokenLogprobs,
-} from '@plumbline/engine'
+import { type Graph, matmul, type ParameterMap, type Tensor, tokenLogprobs } from '@plumbline/engine'
 import {
   type Attend,
   attentionWithCache,
@@ -21,22 +12,29 @@ import type { ModelConfig } from './config.ts'
 import { gpt2 } from './gpt2.ts'
 import { UNTIED_HEAD } from './head-names.ts'
 import { llama } from './llama.ts'
-import { type Adapt, createModelGraph, type ModelGraph, type Trunk } from './model-graph.ts'
+import { type Adapt, createModelGraph, type ModelGraph, type Trunk, takeRows } from './model-graph.ts'
 
 export interface BuildOptions {
   readonly graph?: Graph
   readonly adapt?: Adapt
 }
 
-export interface Forward {
+/** A model up to its heads, which read it at some positions: the input `rows` [M] int32, of the flattened batch. */
+export interface ForwardAtRows {
   readonly graph: Graph
-  /** After the last norm, [B, T, hiddenSize], or [N, hiddenSize] without padding. */
+  readonly model: ModelGraph
+  /** After the last norm, [M, hiddenSize]. */
+  hiddenAtRows(): Tensor
+  /** Scores over the vocabulary, [M, vocabSize]. */
+  logitsAtRows(): Tensor
+}
+
+/** The same, and everywhere. */
+export interface Forward extends ForwardAtRows {
+  /** After the last norm, [B, T, hiddenSize]. */
   readonly hidden: Tensor
-  /** Scores over the vocabulary at some positions: rows [M] of the flattened batch → [M, vocabSize]. */
-  logitsAt(rows: Tensor): Tensor
   /** Scores everywhere, [B, T, vocabSize]. */
   logits(): Tensor
-  readonly model: ModelGraph
 }
 
 /**
@@ -66,12 +64,19 @@ export interface RaggedOptions extends BuildOptions {
 /**
  * The same over sequences side by side without padding, in which a prefix that several sequences share stands once:
  * nothing but attention is computed for padding, or twice. For training, where batches are ragged and prompts alike.
- * `ids` and `tokenPositions` are [N] and hidden states [N, hiddenSize]; `raggedFeeds` says what the other inputs are.
+ * `ids` and `tokenPositions` are [N] and `rows` counts them; `raggedFeeds` says what the other inputs are. What stands
+ * behind the last attention is computed at `rows` alone, and so are the activations that are named there.
  */
-export function buildRaggedForward(config: ModelConfig, { firstLayer = 0, ...options }: RaggedOptions = {}): Forward {
+export function buildRaggedForward(
+  config: ModelConfig,
+  { firstLayer = 0, ...options }: RaggedOptions = {},
+): ForwardAtRows {
   const { model, trunk, embed } = raggedTrunk(config, options)
   const residual = firstLayer === 0 ? embed() : model.graph.input('residual', 'float32', ['N', config.hiddenSize])
-  return withHead(model, config, trunk.lastNorm(blocks(trunk, residual, firstLayer, config.layers)))
+  const last = config.layers - 1
+  const rows = rowsInput(model)
+  const hidden = trunk.lastNorm(trunk.block(blocks(trunk, residual, firstLayer, last), last, rows))
+  return { graph: model.graph, model, hiddenAtRows: () => hidden, logitsAtRows: () => head(model, config, hidden) }
 }
 
 /** The lowest layers alone, in the form of `buildRaggedForward`: the residual stream [N, hiddenSize] behind them. */
@@ -88,7 +93,9 @@ function raggedTrunk(config: ModelConfig, { graph, adapt }: BuildOptions = {}) {
     firstSlots: input('firstSlots', ['B', 'T']),
     rows: input('tokenRows', ['N']),
     copies: input('copies', ['C']),
-    copyOf: input('copyOf', ['C']),
+    copied: input('copied', ['P']),
+    copiedAt: input('copiedAt', [1, 'N']),
+    isCopy: model.graph.input('isCopy', 'float32', ['P', 'C']),
   }
   const positions = input('positions', ['B', 'T'])
   const attentionBias = model.graph.input('attentionBias', 'float32', ['B', 1, 'T', 'T'])
@@ -144,32 +151,30 @@ function ropeInputs({ graph }: ModelGraph, config: ModelConfig): RopeInputs | un
   return { cos: graph.input('ropeCos', 'float32', shape), sin: graph.input('ropeSin', 'float32', shape) }
 }
 
-function withHead(model: ModelGraph, config: ModelConfig, hidden: Tensor, headWeight = headName(config)): Forward {
-  const head = (x: Tensor) =>
-    matmul(x, model.parameter(headWeight, [config.vocabSize, config.hiddenSize]), { transposeB: true })
+function withHead(model: ModelGraph, config: ModelConfig, hidden: Tensor, weight = headName(config)): Forward {
+  const hiddenAtRows = () => takeRows(hidden, rowsInput(model))
   return {
     model,
     graph: model.graph,
     hidden,
-    logits: () => head(hidden),
-    logitsAt: (rows) => head(rowsOf(hidden, rows)),
+    hiddenAtRows,
+    logits: () => head(model, config, hidden, weight),
+    logitsAtRows: () => head(model, config, hiddenAtRows(), weight),
   }
 }
 
-/**
- * log p(target | what stands before it) at M positions, [M]. Adds the inputs `rows` [M] int32 (positions in the
- * flattened batch, each the one before its target) and `targets` [M] int32. Scores are computed at these rows alone.
- */
-export function targetLogprobs(forward: Forward): Tensor {
-  const rows = forward.graph.input('rows', 'int32', ['M'])
-  const targets = forward.graph.input('targets', 'int32', ['M'])
-  return tokenLogprobs(forward.logitsAt(rows), targets)
+function head(model: ModelGraph, config: ModelConfig, hidden: Tensor, weight = headName(config)): Tensor {
+  return matmul(hidden, model.parameter(weight, [config.vocabSize, config.hiddenSize]), { transposeB: true })
 }
 
-/** Rows [M] of hidden states [B, T, D], flattened, or [N, D] → [M, D]. */
-export function rowsOf(hidden: Tensor, rows: Tensor): Tensor {
-  const width = hidden.shape.at(-1)!
-  return embedding(reshape(hidden, { shape: [multiplyDims(hidden.shape.slice(0, -1)), width] }), rows)
+const rowsInput = ({ graph }: ModelGraph) => graph.inputs.get('rows') ?? graph.input('rows', 'int32', ['M'])
+
+/**
+ * log p(target | what stands before it) at `rows`, each the position before its target, [M]. Adds the input `targets`
+ * [M] int32.
+ */
+export function targetLogprobs(forward: ForwardAtRows): Tensor {
+  return tokenLogprobs(forward.logitsAtRows(), forward.graph.input('targets', 'int32', ['M']))
 }
 
 /** Name of the matrix that turns hidden states into scores: the embedding when the head is tied to it. */

@@ -1,6 +1,6 @@
 /** config.json out of GGUF metadata. Keys: docs/gguf.md of ggml and convert_hf_to_gguf.py of llama.cpp. */
 import { PlumblineError } from '@plumbline/contracts'
-import type { GgufFile } from './gguf.ts'
+import { corruptGguf, type GgufFile } from './gguf.ts'
 import type { JsonObject } from './json-file.ts'
 import { llama3RopeScaling } from './rope-scaling.ts'
 
@@ -29,7 +29,7 @@ export function configFromGguf(file: GgufFile, facts: TensorFacts): JsonObject {
   checkUnsplit(file)
   const embedding = file.tensors.get('token_embd.weight')
   if (embedding?.shape.length !== 2) {
-    throw new PlumblineError('GGUF_CORRUPT', `${file.path} holds no matrix token_embd.weight.`)
+    throw corruptGguf(file.path, 'it holds no matrix token_embd.weight')
   }
   const common = {
     architectures: [hfArchitecture[architecture]],
@@ -74,10 +74,7 @@ function number(file: GgufFile, key: string, fallback?: number): number {
   const name = `${file.metadata.get('general.architecture')}.${key}`
   const value = file.metadata.get(name) ?? fallback
   if (typeof value !== 'number' || !Number.isFinite(value)) {
-    throw new PlumblineError(
-      'GGUF_CORRUPT',
-      `${file.path}: the metadata ${name} is ${value ?? 'missing'}, not a number.`,
-    )
+    throw corruptGguf(file.path, `the metadata ${name} is ${value ?? 'missing'}, not a number`)
   }
   return decimal(value)
 }
@@ -86,7 +83,7 @@ function number(file: GgufFile, key: string, fallback?: number): number {
 function size(file: GgufFile, key: string, fallback?: number): number {
   const value = number(file, key, fallback)
   if (Number.isInteger(value) && value > 0) return value
-  throw new PlumblineError('GGUF_CORRUPT', `${file.path}: the metadata ${key} is ${value}, not a size.`)
+  throw corruptGguf(file.path, `the metadata ${key} is ${value}, not a size`)
 }
 
 /** The shortest decimal of a float32, so that 1e-5 stored as float32 is 1e-5 again and not 9.99999974e-6. */

@@ -103,7 +103,11 @@ test.each([
   ['a text for a number', { block_count: key('llama.block_count', 8, text('2')) }, 'GGUF_CORRUPT', /not a number/],
   ['no heads', { head_count: number('llama.attention.head_count', 0) }, 'GGUF_CORRUPT', /head_count is 0/],
 ])('refuses %s', async (_, changes, code, message) => {
-  await expect(read({ ...llama, ...changes })).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+  await expect(read({ ...llama, ...changes })).rejects.toMatchObject({
+    code,
+    message: expect.stringMatching(message),
+    hint: expect.any(String),
+  })
 })
 
 test('refuses a layer past the last, heads that do not divide the rows, and a file without weights', async () => {

@@ -4,7 +4,7 @@
  */
 import { PlumblineError } from '@plumbline/contracts'
 import { createParameter, type Parameter } from '@plumbline/engine'
-import { type GgufFile, type GgufMetadata, type GgufTensor, openGguf } from './gguf.ts'
+import { corruptGguf, type GgufFile, type GgufMetadata, type GgufTensor, openGguf } from './gguf.ts'
 import { configFromGguf, ggufArchitectures } from './gguf-config.ts'
 import { UNTIED_HEAD } from './head-names.ts'
 import type { JsonObject } from './json-file.ts'
@@ -165,10 +165,7 @@ async function readGgufTensor(
 }
 
 function badLayout({ file, name, shape, format }: GgufTensor): PlumblineError {
-  return new PlumblineError(
-    'GGUF_CORRUPT',
-    `${file.path}: tensor ${name} has the impossible shape [${shape}] of ${format.name}.`,
-  )
+  return corruptGguf(file.path, `tensor ${name} has the impossible shape [${shape}] of ${format.name}`)
 }
 
 /** [rows, columns] → [columns, rows]. */

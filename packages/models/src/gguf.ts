@@ -59,6 +59,13 @@ export async function openGguf(path: string): Promise<GgufFile> {
   }
 }
 
+/** GGUF_CORRUPT, with what is wrong in the file. */
+export function corruptGguf(path: string, what: string): PlumblineError {
+  return new PlumblineError('GGUF_CORRUPT', `${path} is not a sound GGUF file: ${what}.`, {
+    hint: 'Download or copy the file again; if it stays like this, it was written wrongly.',
+  })
+}
+
 /** Walks a file forward through a window of 1 MB and refuses to step past its end. */
 class Cursor {
   readonly path: string
@@ -80,9 +87,7 @@ class Cursor {
   }
 
   corrupt(what: string): PlumblineError {
-    return new PlumblineError('GGUF_CORRUPT', `${this.path} is not a sound GGUF file: ${what}.`, {
-      hint: 'Download or copy the file again; if it stays like this, it was written wrongly.',
-    })
+    return corruptGguf(this.path, what)
   }
 
   /** Steps over `length` bytes; returns where they start in the window. */

@@ -2,7 +2,7 @@
 import { add, embedding, geluTanh, layerNorm, type Tensor } from '@plumbline/engine'
 import type { Attend } from './attention.ts'
 import type { Gpt2Config } from './config.ts'
-import type { ModelGraph, Trunk } from './model-graph.ts'
+import { type ModelGraph, type Trunk, takeRows } from './model-graph.ts'
 import { hookNorm } from './norm-hooks.ts'
 
 export function gpt2(model: ModelGraph, config: Gpt2Config, attend: Attend): Trunk {
@@ -13,12 +13,12 @@ export function gpt2(model: ModelGraph, config: Gpt2Config, attend: Attend): Tru
       const places = embedding(model.parameter('transformer.wpe.weight', [maxPositions, hiddenSize]), positions())
       return add(model.hook('hook_embed', tokens), model.hook('hook_pos_embed', places))
     },
-    block: (residual, index) => block(model, config, residual, index, attend),
+    block: (residual, index, rows) => block(model, config, residual, index, attend, rows),
     lastNorm: (residual) => norm(model, config, residual, 'transformer.ln_f', 'ln_final'),
   }
 }
 
-function block(model: ModelGraph, config: Gpt2Config, x: Tensor, index: number, attend: Attend): Tensor {
+function block(model: ModelGraph, config: Gpt2Config, x: Tensor, index: number, attend: Attend, rows?: Tensor): Tensor {
   const { hiddenSize, heads, headSize, intermediateSize } = config
   const module = `transformer.h.${index}`
   const hook = (name: string, tensor: Tensor) => model.hook(`blocks.${index}.${name}`, tensor)
@@ -28,9 +28,10 @@ function block(model: ModelGraph, config: Gpt2Config, x: Tensor, index: number, 
   const residual = hook('hook_resid_pre', x)
   const normed = norm(model, config, residual, `${module}.ln_1`, `blocks.${index}.ln1`)
   const shape = { heads, keyValueHeads: heads, headSize, hiddenSize }
-  const z = attend(model, normed, { index, ...shape, hasBias: true, projections: [`${module}.attn.c_attn`] })
+  const layer = { index, ...shape, hasBias: true, projections: [`${module}.attn.c_attn`] as const }
+  const z = takeRows(attend(model, normed, layer), rows)
   const attention = hook('hook_attn_out', linear(z, 'attn.c_proj', hiddenSize, hiddenSize))
-  const middle = hook('hook_resid_mid', add(residual, attention))
+  const middle = hook('hook_resid_mid', add(takeRows(residual, rows), attention))
   const normedMiddle = norm(model, config, middle, `${module}.ln_2`, `blocks.${index}.ln2`)
   const before = hook('mlp.hook_pre', linear(normedMiddle, 'mlp.c_fc', hiddenSize, intermediateSize))
   const after = hook('mlp.hook_post', geluTanh(before))

@@ -24,9 +24,9 @@ export {
   buildLowerLayers,
   buildRaggedForward,
   type Forward,
+  type ForwardAtRows,
   headName,
   type RaggedOptions,
-  rowsOf,
   targetLogprobs,
 } from './forward.ts'
 export { type Completion, checkPromptLengths, type GenerateOptions, generate, type TokenEvent } from './generate.ts'

@@ -70,6 +70,7 @@ function tokenizerFiles(path: string, { tokenizer }: LoadedModel) {
  * layer that we run without one: the numbers would be wrong and nobody told.
  */
 function checkParameters(path: string, config: ModelConfig, parameters: ParameterMap): void {
+  checkLayers(path, config, parameters)
   const forward = buildForward(config)
   forward.logits()
   for (const [name, { shape }] of forward.graph.parameters) {
@@ -100,6 +101,15 @@ function checkParameters(path: string, config: ModelConfig, parameters: Paramete
       },
     )
   }
+}
+
+/** Before a graph is built of them: a config.json may claim ten thousand layers. */
+function checkLayers(path: string, { family, layers }: ModelConfig, parameters: ParameterMap): void {
+  const last = `${family === 'gpt2' ? 'transformer.h' : 'model.layers'}.${layers - 1}.`
+  if ([...parameters.keys()].some((name) => name.startsWith(last))) return
+  throw new PlumblineError('MODEL_INCOMPLETE', `${path}: its config has ${layers} layers, but no weight ${last}….`, {
+    hint: 'The files are not all of one model. Download it again.',
+  })
 }
 
 function stopTokenIds({ config, generationConfig }: LoadedModel, tokenizer: Tokenizer): number[] {

@@ -5,7 +5,7 @@
 import { add, embedding, mul, rmsNorm, silu, type Tensor } from '@plumbline/engine'
 import type { Attend, AttentionLayer } from './attention.ts'
 import type { LlamaConfig } from './config.ts'
-import type { ModelGraph, Trunk } from './model-graph.ts'
+import { type ModelGraph, type Trunk, takeRows } from './model-graph.ts'
 import { hookNorm } from './norm-hooks.ts'
 
 export function llama(model: ModelGraph, config: LlamaConfig, attend: Attend): Trunk {
@@ -13,21 +13,28 @@ export function llama(model: ModelGraph, config: LlamaConfig, attend: Attend): T
   return {
     embed: (ids) =>
       model.hook('hook_embed', embedding(model.parameter('model.embed_tokens.weight', [vocabSize, hiddenSize]), ids)),
-    block: (residual, index) => block(model, config, residual, index, attend),
+    block: (residual, index, rows) => block(model, config, residual, index, attend, rows),
     lastNorm: (residual) => norm(model, config, residual, 'model.norm', 'ln_final'),
   }
 }
 
-function block(model: ModelGraph, config: LlamaConfig, x: Tensor, index: number, attend: Attend): Tensor {
+function block(
+  model: ModelGraph,
+  config: LlamaConfig,
+  x: Tensor,
+  index: number,
+  attend: Attend,
+  rows?: Tensor,
+): Tensor {
   const { hiddenSize, heads, headSize, hasOutputBias } = config
   const module = `model.layers.${index}`
   const hook = (name: string, tensor: Tensor) => model.hook(`blocks.${index}.${name}`, tensor)
   const residual = hook('hook_resid_pre', x)
   const normed = norm(model, config, residual, `${module}.input_layernorm`, `blocks.${index}.ln1`)
-  const z = attend(model, normed, attentionLayer(config, index))
+  const z = takeRows(attend(model, normed, attentionLayer(config, index)), rows)
   const projection = { inFeatures: heads * headSize, outFeatures: hiddenSize, hasBias: hasOutputBias }
   const attention = hook('hook_attn_out', model.linear(z, `${module}.self_attn.o_proj`, projection))
-  const middle = hook('hook_resid_mid', add(residual, attention))
+  const middle = hook('hook_resid_mid', add(takeRows(residual, rows), attention))
   const normedMiddle = norm(model, config, middle, `${module}.post_attention_layernorm`, `blocks.${index}.ln2`)
   return hook('hook_resid_post', add(middle, hook('hook_mlp_out', mlp(model, config, normedMiddle, index))))
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import fc from 'fast-check'
@@ -165,7 +165,12 @@ test('an ordinary file is told as one, not looked for on the hub', async () => {
     expect(parseModelName(name)).toBeDefined()
     expect(isOtherFile(name)).toBe(true)
     await expect(resolveModel(name, { home })).rejects.toMatchObject({
-      message: `${name}: It is neither a folder nor a .gguf file.`,
+      message: `${name}: It is a file of a model, not the model.`,
+      hint: `Give the folder that it lies in: ${basename(home)}.`,
+    })
+    await rename(path, join(home, 'notes.json'))
+    await expect(resolveModel(`${basename(home)}/notes.json`, { home })).rejects.toMatchObject({
+      message: `${basename(home)}/notes.json: It is neither a folder nor a .gguf file.`,
     })
   } finally {
     process.chdir(before)

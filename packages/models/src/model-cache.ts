@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { nearest, PlumblineError } from '@plumbline/contracts'
 import { z } from 'zod'
 import { withLock } from './cache-lock.ts'
@@ -182,6 +182,10 @@ export async function notFound(text: string, home: string, why: string, next?: s
   const cached = (await listModels({ home })).map((model) => model.name)
   const names = [...new Set([...Object.keys(knownModels), ...cached])]
   if (looksLikePath(text) || isOtherFile(text)) {
+    if (isModelPart(text))
+      return new PlumblineError('MODEL_NOT_FOUND', `${text}: It is a file of a model, not the model.`, {
+        hint: `Give the folder that it lies in: ${dirname(text)}.`,
+      })
     const reason = existsSync(text) ? 'It is neither a folder nor a .gguf file' : 'There is no such file or folder'
     const tilde = text.startsWith('~') ? ' The shell did not replace "~": write the whole path.' : ''
     return new PlumblineError('MODEL_NOT_FOUND', `${text}: ${reason}.`, {
@@ -197,6 +201,11 @@ export async function notFound(text: string, home: string, why: string, next?: s
   return new PlumblineError('MODEL_NOT_FOUND', `No model "${text}" in ${modelsFolder(home)}. ${why}`, {
     hint: hints.filter(Boolean).join(' '),
   })
+}
+
+/** Whether a path is that of a file beside a config.json, or of it. */
+function isModelPart(text: string): boolean {
+  return isOtherFile(text) && existsSync(join(dirname(text), 'config.json'))
 }
 
 /** Whether a name is that of a file on this disk; `localModel` did not take it. */

@@ -197,7 +197,9 @@ function normaliseNames(tensors: readonly StoredTensor[], modelType: unknown): M
   for (const tensor of tensors) {
     const name = trunk.test(tensor.name) ? prefix + tensor.name : tensor.name
     if (named.has(name)) {
-      throw new PlumblineError('INDEX_INVALID', `The model holds ${name} twice, once without its prefix ${prefix}.`)
+      throw new PlumblineError('INDEX_INVALID', `The model holds ${name} twice, once without its prefix ${prefix}.`, {
+        hint: 'Its files are of different downloads. Download them again.',
+      })
     }
     named.set(name, tensor)
   }

@@ -1,4 +1,4 @@
-import { add, Graph, matmul, type Tensor } from '@plumbline/engine'
+import { add, embedding, Graph, matmul, multiplyDims, reshape, type Tensor } from '@plumbline/engine'
 
 export interface LinearOptions {
   readonly inFeatures: number
@@ -34,9 +34,16 @@ export interface ModelGraph {
 export interface Trunk {
   /** Only some families add positions to tokens. */
   embed(ids: Tensor, positions: () => Tensor): Tensor
-  /** The layer of this number, from 0. */
-  block(residual: Tensor, index: number): Tensor
+  /** The layer of this number, from 0. Given `rows` [M], it answers for these of the flattened batch alone: [M, hiddenSize]. */
+  block(residual: Tensor, index: number, rows?: Tensor): Tensor
   lastNorm(residual: Tensor): Tensor
+}
+
+/** Rows [M] of x [..., D], flattened → [M, D]; without `rows`, x. */
+export function takeRows(x: Tensor, rows: Tensor | undefined): Tensor {
+  if (!rows) return x
+  const width = x.shape.at(-1)!
+  return embedding(reshape(x, { shape: [multiplyDims(x.shape.slice(0, -1)), width] }), rows)
 }
 
 /** Separator of the names of a joined parameter. */

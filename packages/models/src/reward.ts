@@ -2,7 +2,7 @@ import { PlumblineError } from '@plumbline/contracts'
 import { type CompileOptions, compile, matmul, type ParameterMap, reshape, type Value } from '@plumbline/engine'
 import { checkSequenceLengths, type PromptCompletion, raggedFeeds, shareTokens } from './batch.ts'
 import type { ModelConfig } from './config.ts'
-import { buildRaggedForward, rowsOf } from './forward.ts'
+import { buildRaggedForward } from './forward.ts'
 import { SCORE_HEAD } from './head-names.ts'
 import type { LanguageModel } from './language-model.ts'
 
@@ -69,9 +69,8 @@ export async function createRewardScorer(
   { threads }: Pick<CompileOptions, 'threads'> = {},
 ): Promise<RewardScorer> {
   checkRewardModel(config, parameters)
-  const { graph, hidden, model } = buildRaggedForward(config)
-  const last = rowsOf(hidden, graph.input('rows', 'int32', ['M'])) // [M, D]
-  const scores = matmul(last, model.parameter(SCORE_HEAD, [1, config.hiddenSize]), { transposeB: true })
+  const { graph, hiddenAtRows, model } = buildRaggedForward(config)
+  const scores = matmul(hiddenAtRows(), model.parameter(SCORE_HEAD, [1, config.hiddenSize]), { transposeB: true })
   const program = await compile(graph, { rewards: reshape(scores, { shape: ['M'] }) }, { threads })
   const weights: Record<string, Value> = Object.fromEntries(parameters)
 

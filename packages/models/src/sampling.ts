@@ -20,12 +20,19 @@ export interface NextTokenScores {
   readonly logits: Float32Array
   /** softmax(logits / temperature), [vocabSize]; computed where it is needed and not given. */
   readonly probabilities?: Float32Array
+  /** argmax(logits); computed where it is needed and not given. */
+  readonly likeliest?: number
 }
 
 /** Index of the largest number; the first of equals. */
 export function argmax(values: Float32Array): number {
   let best = 0
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i
+  let largest = values[0]
+  for (let i = 1; i < values.length; i++) {
+    if (!(values[i] > largest)) continue
+    largest = values[i]
+    best = i
+  }
   return best
 }
 
@@ -39,7 +46,7 @@ export const isGreedy = (temperature: number) => temperature < GREEDY_BELOW
  * LOGITS_NOT_FINITE when the scores are no numbers to choose by.
  */
 export function sampleToken(
-  { logits, probabilities }: NextTokenScores,
+  { logits, probabilities, likeliest }: NextTokenScores,
   { temperature, topP, topK, repetitionPenalty }: SamplingOptions,
   seen: ReadonlySet<number>,
   uniform: () => number,
@@ -47,7 +54,7 @@ export function sampleToken(
   const isPenalized = repetitionPenalty !== 1
   const scores = isPenalized ? penalizedLogits(logits, seen, repetitionPenalty) : logits
   if (isGreedy(temperature)) {
-    const best = argmax(scores)
+    const best = !isPenalized && likeliest !== undefined ? likeliest : argmax(scores)
     if (!Number.isFinite(scores[best])) throw notFinite()
     return best
   }

@@ -86,8 +86,12 @@ export function extendSequence(sequence: Sequence, scores: NextTokens, row: numb
   const { tokenIds, logprobs, seen, random, stream, options } = sequence
   const vocabSize = scores.vocabSize
   const part = (values: Float32Array) => values.subarray(row * vocabSize, (row + 1) * vocabSize)
-  const { logits, probabilities } = scores
-  const rowScores = { logits: part(logits), ...(probabilities && { probabilities: part(probabilities) }) }
+  const { logits, probabilities, likeliest: best } = scores
+  const rowScores = {
+    logits: part(logits),
+    likeliest: best[row],
+    ...(probabilities && { probabilities: part(probabilities) }),
+  }
   const token = sampleToken(rowScores, options, seen, random.uniform)
   const logprobOf = (id: number) => rowScores.logits[id] - scores.logNormalizers[row]
   const logprob = logprobOf(token)

@@ -31,7 +31,9 @@ export async function openTensorFile(path: string): Promise<TensorFile> {
   })
   try {
     const stats = await handle.stat()
-    if (!stats.isFile()) throw new PlumblineError('FILE_UNREADABLE', `${path} is not a file.`)
+    if (!stats.isFile()) {
+      throw new PlumblineError('FILE_UNREADABLE', `${path} is not a file.`, { hint: 'Give a file of weights.' })
+    }
     if (stats.size === 0) {
       throw new PlumblineError('FILE_EMPTY', `${path} is empty.`, { hint: 'Download or copy the file again.' })
     }

@@ -60,7 +60,10 @@ function readValue(toJs: () => unknown, place: string): unknown {
     return toJs()
   } catch (cause) {
     const reason = cause instanceof Error ? firstLine(cause.message) : String(cause)
-    throw new PlumblineError('USAGE_CONFIG_SYNTAX', `${place}: ${reason}.`, { cause })
+    throw new PlumblineError('USAGE_CONFIG_SYNTAX', `${place}: ${reason}.`, {
+      hint: 'Write the value out instead of using aliases (*name).',
+      cause,
+    })
   }
 }
 

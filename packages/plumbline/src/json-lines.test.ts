@@ -6,6 +6,7 @@ import { PlumblineError } from '@plumbline/contracts'
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
+import { textOrMessages } from './fields-of-models.ts'
 import { type JsonLinesOptions, readJsonLines } from './json-lines.ts'
 import { createMemoryWorld } from './memory-world.ts'
 
@@ -106,6 +107,15 @@ test('an empty list of messages is told as one', async () => {
   const { world } = createMemoryWorld({}, { stdin: '{"prompt":[]}' })
   await expect(collect(readJsonLines('-', schema, world))).rejects.toMatchObject({
     message: expect.stringContaining('got an empty list'),
+    hint: expect.stringContaining('at least one {"role"'),
+  })
+})
+
+test('of messages that lack something, the message and its part are named', async () => {
+  const { world } = createMemoryWorld({}, { stdin: '{"prompt":[{"role":"user","content":"a"},{"role":"user"}]}' })
+  const rows = readJsonLines('-', z.object({ prompt: textOrMessages }), world)
+  await expect(collect(rows)).rejects.toMatchObject({
+    message: 'stdin:1: "prompt.1.content" in the column "prompt": must be text, got nothing.',
     hint: expect.stringContaining('at least one {"role"'),
   })
 })

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { findJsonFault, nearest, PlumblineError } from '@plumbline/contracts'
 import type { z } from 'zod'
-import { alternatives, describeAllowed, fieldsOf, type Shape } from './fields.ts'
+import { alternatives, describeAllowed, fieldsOf, type Shape, shapeAt } from './fields.ts'
 import { missingFile, statIfPresent } from './missing-file.ts'
 import type { World } from './world.ts'
 
@@ -174,7 +174,7 @@ function parseRow<Schema extends z.ZodObject>(
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
   const row = value as Record<string, unknown>
-  throw wrongColumn(parsed.error.issues[0], row, place, { schema, hint: hintFor(Object.keys(row)) })
+  throw wrongColumn(innermost(parsed.error.issues[0]), row, place, { schema, hint: hintFor(Object.keys(row)) })
 }
 
 function parseJson(text: string, place: string): unknown {
@@ -198,6 +198,13 @@ function brokenJsonHint(text: string): string {
   if (text.includes('\r'))
     return 'Its lines end with a carriage return alone. Save it with the line ends of Unix or Windows.'
   return 'Each line must be one whole JSON object.'
+}
+
+/** Of a column of several kinds, what is wrong inside the kind that the row has: `prompt.0.content`, not `prompt`. */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union') return issue
+  const inside = issue.errors.flat().find(({ path }) => path.length > 0)
+  return inside === undefined ? issue : { ...inside, path: [...issue.path, ...inside.path] }
 }
 
 function wrongColumn(
@@ -224,7 +231,7 @@ function wrongColumn(
   const where = issue.path.length > 1 ? `"${issue.path.join('.')}" in the column "${column}"` : `the column "${column}"`
   const wrong = issue.path.reduce<unknown>((whole, step) => (whole as Record<PropertyKey, unknown>)?.[step], row)
   const reason =
-    issue.path.length === 1 && issue.code !== 'custom' ? `must be ${describeAllowed(field.shape)}` : issue.message
+    issue.code === 'custom' ? issue.message : `must be ${describeAllowed(shapeAt(field.shape, issue.path.slice(1)))}`
   return new PlumblineError('DATA_COLUMN_TYPE', `${place}: ${where}: ${reason}, got ${kindOf(wrong)}.`, {
     hint: isMessages(field.shape)
       ? 'Messages are a list of at least one {"role": "user", "content": "…"}.'

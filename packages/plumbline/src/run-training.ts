@@ -71,6 +71,7 @@ export async function runTraining(
     return run.modelFolder
   } finally {
     pool.dispose()
+    if (signal.aborted) log.info(`The run is kept in ${config.output}: the same command with --resume goes on.`)
   }
 }
 

@@ -37,10 +37,13 @@ const model = { config, parameters: randomParameters() }
 const rows = [[1, 2, 3, 4, 5, 6], [1, 2, 3, 9], Array.from({ length: 300 }, (_, i) => i % 40), [1, 2, 7, 7, 7], [8]]
 
 async function hiddenOf(batch: readonly (readonly number[])[], below: Feeds | undefined) {
-  const { graph, hidden } = buildRaggedForward(config, { firstLayer: below ? 2 : 0 })
-  const program = await compile(graph, { hidden })
+  const { graph, hiddenAtRows } = buildRaggedForward(config, { firstLayer: below ? 2 : 0 })
+  const program = await compile(graph, { hidden: hiddenAtRows() })
   const weights: Record<string, Value> = Object.fromEntries(model.parameters)
-  const values = await program.run({ ...weights, ...raggedFeeds(config, batch), ...below })
+  const feeds = raggedFeeds(config, batch)
+  const all = feeds.ids.shape[0]
+  const rows = { data: Int32Array.from({ length: all }, (_, i) => i), shape: [all] }
+  const values = await program.run({ ...weights, ...feeds, rows, ...below })
   await program.dispose()
   return values.hidden.data as Float32Array
 }

@@ -16,11 +16,10 @@ import {
   type Value,
 } from '@plumbline/engine'
 import {
-  type Forward,
+  type ForwardAtRows,
   type LanguageModel,
   type ModelConfig,
   type RaggedOptions,
-  rowsOf,
   SCORE_HEAD,
 } from '@plumbline/models'
 import type { PpoConfig } from '../config.ts'
@@ -146,20 +145,15 @@ export interface PolicyOutputs {
   readonly logprobs: Tensor
 }
 
-/** Rows of the hidden states that stand before the targets, [M]. */
-const rowsBeforeTargets = ({ graph }: Forward) => graph.inputs.get('rows') ?? graph.input('rows', 'int32', ['M'])
-
-/** Log-probabilities are those of logits / temperature, everywhere alike. */
-export function policyOutputs(forward: Forward, { temperature }: PpoConfig): PolicyOutputs {
-  const { graph } = forward
-  const logits = div(forward.logitsAt(rowsBeforeTargets(forward)), graph.constant(temperature))
+/** Of what stands before each target. Log-probabilities are those of logits / temperature, everywhere alike. */
+export function policyOutputs({ graph, logitsAtRows }: ForwardAtRows, { temperature }: PpoConfig): PolicyOutputs {
+  const logits = div(logitsAtRows(), graph.constant(temperature))
   return { logits, logprobs: tokenLogprobs(logits, graph.input('targets', 'int32', ['M'])) }
 }
 
 /** What is expected before each target, [M]. */
-export function valueOutputs(forward: Forward, { hiddenSize }: ModelConfig): Tensor {
-  const { hidden, model } = forward
+export function valueOutputs({ hiddenAtRows, model }: ForwardAtRows, { hiddenSize }: ModelConfig): Tensor {
   const weight = model.parameter(VALUE_HEAD.weight, [1, hiddenSize])
-  const product = matmul(rowsOf(hidden, rowsBeforeTargets(forward)), weight, { transposeB: true }) // [M, 1]
+  const product = matmul(hiddenAtRows(), weight, { transposeB: true }) // [M, 1]
   return add(reshape(product, { shape: ['M'] }), model.parameter(VALUE_HEAD.bias, [1]))
 }

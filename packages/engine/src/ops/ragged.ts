@@ -6,9 +6,11 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { defineOp, type Op, type Tensor } from '../graph.ts'
 import type { Emitter } from '../lower.ts'
-import { formatShape, multiplyDims } from '../shape.ts'
-import { embedding, scatterAddRows } from './indexing.ts'
+import { formatShape, multiplyDims, sameShape } from '../shape.ts'
+import { add } from './elementwise.ts'
+import { embedding } from './indexing.ts'
 import { reshape } from './layout.ts'
+import { matmul } from './matmul.ts'
 
 /** x [N, D] → [B, T, D], zeros where there is padding. */
 export const padRows: Op<[x: Tensor, slots: Tensor, rows: Tensor]> = defineOp({
@@ -28,24 +30,30 @@ export const padRows: Op<[x: Tensor, slots: Tensor, rows: Tensor]> = defineOp({
 
 /**
  * The same where a row may stand in several places, as a prefix that sequences share does: `rows` has its first place,
- * `copies` [C] int32 the others and `copyOf` [C] int32 whose they are. Its gradient is the sum over all places.
+ * `copies` [C] int32 the others. `copied` [P] int32 are the rows that have some, `copiedAt` [1, N] int32 says for each
+ * row which of these it is, or −1, and `isCopy` [P, C] is 1 where a place is theirs and 0 elsewhere. Its gradient is the
+ * sum over all places, as a product with `isCopy`: ONNX Runtime scatters with addition one number at a time.
  */
-export const spreadRows: Op<[x: Tensor, slots: Tensor, rows: Tensor, copies: Tensor, copyOf: Tensor]> = defineOp({
+export const spreadRows: Op<
+  [x: Tensor, slots: Tensor, rows: Tensor, copies: Tensor, copied: Tensor, copiedAt: Tensor, isCopy: Tensor]
+> = defineOp({
   name: 'spreadRows',
-  infer: ([x, slots, rows, copies, copyOf]) => {
-    if (copies.shape.length !== 1 || copyOf.shape[0] !== copies.shape[0])
+  infer: ([x, slots, rows, copies, copied, copiedAt, isCopy]) => {
+    const fits =
+      sameShape(isCopy.shape, [...copied.shape, ...copies.shape]) && sameShape(copiedAt.shape, [1, ...rows.shape])
+    if (!fits)
       throw new PlumblineError(
         'SHAPE_MISMATCH',
-        `spreadRows: copies ${formatShape(copies.shape)} of rows ${formatShape(copyOf.shape)}.`,
+        `spreadRows: copies ${formatShape(copies.shape)} of rows ${formatShape(copied.shape)} with copiedAt ${formatShape(copiedAt.shape)} and isCopy ${formatShape(isCopy.shape)}.`,
       )
     return padRows.definition.infer([x, slots, rows], {})
   },
   lower: (emit, [x, slots, rows], context) => padRows.definition.lower(emit, [x, slots, rows], context),
-  gradient: ({ inputs: [x, slots, rows, copies, copyOf], outputGradient }) => {
-    const [count, width] = x.shape
-    const places = reshape(outputGradient, { shape: [multiplyDims(slots.shape), width] })
+  gradient: ({ inputs: [x, slots, rows, copies, copied, copiedAt, isCopy], outputGradient }) => {
+    const places = reshape(outputGradient, { shape: [multiplyDims(slots.shape), x.shape[1]] })
     const first = unpadRows(outputGradient, rows, slots)
-    return [scatterAddRows(copyOf, embedding(places, copies), first, { rows: count })]
+    const others = padRows(matmul(isCopy, embedding(places, copies)), copiedAt, copied) // [1, N, D]
+    return [add(first, reshape(others, { shape: x.shape }))]
   },
 })
 

@@ -79,9 +79,9 @@ const raggedRows: InputSpec = {
 }
 /** The same with C copies of the first rows behind the N, among them two of one row. */
 const sharedSizes: readonly Sizes[] = [
-  { B: 2, T: 4, N: 2, C: 3 },
-  { B: 1, T: 2, N: 1, C: 1 },
-  { B: 2, T: 3, N: 4, C: 0 },
+  { B: 2, T: 4, N: 2, C: 3, P: 2 },
+  { B: 1, T: 2, N: 1, C: 1, P: 1 },
+  { B: 2, T: 3, N: 4, C: 0, P: 0 },
 ]
 const sharedSlots: InputSpec = {
   shape: ['B', 'T'],
@@ -93,10 +93,20 @@ const copies: InputSpec = {
   type: 'int32',
   values: (count, _, { N }) => Array.from({ length: count }, (_, i) => N + i),
 }
-const copyOf: InputSpec = {
-  shape: ['C'],
+/** The rows that have copies: the first P. */
+const copied: InputSpec = {
+  shape: ['P'],
   type: 'int32',
-  values: (count, _, { N }) => Array.from({ length: count }, (_, i) => i % N),
+  values: (count) => Array.from({ length: count }, (_, i) => i),
+}
+const copiedAt: InputSpec = {
+  shape: [1, 'N'],
+  type: 'int32',
+  values: (count, _, { P }) => Array.from({ length: count }, (_, i) => (i < P ? i : -1)),
+}
+const isCopy: InputSpec = {
+  shape: ['P', 'C'],
+  values: (count, _, { N, C }) => Array.from({ length: count }, (_, i) => ((i % C) % N === Math.floor(i / C) ? 1 : 0)),
 }
 
 const float = (shape: Shape, values?: InputSpec['values']): InputSpec => ({ shape, ...(values && { values }) })
@@ -670,7 +680,9 @@ export const cases = {
   spreadRows: {
     reference: placedRows,
     differentiable: [0],
-    cases: [{ inputs: [float(['N', 3]), sharedSlots, raggedRows, copies, copyOf], sizes: sharedSizes }],
+    cases: [
+      { inputs: [float(['N', 3]), sharedSlots, raggedRows, copies, copied, copiedAt, isCopy], sizes: sharedSizes },
+    ],
   },
   unpadRows: {
     reference: ([x, rows]) => [rows.data.flatMap((row) => rowsOf(x)[row])],

@@ -23,10 +23,10 @@ export const tokenLogprobs: Op<[logits: Tensor, ids: Tensor]> = defineOp({
       { type: logits.type, shape: logits.shape },
     ]
   },
-  lower: (emit, [logits, ids], { inputs }) => {
-    const axis = inputs[0].shape.length - 1
-    const all = emit.node('LogSoftmax', [logits], { axis })
-    const picked = emit.node('GatherElements', [all, lastAxis(emit, ids)], { axis })
+  lower: (emit, [logits, ids]) => {
+    // Written as `logSoftmax` is: ONNX Runtime computes it once where a metric reads it too.
+    const all = emit.node('LogSoftmax', [logits], { axis: -1 })
+    const picked = emit.node('GatherElements', [all, lastAxis(emit, ids)], { axis: -1 })
     return [emit.node('Squeeze', [picked, emit.ints([-1])]), all]
   },
   gradient: ({ inputs: [, ids], outputs: [, all], outputGradient: dy }) => {

@@ -131,6 +131,8 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     return report
   } finally {
     pool.dispose()
+    if (world.signal.aborted)
+      world.log.info(`What is done is kept in ${config.output}: the same command goes on from there.`)
   }
 }
 
