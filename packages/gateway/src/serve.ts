@@ -1,10 +1,19 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import { openSpool, openStore, type RetentionPolicy, type Store, type StorePlace, startShipper } from '@plumbline/store'
+import {
+  openSpool,
+  openStore,
+  type RetentionPolicy,
+  type Store,
+  type StoredKey,
+  type StorePlace,
+  startShipper,
+} from '@plumbline/store'
 import type { Route } from './api/route.ts'
 import { openFeedbackTokens } from './feedback-token.ts'
+import { keepAdmin, makeAdmin } from './first-admin.ts'
 import { createGateway } from './gateway.ts'
-import { createKey, createKeyRing, type KeyRing, keepKey } from './keys.ts'
+import { createKeyRing } from './keys.ts'
 import { createLimiter } from './limiter.ts'
 import { createMetrics } from './metrics.ts'
 import type { Pages } from './pages.ts'
@@ -82,10 +91,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const hashSubject = await store.subjectHasher()
   const keys = createKeyRing(store)
   await keys.refresh()
-  const newAdminKey = await ensureAdmin(keys, options.adminKey, async (key) => {
+  const keepKeyNow = async (key: StoredKey) => {
     await store.insertKey(key, new Date(now()).toISOString())
     await keys.refresh()
-  })
+  }
   const feedback = await openFeedbackTokens(store, now, options.feedbackDays)
   // A key that another process made or revoked; while the store is away the keys stay as they are.
   const refresh = setInterval(() => {
@@ -134,9 +143,12 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     warn,
   })
   try {
+    if (options.adminKey !== undefined) await keepAdmin(keys, options.adminKey, keepKeyNow)
     for (const start of options.services) services.push(await start({ store, now, warn }))
     const { address, port, family } = await gateway.listen(options.port, options.host)
     const host = family === 'IPv6' ? `[${address}]` : address
+    // Made last: a start that fails must not take along a key that is shown once.
+    const newAdminKey = options.adminKey === undefined ? await makeAdmin(keys, keepKeyNow) : undefined
     return {
       url: `http://${host}:${port}`,
       newAdminKey,
@@ -147,6 +159,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       },
     }
   } catch (error) {
+    await gateway.drain(0)
     await close()
     throw listenFailed(error as NodeJS.ErrnoException, options)
   }
@@ -158,6 +171,7 @@ function listenFailed(error: NodeJS.ErrnoException, { host, port }: ServeOptions
     EACCES: 'Ports below 1024 need rights of their own: give another --port.',
     EADDRNOTAVAIL: 'This machine has no such address: give another --host.',
     ENOTFOUND: 'The host name is unknown: give another --host.',
+    EAI_AGAIN: 'The host name cannot be looked up now: give an address as --host.',
   }
   const hint = hints[error.code ?? '']
   if (hint === undefined) return error
@@ -165,19 +179,4 @@ function listenFailed(error: NodeJS.ErrnoException, { host, port }: ServeOptions
     hint,
     cause: error,
   })
-}
-
-type KeepKey = (key: ReturnType<typeof keepKey>) => Promise<void>
-
-/** Sees to it that somebody can get in. Gives the key when it had to be made. */
-async function ensureAdmin(keys: KeyRing, given: string | undefined, keep: KeepKey): Promise<string | undefined> {
-  const facts = { scope: 'admin', project: 'default', isOperator: true, name: 'first', limits: {} } as const
-  if (given !== undefined) {
-    if (keys.find(`Bearer ${given}`) === undefined) await keep(keepKey(given, facts))
-    return undefined
-  }
-  if ([...keys.all()].some(({ isOperator }) => isOperator)) return undefined
-  const { secret, stored } = createKey(facts)
-  await keep(stored)
-  return secret
 }

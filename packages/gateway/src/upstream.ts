@@ -97,9 +97,10 @@ export function openUpstream(options: UpstreamOptions, { clock, resolve, warn }:
 export function parseUpstreamUrl({ name, url }: Pick<UpstreamOptions, 'name' | 'url'>): URL {
   const wrong = (reason: string, hint = 'For example http://127.0.0.1:8000/v1.') =>
     new PlumblineError('USAGE_UPSTREAM', `The upstream "${name}" ${reason}.`, { hint })
-  if (!URL.canParse(url)) throw wrong('has no URL')
+  if (!URL.canParse(url)) throw wrong(`has no URL: "${url}" is none`)
   const parsed = new URL(url)
-  if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') throw wrong('must be http or https')
+  if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:')
+    throw wrong(`must be http or https, not ${parsed.protocol.slice(0, -1)}`)
   if (parsed.username !== '' || parsed.password !== '') {
     throw wrong(
       'must not hold a user or password in its URL',

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import type { Lock } from '@plumbline/models'
@@ -21,6 +21,20 @@ export interface DataPlace {
 }
 
 const shippingMs = 600_000
+
+/** The folder of --data, made if need be. Throws USAGE_DATA. */
+export async function makeDataFolder(data: string, { cwd }: World): Promise<string> {
+  const folder = resolve(cwd, data)
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
+    const isFile = cause.code === 'EEXIST' || cause.code === 'ENOTDIR'
+    const why = isFile ? 'there is a file in its place' : cause.message.replace(/,.*/, '')
+    throw new PlumblineError('USAGE_DATA', `--data ${data}: the folder cannot be made: ${why}.`, {
+      hint: 'Give a folder that may be made, or the one of an earlier plumb serve.',
+      cause,
+    })
+  })
+  return folder
+}
 
 /** Makes the folder this process's alone. Throws DATA_IN_USE. */
 export async function lockData(folder: string): Promise<Lock> {

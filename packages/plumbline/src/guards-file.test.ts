@@ -41,7 +41,7 @@ test.each([
     'kind reward cannot look at input',
     'It looks at output.',
   ],
-  ['guards: [', 'not YAML', ''],
+  ['guards: [', 'guards.yaml: not YAML: ', ''],
 ])('%s is told: %s', async (text, message, hint) => {
   const error = await read(text).catch((caught) => caught)
   expect(error).toMatchObject({ name: 'PlumblineError' })

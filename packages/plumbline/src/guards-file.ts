@@ -14,6 +14,7 @@ export async function readGuardsFile(
 ): Promise<GuardSet> {
   const text = await readTextFile(path, { code: 'USAGE_GUARDS', cwd, maxBytes: 1 << 20, hint })
   const { openGuardWorld, readGuards } = await import('@plumbline/gateway')
-  const config = parseYaml(text, { code: 'USAGE_GUARDS_SYNTAX', hint })
-  return located(path, () => readGuards(config, openGuardWorld(env, rewardModel)))
+  return located(path, () =>
+    readGuards(parseYaml(text, { code: 'USAGE_GUARDS_SYNTAX', hint }), openGuardWorld(env, rewardModel)),
+  )
 }

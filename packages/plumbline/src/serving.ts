@@ -1,12 +1,10 @@
-import { mkdir } from 'node:fs/promises'
-import { resolve } from 'node:path'
 import type { PlumblineError } from '@plumbline/contracts'
 import type { PolicyOptions, RewardModel, Serving } from '@plumbline/gateway'
 import { bestOfOf, type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
 import type { MonitoringPlan, Runs } from '@plumbline/server'
 import { z } from 'zod'
 import { adminKeyOf } from './admin-key.ts'
-import { lockData } from './data-place.ts'
+import { lockData, makeDataFolder } from './data-place.ts'
 import { readGuardsFile } from './guards-file.ts'
 import { localModelFields, startLocal } from './local-model.ts'
 import { readMonitoringFile } from './monitoring-file.ts'
@@ -104,8 +102,7 @@ export async function runServing(
 
 /** With the folder of the records to itself, and the local model where there is no upstream. */
 async function serveLocked(config: ServingConfig, prepared: Omit<Prepared, 'folder' | 'local'>, world: World) {
-  const folder = resolve(world.cwd, config.data)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const folder = await makeDataFolder(config.data, world)
   const lock = await lockData(folder)
   try {
     const local = await startLocal(config, world)

@@ -5,7 +5,8 @@ import { parseDocument } from 'yaml'
 export function parseYaml(text: string, { code, hint }: { readonly code: string; readonly hint: string }): unknown {
   const document = parseDocument(text)
   const [broken] = document.errors
-  if (broken !== undefined) throw new PlumblineError(code, `not YAML: ${broken.message.split('\n')[0]}.`, { hint })
+  if (broken !== undefined)
+    throw new PlumblineError(code, `not YAML: ${broken.message.split('\n')[0].replace(/:$/, '')}.`, { hint })
   try {
     return document.toJS({ maxAliasCount: 100 })
   } catch (cause) {

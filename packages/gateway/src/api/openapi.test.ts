@@ -2,6 +2,8 @@ import { Agent } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { endpoints } from '../endpoints.ts'
 import { type Harness, type OpenGateway, startHarness } from '../gateway.test-support.ts'
+import { openGuardWorld } from '../guards/guard-world.ts'
+import { readGuards } from '../guards/read-guards.ts'
 import {
   createSend,
   type Document,
@@ -72,6 +74,22 @@ test(`${fuzzRuns} requests of any kind to each operation: no 5xx, no hang, no an
   timeout: fuzzTimeoutMs,
 }, async () => {
   await fuzzOperations({ harness, gateway, operations: operationsOf(document), routes, known: await knownIds() })
+})
+
+test(`${fuzzRuns} requests of any kind to each endpoint behind guards of each way to look`, {
+  timeout: fuzzTimeoutMs,
+}, async () => {
+  const guards = [
+    { kind: 'personal-data', mode: 'redact' },
+    { kind: 'rules', mode: 'block', keywords: ['a'], direction: 'input' },
+    { kind: 'harm', mode: 'block' },
+    { kind: 'prompt-injection', mode: 'replace', direction: 'input', replacement: 'No.' },
+    { kind: 'refusal', mode: 'observe', direction: 'output' },
+  ]
+  const guarded = await harness.open({ ...patient, guards: readGuards(guards, openGuardWorld({})) })
+  const operations = operationsOf(document).filter(({ path }) => Object.hasOwn(endpoints, path))
+  expect(operations).toHaveLength(Object.keys(endpoints).length)
+  await fuzzOperations({ harness, gateway: guarded, operations, routes, known: [] })
 })
 
 async function knownIds() {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { endpoints } from '../endpoints.ts'
+import { type EndpointPath, endpoints } from '../endpoints.ts'
+import { completionBodies } from './completion-bodies.ts'
 import type { Route } from './route.ts'
 
 type Json = Record<string, unknown>
@@ -45,7 +46,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): Json
     })
     paths[route.path] = { ...paths[route.path], [route.method.toLowerCase()]: operation }
   }
-  for (const path of Object.keys(endpoints)) paths[path] = { post: completion(path) }
+  for (const path of Object.keys(endpoints)) paths[path] = { post: completion(path as EndpointPath) }
   paths['/v1/models'] = { get: passedOn('Models of the upstream', []) }
   paths['/v1/models/{model}'] = { get: passedOn('One model of the upstream', ['model']) }
   for (const [path, summary] of Object.entries(publicPaths)) {
@@ -160,7 +161,7 @@ const passedOnResponses = {
   default: { description: 'What the upstream answers; errors, the gateway’s too, have OpenAI’s shape' },
 }
 
-function completion(path: string): Json {
+function completion(path: EndpointPath): Json {
   return {
     summary: `OpenAI’s ${path}, sent on to the upstream and recorded`,
     description: 'Scopes: client, admin.',
@@ -169,7 +170,7 @@ function completion(path: string): Json {
       required: true,
       content: {
         'application/json': {
-          schema: { type: 'object', properties: { model: { type: 'string' }, stream: { type: 'boolean' } } },
+          schema: { type: 'object', properties: { model: { type: 'string' }, ...completionBodies[path] } },
         },
       },
     },

@@ -24,6 +24,15 @@ test('the folder of the records is asked for first', async () => {
   expect(memory.stderr()).toMatch(/--data/)
 })
 
+test('a folder of records that cannot be made is told, and no model is loaded for it', async () => {
+  for (const data of [import.meta.filename, join(import.meta.filename, 'deeper')]) {
+    const { globals, rest } = takeGlobals(['serve', '--data', data, '--upstream', 'http://127.0.0.1:9/v1'])
+    const memory = createMemoryWorld(globals)
+    expect(await runCli(rest, globals, commands, memory.world)).toBe(2)
+    expect(memory.stderr()).toMatch(/--data .*serve\.test\.ts.*there is a file in its place/)
+  }
+})
+
 test('a folder of runs that is not there, or is a file, is told before anything is made', async () => {
   for (const [runs, code] of [
     ['none', /none: no such file/],

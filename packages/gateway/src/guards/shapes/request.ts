@@ -34,7 +34,7 @@ const notText = new Set([
   'reasoning_effort',
   'verbosity',
 ])
-/** Keys inside messages and items whose strings are names. */
+/** Keys inside messages and items whose strings are names, as long as they look like one. */
 const names = new Set([
   'type',
   'role',
@@ -46,6 +46,7 @@ const names = new Set([
   'format',
   'encrypted_content',
 ])
+const nameLike = /^[\w.:@/+=-]*$/
 /** Content that is no text, by the key that holds it. */
 const media = new Set([
   'image_url',
@@ -58,6 +59,8 @@ const media = new Set([
   'video_url',
   'image_file',
 ])
+/** In a JSON schema: below these the keys are the caller's own, such as `file` or `status` of a tool. */
+const namedByCaller = new Set(['properties', '$defs', 'definitions'])
 /** State that lives with the upstream. */
 const elsewhere = ['previous_response_id', 'conversation']
 
@@ -73,9 +76,10 @@ export function readRequest(json: Mutable): ReadRequest {
       if (value.length > 0 && value.every((item) => typeof item === 'number')) unreadable.push('token ids')
       else for (const at of value.keys()) walk(value, at, source)
     } else if (typeof value === 'object' && value !== null) {
+      const isOwnNames = source === 'request' && namedByCaller.has(String(key))
       for (const inner of Object.keys(value)) {
-        if (media.has(inner) && !isBlank((value as Mutable)[inner])) unreadable.push(inner)
-        else if (!names.has(inner)) walk(value as Mutable, inner, source)
+        if (isOwnNames) walk(value as Mutable, inner, source)
+        else readField(value as Mutable, inner, source, walk, unreadable)
       }
     }
   }
@@ -113,7 +117,12 @@ function readField(
   unreadable: string[],
 ): void {
   if (media.has(key) && !isBlank(item[key])) unreadable.push(key)
-  else if (!names.has(key)) walk(item, key, source)
+  else if (!isName(key, item[key])) walk(item, key, source)
+}
+
+/** Text in such a place is text: chat templates write even a role as it comes. */
+function isName(key: string, value: unknown): boolean {
+  return names.has(key) && typeof value === 'string' && nameLike.test(value)
 }
 
 /** Whose words an item of the conversation holds. */
