@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { KeyScope } from '@plumbline/contracts'
 import type { StoredKey } from '@plumbline/store'
+import { formatOfError } from './api/body-format.ts'
 import { openApiDocument, type PublicPath, publicPaths } from './api/openapi.ts'
 import type { ApiParts, Route } from './api/route.ts'
 import { routes as ownRoutes } from './api/routes.ts'
@@ -66,7 +67,7 @@ export function createGateway(parts: GatewayParts): Gateway {
       error instanceof RequestError ? error : new RequestError(500, 'internal_error', 'A fault of the gateway.')
     if (!(error instanceof RequestError)) parts.warn(`A fault of ours: ${error instanceof Error ? error.stack : error}`)
     metrics.count('plumbline_refused_total', { status: String(known.status), code: String(known.body.code) })
-    sendError(req, res, known)
+    sendError(req, res, known, formatOfError(req, routes))
   }
 
   const serve = async (req: IncomingMessage, res: ServerResponse): Promise<void> => {

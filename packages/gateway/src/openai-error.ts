@@ -65,10 +65,21 @@ export function sendReply(res: ServerResponse, { status, headers, body }: Reply)
 /** How long a client may go on sending a body that nobody reads, so that it has a chance to read the answer. */
 const lingerMs = 1_000
 
-export function sendError(req: IncomingMessage, res: ServerResponse, error: RequestError): void {
+/** Errors in another form than OpenAI's. */
+interface ErrorFormat {
+  readonly contentType: string
+  encodeError(error: RequestError): Uint8Array
+}
+
+export function sendError(req: IncomingMessage, res: ServerResponse, error: RequestError, format?: ErrorFormat): void {
   if (res.headersSent || res.destroyed) return
   const isUnread = !req.complete
-  sendJson(res, error.status, { error: error.body }, { ...error.headers, ...(isUnread ? { connection: 'close' } : {}) })
+  const headers = { ...error.headers, ...(isUnread ? { connection: 'close' } : {}) }
+  if (format === undefined) sendJson(res, error.status, { error: error.body }, headers)
+  else {
+    const typed = { ...headers, 'content-type': format.contentType }
+    sendReply(res, { status: error.status, headers: typed, body: Buffer.from(format.encodeError(error)) })
+  }
   if (!isUnread) return
   req.resume()
   const timer = setTimeout(() => req.destroy(), lingerMs)

@@ -1,19 +1,45 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
 import { RequestError } from './openai-error.ts'
 
 /** Deeper nesting is nobody's request or answer, and would overflow the stack of what reads or writes it later. */
 const maxDepth = 128
 
-/** A whole body, no longer than the cap: refused by its declared length, else as soon as it has grown past it. */
-export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  const tooLarge = () =>
-    new RequestError(413, 'request_too_large', `The request body is larger than ${maxBytes} bytes.`)
-  const encoding = req.headers['content-encoding'] ?? 'identity'
-  if (encoding !== 'identity') {
-    throw new RequestError(415, 'unsupported_encoding', 'The request body must not be encoded (content-encoding).')
+const inflate = promisify(gunzip)
+
+/**
+ * A whole body, no longer than the cap: refused by its declared length, else as soon as it has grown past it, as sent and
+ * again while it is inflated.
+ */
+export async function readBody(
+  req: IncomingMessage,
+  maxBytes: number,
+  { takesGzip = false }: { takesGzip?: boolean | undefined } = {},
+): Promise<Buffer> {
+  const encoding = (req.headers['content-encoding'] ?? 'identity').toLowerCase()
+  if (encoding === 'identity') return readSent(req, maxBytes)
+  if (takesGzip && encoding === 'gzip') return inflated(await readSent(req, maxBytes), maxBytes)
+  const what = takesGzip ? 'may be encoded with gzip alone' : 'must not be encoded'
+  throw new RequestError(415, 'unsupported_encoding', `The request body ${what} (content-encoding).`)
+}
+
+async function inflated(body: Buffer, maxBytes: number): Promise<Buffer> {
+  try {
+    return await inflate(body, { maxOutputLength: maxBytes })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes)
+    throw new RequestError(400, 'invalid_gzip', 'The request body is not gzip, or is cut short.')
   }
-  if (Number(req.headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
+}
+
+function tooLarge(maxBytes: number): RequestError {
+  return new RequestError(413, 'request_too_large', `The request body is larger than ${maxBytes} bytes.`)
+}
+
+async function readSent(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  if (Number(req.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -21,7 +47,7 @@ export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer
       size += chunk.length
       if (size > maxBytes) {
         req.removeAllListeners('data')
-        reject(tooLarge())
+        reject(tooLarge(maxBytes))
       } else chunks.push(chunk)
     })
     req.on('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)))

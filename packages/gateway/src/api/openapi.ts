@@ -81,7 +81,7 @@ function describe(route: Route, addSchema: (name: string, schema: Json) => void)
   addSchema(name, jsonSchema(route.response, 'output', name, addSchema))
   const body = route.body && {
     required: true,
-    content: { 'application/json': { schema: jsonSchema(route.body, 'input', `${name}Body`, addSchema) } },
+    content: inFormats(route, jsonSchema(route.body, 'input', `${name}Body`, addSchema)),
   }
   return {
     operationId: name,
@@ -93,11 +93,17 @@ function describe(route: Route, addSchema: (name: string, schema: Json) => void)
     responses: {
       [route.status ?? 200]: {
         description: 'Done',
-        content: { 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } },
+        content: inFormats(route, { $ref: `#/components/schemas/${name}` }),
       },
       ...refusalsOf(route),
     },
   }
+}
+
+/** What is no JSON has no schema here. */
+function inFormats({ formats = [] }: Route, schema: Json): Json {
+  const others = formats.map(({ contentType }) => [contentType, {}])
+  return { 'application/json': { schema }, ...Object.fromEntries(others) }
 }
 
 /** An empty requirement: what else lets a request in stands in the summary. */
@@ -113,7 +119,7 @@ function operationId({ method, path }: Route): string {
 }
 
 function refusalsOf({ body, refusals }: Route): Json {
-  const ofBody = { 413: 'the body is too large', 415: 'the body is encoded' }
+  const ofBody = { 413: 'the body is too large', 415: 'the body is encoded, or of a type, as is not taken here' }
   const ofAll = {
     400: 'a parameter or the body is not right',
     401: 'no good key or session',

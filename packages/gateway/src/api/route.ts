@@ -5,6 +5,7 @@ import type { z } from 'zod'
 import type { FeedbackTokens } from '../feedback-token.ts'
 import type { KeyRing } from '../keys.ts'
 import { RequestError } from '../openai-error.ts'
+import type { BodyFormat } from './body-format.ts'
 
 /** What routes work on. */
 export interface ApiParts {
@@ -69,6 +70,10 @@ export interface Route<
   readonly query?: Query
   readonly body?: Body
   readonly maxBodyBytes?: number
+  /** Taken beside JSON; any other content type is then refused. */
+  readonly formats?: readonly BodyFormat[]
+  /** Bodies may be gzipped; `maxBodyBytes` holds for what comes out of them. */
+  readonly takesGzip?: true
   readonly status?: 200 | 202
   readonly response: z.ZodType
   /** Refusals beyond those that every route has. */

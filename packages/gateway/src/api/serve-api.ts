@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isDataError } from '@plumbline/store'
 import { z } from 'zod'
-import { RequestError, sendJson } from '../openai-error.ts'
+import { RequestError, sendJson, sendReply } from '../openai-error.ts'
 import { parseJson, parseObject, readBody } from '../request-body.ts'
+import { type BodyFormat, formatOfBody } from './body-format.ts'
 import { type ApiParts, type Caller, check, type Route } from './route.ts'
 import { findCaller } from './session.ts'
 
@@ -34,14 +35,23 @@ export async function serveApi(
   const { route } = found
   const params = check(route.params ?? nothing, found.params)
   const query = check(route.query ?? nothing, Object.fromEntries(url.searchParams))
-  const parse = route.body instanceof z.ZodObject ? parseObject : parseJson
-  const body = route.body && check(route.body, parse(await readBody(req, route.maxBodyBytes ?? maxBodyBytes)))
+  const format = formatOfBody(req, route)
+  const body = route.body && check(route.body, await readValue(req, route, format))
   const setCookie = (text: string) => void res.setHeader('set-cookie', text)
   const isNobody = req.headers.authorization === undefined && req.headers.cookie === undefined
   const opened = { identify: async () => (isNobody ? undefined : identify()) }
   const request = { ...(caller ?? opened), params, query, body: body ?? {}, headers: req.headers, setCookie }
   // An open route's `run` takes what it has in place of a caller.
-  sendJson(res, route.status ?? 200, await whileStoreIsThere(() => route.run(request as never, parts)))
+  const answer = await whileStoreIsThere(() => route.run(request as never, parts))
+  const status = route.status ?? 200
+  if (format === undefined) return sendJson(res, status, answer)
+  sendReply(res, { status, headers: { 'content-type': format.contentType }, body: Buffer.from(format.encode(answer)) })
+}
+
+async function readValue(req: IncomingMessage, route: Route, format: BodyFormat | undefined): Promise<unknown> {
+  const bytes = await readBody(req, route.maxBodyBytes ?? maxBodyBytes, { takesGzip: route.takesGzip })
+  if (format !== undefined) return format.decode(bytes)
+  return route.body instanceof z.ZodObject ? parseObject(bytes) : parseJson(bytes)
 }
 
 /** The password of HTTP's basic scheme as a key. */

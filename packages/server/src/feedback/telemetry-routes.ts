@@ -3,6 +3,7 @@ import { feedbackPayload, interactionJson, interactionPayload, recordFacts } fro
 import { z } from 'zod'
 import { keepDurably } from './keep.ts'
 import type { FeedbackLimiter } from './limits.ts'
+import { otlpProtobuf } from './otlp-protobuf.ts'
 import { feedbackRefusals } from './routes.ts'
 import { feedbackRow } from './row.ts'
 import { findSender } from './sender.ts'
@@ -12,10 +13,13 @@ export const telemetryRoutes = (limiter: FeedbackLimiter) => [
   defineRoute({
     method: 'POST',
     path: '/v1/traces',
-    summary: 'OTLP as JSON: spans of GenAI operations are interactions, results of evaluations in them feedback',
+    summary:
+      'OTLP as JSON or protobuf, gzipped or not: spans of GenAI operations are interactions, results of evaluations in them feedback',
     scopes: ['client', 'admin'],
     body: tracesSchema,
     maxBodyBytes: 4 * 2 ** 20,
+    formats: [otlpProtobuf],
+    takesGzip: true,
     response: z.object({
       partialSuccess: z.object({ rejectedSpans: z.string(), errorMessage: z.string() }).optional(),
     }),
