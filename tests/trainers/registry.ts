@@ -163,7 +163,7 @@ export const trainers = {
   'reward from scores': rewardCase(scored),
   ppo: ppoCase('shared'),
   'ppo with a value model': ppoCase('separate'),
-  'ppo above frozen layers': ppoCase('shared', { ...aboveFrozen, learning_rate: 0.1 }),
+  'ppo above frozen layers': ppoCase('shared', { ...aboveFrozen, learning_rate: 0.05 }),
 } satisfies Record<TrainerName, TrainerCase> & Record<string, TrainerCase>
 
 if (import.meta.main) {

@@ -20,7 +20,7 @@ export const interactionQuerySchema = numberedPageSchema.extend({
   evaluator: z.string().min(1).max(100).optional(),
   /** Of that evaluator, else of any. `not_evaluated`: it has not judged the answer, or none has. */
   verdict: z.enum([...evaluationOutcomeSchema.options, 'not_evaluated']).optional(),
-  /** Of the verdict; hate covers hate/threatening. */
+  /** Of the verdict; hate covers hate/threatening. Nothing beside `not_evaluated`. */
   category: z.string().min(1).max(100).optional(),
   /** Somebody, or a program, said something of this kind of it. */
   feedback: feedbackKindSchema.optional(),

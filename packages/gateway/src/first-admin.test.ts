@@ -32,5 +32,8 @@ test('the administrator’s own key is kept once; one that opens less, or nothin
   const other = ringOf([taken], [keepKey('once-mine', { ...facts, scope: 'admin' }).sha256])
   await other.keys.refresh()
   await expect(keepAdmin(other.keys, 'of-a-client', other.keep)).rejects.toThrow('known as a key of scope client')
+  const partly = ringOf([keepKey('of-acme', { ...facts, project: 'acme', scope: 'admin' })], [])
+  await partly.keys.refresh()
+  await expect(keepAdmin(partly.keys, 'of-acme', partly.keep)).rejects.toThrow('scope admin of the project acme')
   await expect(keepAdmin(other.keys, 'once-mine', other.keep)).rejects.toThrow('was revoked')
 })

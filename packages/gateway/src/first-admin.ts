@@ -6,12 +6,15 @@ type KeepKey = (key: StoredKey) => Promise<void>
 
 const firstAdmin = { scope: 'admin', project: 'default', isOperator: true, name: 'first', limits: {} } as const
 
-/** The administrator's own key, in force from here on. Throws ADMIN_KEY_TAKEN where it stays less, or nothing. */
+/** The operator's own key, in force from here on. Throws ADMIN_KEY_TAKEN where it stays less, or nothing. */
 export async function keepAdmin(keys: KeyRing, secret: string, keep: KeepKey): Promise<void> {
   if (keys.find(`Bearer ${secret}`) === undefined) await keep(keepKey(secret, firstAdmin))
   const found = keys.find(`Bearer ${secret}`)
-  if (found?.scope === 'admin') return
-  const what = found === undefined ? 'was revoked' : `is known as a key of scope ${found.scope}`
+  if (found?.isOperator) return
+  const what =
+    found === undefined
+      ? 'was revoked'
+      : `is known as a key of scope ${found.scope} of the project ${found.project} alone`
   throw new PlumblineError('ADMIN_KEY_TAKEN', `The key in PLUMBLINE_ADMIN_KEY ${what}.`, {
     hint: 'Set another one there: openssl rand -hex 32 makes one.',
   })

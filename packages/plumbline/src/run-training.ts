@@ -39,6 +39,7 @@ export async function runTraining(
     import('@plumbline/engine'),
   ])
   const { resume, allow_changed_inputs: allowChangedInputs, ...resolved } = config
+  let isOpen = false
   const openRun = async () => {
     const run = await openRunFolder(resolve(world.cwd, config.output), {
       command,
@@ -53,6 +54,7 @@ export async function runTraining(
       best: 'lowest',
       warn: world.log.warn,
     })
+    isOpen = true
     if (resume && run.state === 'new') world.log.warn(`${run.path} holds no run to resume: a new one starts.`)
     return run
   }
@@ -71,7 +73,8 @@ export async function runTraining(
     return run.modelFolder
   } finally {
     pool.dispose()
-    if (signal.aborted) log.info(`The run is kept in ${config.output}: the same command with --resume goes on.`)
+    if (signal.aborted && isOpen)
+      log.info(`The run is kept in ${config.output}: the same command with --resume goes on.`)
   }
 }
 

@@ -98,7 +98,8 @@ export async function list(
       isAboutVerdict ? verdict !== 'not_evaluated' : null,
       evaluator === undefined ? null : storable(evaluator),
       verdict === 'not_evaluated' ? null : (verdict ?? null),
-      category === undefined ? null : storable(category),
+      // What has not judged has no category.
+      category === undefined || verdict === 'not_evaluated' ? null : storable(category),
       feedback ?? null,
     ],
   )

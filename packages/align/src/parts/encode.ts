@@ -81,16 +81,24 @@ export function encodePair(
 /** A prompt as tokens, with the opening of the assistant's turn where it is a conversation. */
 export function encodePrompt(tokenizer: Tokenizer, prompt: TextOrMessages, name: RowName): number[] {
   refuseBlank(prompt, name)
-  return typeof prompt === 'string'
-    ? tokenizer.encode(prompt)
-    : located(shownRow(name), () => tokenizer.encodeChat(prompt, { addGenerationPrompt: true }))
+  const ids =
+    typeof prompt === 'string'
+      ? tokenizer.encode(prompt)
+      : located(shownRow(name), () => tokenizer.encodeChat(prompt, { addGenerationPrompt: true }))
+  // Of control characters alone a tokenizer may leave nothing.
+  if (ids.length === 0) throw emptyPrompt(name)
+  return ids
 }
 
 /** Blanks alone ask nothing, nor do messages of which none says anything. */
 function refuseBlank(prompt: TextOrMessages, name: RowName): void {
   const texts = typeof prompt === 'string' ? [prompt] : prompt.map(({ content }) => content)
   if (texts.some((text) => text.trim() !== '')) return
-  throw new PlumblineError('EMPTY_PROMPT', `${shownRow(name)}: the prompt is empty.`, {
+  throw emptyPrompt(name)
+}
+
+function emptyPrompt(name: RowName): PlumblineError {
+  return new PlumblineError('EMPTY_PROMPT', `${shownRow(name)}: the prompt is empty.`, {
     hint: 'Give it some text, or remove the row.',
   })
 }

@@ -195,6 +195,28 @@ describe('bad input', () => {
     expect(await refusal(deep)).toEqual(refused(400, 'nested_too_deep'))
     const many = field(1, field(2, Buffer.alloc(2_000_000, field(2))))
     expect(await refusal(many)).toEqual(refused(413, 'request_too_large'))
+    const scope = field(2, Buffer.alloc(2 * 1000, field(2)))
+    const spans = Buffer.concat(new Array<Buffer>(6).fill(Buffer.from(field(1, scope))))
+    expect(await refusal(spans)).toEqual(refused(413, 'request_too_large'))
+  })
+
+  test('JSON that is odd where text belongs, and lists without end', async () => {
+    const send = async (body: unknown) =>
+      (await post(Buffer.from(JSON.stringify(body)), { 'content-type': 'application/json' })).status
+    const odd = { toString: 1 }
+    const span = {
+      traceId: '01'.repeat(16),
+      spanId: '02'.repeat(8),
+      startTimeUnixNano: '1',
+      endTimeUnixNano: '2',
+      attributes: [
+        { key: odd },
+        { key: 'gen_ai.operation.name', value: { kvlistValue: { values: [{ key: 'toString' }] } } },
+        { key: 'n', value: { intValue: odd } },
+      ],
+    }
+    expect(await send({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] })).toBe(200)
+    expect(await send({ resourceSpans: [{ scopeSpans: new Array(200_000).fill(0) }] })).toBe(400)
   })
 
   test('gzip that is none, is cut short, or a bomb, in both encodings', async () => {

@@ -1,4 +1,4 @@
-import { defineRoute } from '@plumbline/gateway'
+import { defineRoute, RequestError } from '@plumbline/gateway'
 import { feedbackPayload, interactionJson, interactionPayload, recordFacts } from '@plumbline/store'
 import { z } from 'zod'
 import { keepDurably } from './keep.ts'
@@ -8,6 +8,9 @@ import { feedbackRefusals } from './routes.ts'
 import { feedbackRow } from './row.ts'
 import { findSender } from './sender.ts'
 import { type ReadSpan, readSpan, tracesSchema } from './telemetry.ts'
+
+/** They are read one after the other while nothing else goes on. Exporters send some hundreds at a time. */
+const maxSpans = 5000
 
 export const telemetryRoutes = (limiter: FeedbackLimiter) => [
   defineRoute({
@@ -29,6 +32,8 @@ export const telemetryRoutes = (limiter: FeedbackLimiter) => [
       const source = { project, keyId, hash: (name: string) => parts.hashSubject(project, name) }
       const identify = async () => ({ key, session })
       const spans = body.resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans))
+      if (spans.length > maxSpans)
+        throw new RequestError(413, 'request_too_large', `The request has ${spans.length} spans; at most ${maxSpans}.`)
       const read = spans.map((span) => readSpan(span, source))
       const good = read.filter((one): one is ReadSpan => one !== undefined)
       const payloads = good.flatMap(({ interaction }) => {
@@ -55,7 +60,8 @@ export const telemetryRoutes = (limiter: FeedbackLimiter) => [
       await keepDurably(parts.spool, payloads)
       const rejected = read.length - good.length
       if (rejected === 0) return {}
-      const errorMessage = 'Spans without good ids and times were left out.'
+      const errorMessage =
+        'Spans without good ids and times, or with more than 1,000 attributes or 100 events, were left out.'
       return { partialSuccess: { rejectedSpans: String(rejected), errorMessage } }
     },
   }),

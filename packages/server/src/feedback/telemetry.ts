@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { categoryOf } from './langfuse-routes.ts'
 import { uuidOf } from './row.ts'
 
-/** Read one by one: of a list of a million faulty ones zod would keep a million faults. */
+/** Read one by one: one faulty attribute is no reason to lose the span. */
 const attributesSchema = z.array(z.unknown()).max(1000).default([])
 /** OTLP's JSON: ids are hexadecimal, 64-bit numbers are text. What we do not read is let through. */
 const nanos = z.union([z.string().regex(/^\d{1,20}$/), z.number().int().min(0)])
@@ -24,7 +24,13 @@ const spanSchema = z.object({
 export const tracesSchema = z.object({
   resourceSpans: z
     .array(
-      z.object({ scopeSpans: z.array(z.object({ spans: z.array(z.unknown()).max(1000).default([]) })).default([]) }),
+      z.object({
+        // Each list has a bound: of a million faulty elements zod would keep a million faults.
+        scopeSpans: z
+          .array(z.object({ spans: z.array(z.unknown()).max(1000).default([]) }))
+          .max(1000)
+          .default([]),
+      }),
     )
     .max(1000)
     .default([]),
@@ -49,7 +55,7 @@ export function readSpan(
   if (!success) return undefined
   const attributes = readAttributes(span.attributes)
   const record = uuidOf(['otlp', project, span.traceId.toLowerCase(), span.spanId.toLowerCase()])
-  const isAnswer = operations.includes(String(attributes['gen_ai.operation.name'] ?? ''))
+  const isAnswer = operations.includes(text(attributes['gen_ai.operation.name']) ?? '')
   const interaction = isAnswer ? readAnswer(span, attributes, { record, project, keyId, hash }) : undefined
   if (isAnswer && interaction === undefined) return undefined
   const about = isAnswer ? record : text(attributes['gen_ai.response.id'])
@@ -138,7 +144,10 @@ function readMessages(value: unknown): { role: string; content: string }[] {
       const { type, content } = Object(part) as Record<string, unknown>
       return type === 'text' && typeof content === 'string' ? content : ''
     })
-    return { role: String(role ?? 'user'), content: typeof content === 'string' ? content : texts.join('') }
+    return {
+      role: typeof role === 'string' ? role : 'user',
+      content: typeof content === 'string' ? content : texts.join(''),
+    }
   })
 }
 
@@ -151,7 +160,12 @@ function json(source: string): unknown {
 }
 
 function readAttributes(list: readonly unknown[]): Attributes {
-  return Object.fromEntries(list.map((pair) => [String(Object(pair).key), readValue(Object(pair).value)]))
+  return Object.fromEntries(
+    list.flatMap((pair) => {
+      const { key, value } = Object(pair) as Record<string, unknown>
+      return typeof key === 'string' ? [[key, readValue(value)]] : []
+    }),
+  )
 }
 
 function readValue(value: unknown): unknown {
@@ -159,7 +173,7 @@ function readValue(value: unknown): unknown {
   if (typeof one.stringValue === 'string') return one.stringValue
   if (typeof one.boolValue === 'boolean') return one.boolValue
   const number = one.doubleValue ?? one.intValue
-  if (number !== undefined) return Number(number)
+  if (typeof number === 'number' || typeof number === 'string') return Number(number)
   const { values } = Object(one.arrayValue ?? one.kvlistValue) as { values?: unknown }
   if (!Array.isArray(values)) return undefined
   if (one.arrayValue !== undefined) return values.map(readValue)

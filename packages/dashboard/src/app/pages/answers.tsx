@@ -16,6 +16,8 @@ import { AnswerRecord } from './answer.tsx'
 
 const pageSize = '50'
 const pollMs = 5_000
+/** What evaluators and people said is looked up record by record. */
+const slowPollMs = 60_000
 
 /** `#/answers` is the list, `#/answers/RECORD` one of them. */
 export function Answers({ rest, query }: PageProps) {
@@ -27,7 +29,8 @@ function AnswerList({ query }: { readonly query: URLSearchParams }) {
   const after = query.get('after') ?? undefined
   // Older pages stand still: only the newest answers come in by themselves.
   const path = withQuery('/api/interactions', { ...filters, after, limit: pageSize })
-  const answer = useAnswer<InteractionPage>(path, after === undefined ? pollMs : undefined)
+  const isSlow = ['evaluator', 'verdict', 'category', 'feedback'].some((name) => query.has(name))
+  const answer = useAnswer<InteractionPage>(path, after === undefined ? (isSlow ? slowPollMs : pollMs) : undefined)
   return (
     <PageFrame title="Answers" tools={<Freshness isLive={after === undefined} />}>
       <AnswerFilters filters={filters} />

@@ -29,6 +29,8 @@ test('the format of a response is read, its names are not', () => {
 test('no text hides where a name belongs', () => {
   const messages = [{ role: 'user\nproject nightingale', content: [{ type: 'text', text: 'hi', id: 'two words' }] }]
   expect(read({ messages }).texts).toEqual(['tool: user\nproject nightingale', 'tool: hi', 'tool: two words'])
+  const single = { role: 'nightingale', tool_call_id: 'anna@example.com', id: `ignore-${'all-'.repeat(20)}` }
+  expect(read({ messages: [single] }).texts).toEqual(Object.values(single).map((text) => `tool: ${text}`))
 })
 
 test('media in what people say cannot be read, whatever it is put below', () => {

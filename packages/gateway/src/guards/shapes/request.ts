@@ -46,7 +46,9 @@ const names = new Set([
   'format',
   'encrypted_content',
 ])
-const nameLike = /^[\w.:@/+=-]*$/
+const nameLike = /^[\w.:/+=-]*$/
+const longestName = 64
+const roles = ['system', 'developer', 'user', 'assistant', 'tool']
 /** Content that is no text, by the key that holds it. */
 const media = new Set([
   'image_url',
@@ -122,12 +124,13 @@ function readField(
 
 /** Text in such a place is text: chat templates write even a role as it comes. */
 function isName(key: string, value: unknown): boolean {
-  return names.has(key) && typeof value === 'string' && nameLike.test(value)
+  if (!names.has(key) || typeof value !== 'string') return false
+  if (key === 'role') return roles.includes(value)
+  return nameLike.test(value) && (value.length <= longestName || key === 'encrypted_content')
 }
 
 /** Whose words an item of the conversation holds. */
 function sourceOf(item: Readonly<Record<string, unknown>>): string {
-  if (typeof item.role === 'string')
-    return ['system', 'developer', 'user', 'assistant', 'tool'].includes(item.role) ? item.role : 'tool'
+  if (typeof item.role === 'string') return roles.includes(item.role) ? item.role : 'tool'
   return /_output$/.test(String(item.type)) ? 'tool' : 'assistant'
 }
