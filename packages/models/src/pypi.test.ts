@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -123,7 +123,8 @@ test('an abort ends pip', async () => {
     `require('node:fs').writeFileSync(${JSON.stringify(pidFile)}, String(process.pid)); setInterval(() => {}, 1000)`,
   )
   const stop = new AbortController()
-  const timer = setInterval(() => existsSync(pidFile) && stop.abort(), 20)
+  // The file is there a moment before its text.
+  const timer = setInterval(() => existsSync(pidFile) && readFileSync(pidFile, 'utf8') !== '' && stop.abort(), 20)
   const stopped = pullFromPypi(source, join(folder, 'staged'), { pip, env: process.env, signal: stop.signal })
   await expect(stopped).rejects.toMatchObject({ code: 'ABORTED' })
   clearInterval(timer)
