@@ -10,6 +10,12 @@ import { type Demo, launch, patienceMs, signIn, startDemo, tooWide, violations, 
 /** A folder for pictures of every page, to be looked at; none are taken without it. */
 const pictures = process.env.PLUMBLINE_SCREENSHOTS
 const names = ['overview', 'answers', 'alarms', 'review', 'evaluators', 'runs', 'keys', 'settings']
+/** Each width and each scheme once; where pictures are taken, all. */
+const looks = [
+  [390, 'dark'],
+  [1280, 'light'],
+] as const
+const allLooks = [...looks, [390, 'light'], [1280, 'dark']] as const
 const why = chromiumPath === undefined ? ' (skipped: no chromium is installed)' : ''
 
 describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, { timeout: 10 * patienceMs }, () => {
@@ -63,45 +69,44 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     await close()
   })
 
-  for (const width of [390, 1280])
-    for (const scheme of ['light', 'dark'] as const)
-      test(`every page, ${width} px, ${scheme}: no complaint, no scrolling sideways, accessible`, async () => {
-        const { page, complaints, close } = await visit(browser, demo, { width, scheme })
-        expect(await violations(page)).toEqual([])
-        await picture(page, `sign-in-${width}-${scheme}`)
-        await signIn(page)
-        for (const name of names) {
-          await open(page, name)
-          await page
-            .locator('main h1')
-            .filter({ hasText: new RegExp(name, 'i') })
-            .waitFor()
-          await loaded(page)
-          expect(await violations(page), name).toEqual([])
-          expect(await tooWide(page), name).toBe(0)
-          await picture(page, `${name}-${width}-${scheme}`)
-        }
-        for (const [list, link] of [
-          ['answers', '.row-link'],
-          ['alarms', '.alarms a'],
-          ['runs', '.list a:text("align/ppo")'],
-          ['runs', '.list a:text("align/reward")'],
-          ['runs', '.list a:text("stopped-reward")'],
-        ]) {
-          await open(page, list)
-          await page.locator(link).first().click()
-          const of = /"(.*)"/.exec(link)?.[1].replace('/', '-') ?? 'one'
-          await page.getByRole('link', { name: `All ${list}` }).waitFor()
-          await loaded(page)
-          // The outer one before those in it.
-          for (const closed of await page.locator('details').all()) await closed.locator('summary').first().click()
-          expect(await violations(page), `${of} of ${list}`).toEqual([])
-          expect(await tooWide(page), `${of} of ${list}`).toBe(0)
-          await picture(page, `${list}-${of}-${width}-${scheme}`)
-        }
-        expect(complaints).toEqual([])
-        await close()
-      })
+  for (const [width, scheme] of pictures === undefined ? looks : allLooks)
+    test(`every page, ${width} px, ${scheme}: no complaint, no scrolling sideways, accessible`, async () => {
+      const { page, complaints, close } = await visit(browser, demo, { width, scheme })
+      expect(await violations(page)).toEqual([])
+      await picture(page, `sign-in-${width}-${scheme}`)
+      await signIn(page)
+      for (const name of names) {
+        await open(page, name)
+        await page
+          .locator('main h1')
+          .filter({ hasText: new RegExp(name, 'i') })
+          .waitFor()
+        await loaded(page)
+        expect(await violations(page), name).toEqual([])
+        expect(await tooWide(page), name).toBe(0)
+        await picture(page, `${name}-${width}-${scheme}`)
+      }
+      for (const [list, link] of [
+        ['answers', '.row-link'],
+        ['alarms', '.alarms a'],
+        ['runs', '.list a:text("align/ppo")'],
+        ['runs', '.list a:text("align/reward")'],
+        ['runs', '.list a:text("stopped-reward")'],
+      ]) {
+        await open(page, list)
+        await page.locator(link).first().click()
+        const of = /"(.*)"/.exec(link)?.[1].replace('/', '-') ?? 'one'
+        await page.getByRole('link', { name: `All ${list}` }).waitFor()
+        await loaded(page)
+        // The outer one before those in it.
+        for (const closed of await page.locator('details').all()) await closed.locator('summary').first().click()
+        expect(await violations(page), `${of} of ${list}`).toEqual([])
+        expect(await tooWide(page), `${of} of ${list}`).toBe(0)
+        await picture(page, `${list}-${of}-${width}-${scheme}`)
+      }
+      expect(complaints).toEqual([])
+      await close()
+    })
 
   test('answers: by filter, by cursor, and the whole record', async () => {
     const { page, close } = await visit(browser, demo)
