@@ -71,6 +71,7 @@ export function lowerGraph(
     const loweredNames = typeof lowered === 'string' ? [lowered] : lowered
     loweredNames.forEach((name, i) => {
       names.set(results[i], name)
+      writer.describe(name, results[i])
     })
   }
   // Identity gives an output its key even when the tensor is an input or is asked for twice; ONNX Runtime removes it.
@@ -85,6 +86,7 @@ function createWriter(graph: Graph) {
   const nodes: NodeProto[] = []
   const initializers = new Map<string, TensorProto>()
   const used = new Map<string, Tensor>()
+  const described = new Map<string, Tensor>()
   let count = 0
 
   const nodeWithOutputs = (opType: string, outputs: string[], inputs: readonly string[], attributes = {}) => {
@@ -141,6 +143,11 @@ function createWriter(graph: Graph) {
   return {
     emitter,
     leaf,
+    /**
+     * Tells the shape of what lies between. ONNX Runtime cannot find most of them by itself, and then takes the square of
+     * the number of nodes to plan its memory: half a second for SmolLM2 to be read, two for its gradients.
+     */
+    describe: (name: string, tensor: Tensor) => described.set(name, tensor),
     rename: (name: string, key: string) => nodeWithOutputs('Identity', [key], [name]),
     finish(outputs: Readonly<Record<string, Tensor>>, baked: ReadonlyMap<string, Float32Array>): LoweredModel {
       const inputs = [...used.values()].filter(({ id }) => !baked.has(id))
@@ -153,6 +160,7 @@ function createWriter(graph: Graph) {
         node: nodes,
         input: inputs.map((tensor) => valueInfo(tensor.id, tensor.type, tensor.shape)),
         output: Object.entries(outputs).map(([key, { type, shape }]) => valueInfo(outputName(key), type, shape)),
+        value_info: [...described].map(([name, { type, shape }]) => valueInfo(name, type, shape)),
         initializer: [...initializers.values(), ...external.map(({ proto }) => proto)],
       }
       return {

@@ -15,6 +15,7 @@ const messages = {
     initializer: [5, 'TensorProto', 'repeated'],
     input: [11, 'ValueInfoProto', 'repeated'],
     output: [12, 'ValueInfoProto', 'repeated'],
+    value_info: [13, 'ValueInfoProto', 'repeated'],
   },
   NodeProto: {
     input: [1, 'string', 'repeated'],
@@ -95,6 +96,8 @@ export interface GraphProto {
   node: readonly NodeProto[]
   input: readonly ValueInfoProto[]
   output: readonly ValueInfoProto[]
+  /** Shapes of what lies between. */
+  value_info: readonly ValueInfoProto[]
   initializer: readonly TensorProto[]
 }
 

@@ -177,6 +177,11 @@ export function targetLogprobs(forward: ForwardAtRows): Tensor {
   return tokenLogprobs(forward.logitsAtRows(), forward.graph.input('targets', 'int32', ['M']))
 }
 
+/** Names of the parameters whose rows are looked up: the tables of embeddings. */
+export function tableNames({ family }: ModelConfig): string[] {
+  return family === 'gpt2' ? ['transformer.wte.weight', 'transformer.wpe.weight'] : ['model.embed_tokens.weight']
+}
+
 /** Name of the matrix that turns hidden states into scores: the embedding when the head is tied to it. */
 export function headName({ family, hasTiedHead }: ModelConfig): string {
   if (!hasTiedHead) return UNTIED_HEAD

@@ -191,6 +191,17 @@ test.each(families)('%s: rollout log-probabilities equal scored ones', async (na
   await scorer.dispose()
 })
 
+test.each(families)('%s: weights that are read where they lie give what packed ones do', async (name) => {
+  const { model, parameters } = await load(name)
+  const drawn: Completion[][] = []
+  for (const tokens of [1, undefined]) {
+    const decoder = await createDecoder(model, parameters, { slots: 3, length: 40, tokens })
+    drawn.push(await completions(decoder, prompts))
+    await decoder.dispose()
+  }
+  expectSame(drawn[0], drawn[1])
+})
+
 describe('where it ends', () => {
   test('at the most tokens: finish reason length, and all of the text', async () => {
     for (const maxNewTokens of [1, 2, 9]) {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { f32, ggufBytes, key, tensor, text, u16, u32 } from './gguf-fixture.ts'
-import { readGgufModel } from './gguf-model.ts'
+import { openGgufModel } from './gguf-model.ts'
+import { readWeights } from './read-weights.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -40,7 +41,8 @@ async function read(keys: Record<string, Buffer>, extra: Record<string, { shape:
   }
   const path = join(folder, 'model.gguf')
   await writeFile(path, ggufBytes({ keys: Object.values(keys), tensors: table, data: Buffer.concat(data) }))
-  return readGgufModel(path)
+  const { weights, ...model } = await openGgufModel(path)
+  return { ...model, parameters: await readWeights(weights) }
 }
 
 test('the order of rows inside a head is undone for weights and for biases of q and k', async () => {
@@ -121,5 +123,5 @@ test('refuses a layer past the last, heads that do not divide the rows, and a fi
   })
   const path = join(folder, 'vocabulary.gguf')
   await writeFile(path, ggufBytes({ keys: Object.values(llama) }))
-  await expect(readGgufModel(path)).rejects.toMatchObject({ code: 'MODEL_WITHOUT_WEIGHTS' })
+  await expect(openGgufModel(path)).rejects.toMatchObject({ code: 'MODEL_WITHOUT_WEIGHTS' })
 })

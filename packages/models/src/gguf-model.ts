@@ -3,23 +3,22 @@
  * llama.cpp's convert_hf_to_gguf.py made, undone. Checked against transformers' modeling_gguf_pytorch_utils.
  */
 import { PlumblineError } from '@plumbline/contracts'
-import { createParameter, type Parameter } from '@plumbline/engine'
 import { corruptGguf, type GgufFile, type GgufMetadata, type GgufTensor, openGguf } from './gguf.ts'
 import { configFromGguf, ggufArchitectures } from './gguf-config.ts'
 import { UNTIED_HEAD } from './head-names.ts'
 import type { JsonObject } from './json-file.ts'
-import { readChunks, sameBytes } from './tensor-file.ts'
+import type { Layout, StoredWeight } from './read-share.ts'
+import { readWeights } from './read-weights.ts'
+import { sameBytes } from './tensor-file.ts'
 
 /** What a GGUF file says about its model, in Hugging Face's terms. */
 export interface GgufModel {
   readonly config: JsonObject
-  readonly parameters: ReadonlyMap<string, Parameter>
+  /** In the order of the file. */
+  readonly weights: readonly StoredWeight[]
   readonly metadata: GgufMetadata
   readonly generationConfig?: JsonObject
 }
-
-/** How the rows of a stored matrix become those of the Hugging Face tensor. */
-type Layout = { kind: 'same' } | { kind: 'transposed' } | { kind: 'halves interleaved'; heads: number }
 
 /** Where a GGUF tensor goes. */
 interface Placement {
@@ -53,33 +52,32 @@ const gpt2Names: Readonly<Record<string, string>> = {
 // Hugging Face's GPT-2 keeps its linear weights [in, out] (Conv1D); GGUF keeps every matrix [out, in].
 const conv1d = new Set(['attn_qkv', 'attn_output', 'ffn_up', 'ffn_down'])
 
-/** Reads a GGUF model as float32 parameters with Hugging Face names. */
-export async function readGgufModel(path: string): Promise<GgufModel> {
+/** Reads all of a GGUF model but its weights, which it names as Hugging Face does. */
+export async function openGgufModel(path: string): Promise<GgufModel> {
   const file = await openGguf(path)
   try {
-    return await readOpenModel(file)
+    return await describe(file)
   } finally {
     await file.close()
   }
 }
 
-async function readOpenModel(file: GgufFile): Promise<GgufModel> {
+async function describe(file: GgufFile): Promise<GgufModel> {
   if (file.tensors.size === 0) {
     throw new PlumblineError('MODEL_WITHOUT_WEIGHTS', `${file.path} holds no tensors, only metadata.`, {
       hint: 'Take the file with the weights; a vocabulary alone is no model.',
     })
   }
   const ropeFactors = file.tensors.get('rope_freqs.weight')
-  const factors = ropeFactors && (await readGgufTensor(ropeFactors)).data
+  const factors = ropeFactors && (await readRopeFactors(ropeFactors))
   const isTied = await hasTiedHead(file)
   const config = configFromGguf(file, { isTied, ropeFactors: factors })
-  const parameters = new Map<string, Parameter>()
-  for (const tensor of file.tensors.values()) {
+  const weights = [...file.tensors.values()].flatMap((tensor) => {
     const placement = placeTensor(file, tensor, config)
-    if (!placement || (isTied && placement.name === UNTIED_HEAD)) continue
-    parameters.set(placement.name, await readGgufTensor(tensor, placement.name, placement.layout))
-  }
-  return { config, parameters, metadata: file.metadata, generationConfig: generationConfig(config, file.metadata) }
+    if (!placement || (isTied && placement.name === UNTIED_HEAD)) return []
+    return [storedWeight(tensor, placement)]
+  })
+  return { config, weights, metadata: file.metadata, generationConfig: generationConfig(config, file.metadata) }
 }
 
 /** Tied: no head in the file, or a copy of the embedding (older converters of GPT-2 wrote one). */
@@ -140,73 +138,25 @@ function layoutOf(part: string, suffix: string, config: JsonObject): Layout {
   return { kind: 'same' }
 }
 
-/** Reads one tensor as float32, in chunks of a few MB, and undoes the converter's change of layout. */
-async function readGgufTensor(
-  tensor: GgufTensor,
-  name = tensor.name,
-  layout: Layout = { kind: 'same' },
-): Promise<Parameter> {
-  const { format, shape } = tensor
-  if (layout.kind === 'same') {
-    const parameter = createParameter(name, shape)
-    let at = 0
-    for await (const chunk of readChunks(tensor, format.blockBytes)) {
-      format.decode(chunk, parameter.data, at)
-      at += (chunk.length / format.blockBytes) * format.blockSize
-    }
-    return parameter
+/** Throws GGUF_CORRUPT where its rows cannot be those of such a matrix. */
+function storedWeight(tensor: GgufTensor, { name, layout }: Placement): StoredWeight {
+  const { file, type, shape, offset, byteLength, format } = tensor
+  if (layout.kind !== 'same') {
+    const [rows, columns = 1] = shape
+    if (shape.length > 2 || columns % format.blockSize !== 0) throw badLayout(tensor)
+    if (layout.kind === 'halves interleaved' && !Number.isInteger(rows / layout.heads / 2)) throw badLayout(tensor)
   }
-  // A bias is a matrix of one column here.
-  const [rows, columns] = shape.length === 1 ? [shape[0], 1] : shape
-  if (shape.length > 2 || columns % format.blockSize !== 0) throw badLayout(tensor)
-  return layout.kind === 'transposed'
-    ? readTransposed(tensor, name, rows, columns)
-    : readInterleaved(tensor, name, rows, columns, layout.heads)
+  return { name, shape, path: file.path, offset, byteLength, format: type, layout }
+}
+
+async function readRopeFactors(tensor: GgufTensor): Promise<Float32Array> {
+  const { name } = tensor
+  const read = await readWeights([storedWeight(tensor, { name, layout: { kind: 'same' } })])
+  return read.get(name)!.data
 }
 
 function badLayout({ file, name, shape, format }: GgufTensor): PlumblineError {
   return corruptGguf(file.path, `tensor ${name} has the impossible shape [${shape}] of ${format.name}`)
-}
-
-/** [rows, columns] → [columns, rows]. */
-async function readTransposed(tensor: GgufTensor, name: string, rows: number, columns: number): Promise<Parameter> {
-  const { format } = tensor
-  const parameter = createParameter(name, [columns, rows])
-  const rowBytes = (columns / format.blockSize) * format.blockBytes
-  // 16 rows at a time, so that the writes fill whole cache lines.
-  const tile = new Float32Array(16 * columns)
-  let row = 0
-  for await (const chunk of readChunks(tensor, rowBytes)) {
-    for (let at = 0; at < chunk.length; at += 16 * rowBytes) {
-      const bytes = chunk.subarray(at, Math.min(chunk.length, at + 16 * rowBytes))
-      const tileRows = bytes.length / rowBytes
-      format.decode(bytes, tile, 0)
-      for (let column = 0; column < columns; column++) {
-        const to = column * rows + row
-        for (let r = 0; r < tileRows; r++) parameter.data[to + r] = tile[r * columns + column]
-      }
-      row += tileRows
-    }
-  }
-  return parameter
-}
-
-/** In each head, stored row 2·i + t (i < half, t < 2) is row t·half + i of the Hugging Face tensor. */
-async function readInterleaved(tensor: GgufTensor, name: string, rows: number, columns: number, heads: number) {
-  const { format, shape } = tensor
-  const headRows = rows / heads
-  if (!Number.isInteger(headRows / 2)) throw badLayout(tensor)
-  const parameter = createParameter(name, shape)
-  const rowBytes = (columns / format.blockSize) * format.blockBytes
-  let row = 0
-  for await (const chunk of readChunks(tensor, rowBytes)) {
-    for (let at = 0; at < chunk.length; at += rowBytes, row++) {
-      const inHead = row % headRows
-      const target = row - inHead + (inHead % 2) * (headRows / 2) + (inHead >> 1)
-      format.decode(chunk.subarray(at, at + rowBytes), parameter.data, target * columns)
-    }
-  }
-  return parameter
 }
 
 /** What `generate` needs to stop: end of sequence and, where it differs, end of turn. */

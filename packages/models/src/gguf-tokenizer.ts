@@ -1,5 +1,6 @@
 import { nearest, PlumblineError } from '@plumbline/contracts'
 import { z } from 'zod'
+import { isListOf, large } from './large-schema.ts'
 import { brokenTokenizer, inFile } from './tokenizer-errors.ts'
 
 /** What `loadTokenizer` takes, and a model folder keeps. */
@@ -58,13 +59,15 @@ const CONTROL = 3
 const USER_DEFINED = 4
 
 const tokenId = z.number().int().min(0)
+const texts = large(z.array(z.string()), isListOf('string'))
+const numbers = large(z.array(z.number()), isListOf('number'))
 const metadataSchema = z.object({
   model: z.string(),
   pre: z.string().optional(),
-  tokens: z.array(z.string()).min(1),
-  token_type: z.array(z.number()).optional(),
-  merges: z.array(z.string()).optional(),
-  scores: z.array(z.number()).optional(),
+  tokens: texts.refine(({ length }) => length > 0, 'expected at least one token'),
+  token_type: numbers.optional(),
+  merges: texts.optional(),
+  scores: numbers.optional(),
   bos_token_id: tokenId.optional(),
   eos_token_id: tokenId.optional(),
   unknown_token_id: tokenId.optional(),

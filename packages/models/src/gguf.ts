@@ -18,6 +18,8 @@ export type GgufMetadata = ReadonlyMap<string, GgufValue>
 /** A tensor of a GGUF file. */
 export interface GgufTensor extends ByteRange {
   readonly name: string
+  /** By `enum ggml_type`. */
+  readonly type: number
   readonly format: BlockFormat
   /** Slowest axis first, as Hugging Face counts; GGUF stores it the other way round. */
   readonly shape: readonly number[]
@@ -302,5 +304,5 @@ function placeTensor(cursor: Cursor, file: TensorFile, dataStart: number, entry:
   if (offset + byteLength > file.size) {
     throw cursor.corrupt(`tensor ${name} ends at byte ${offset + byteLength}, outside the file of ${file.size} bytes`)
   }
-  return { name, format, shape, file, offset, byteLength }
+  return { name, type: entry.type, format, shape, file, offset, byteLength }
 }

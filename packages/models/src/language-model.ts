@@ -5,7 +5,7 @@ import { type ModelConfig, parseModelConfig } from './config.ts'
 import { buildForward } from './forward.ts'
 import { tokenizerFromGguf } from './gguf-tokenizer.ts'
 import { SCORE_HEAD, UNTIED_HEAD } from './head-names.ts'
-import { type LoadedModel, loadModelFolder } from './model-folder.ts'
+import { type OpenedModel, openModelFolder } from './model-folder.ts'
 import { loadTokenizer, type Tokenizer } from './tokenizer.ts'
 
 /** A model that is ready to be run, scored or trained. */
@@ -35,10 +35,13 @@ export interface LoadLanguageModelOptions {
  * Throws TOKENIZER_MISSING, TOKENIZER_MISMATCH, MODEL_INCOMPLETE, and what the readers throw.
  */
 export async function loadLanguageModel(path: string, options: LoadLanguageModelOptions = {}): Promise<LanguageModel> {
-  const loaded = await loadModelFolder(path)
-  const config = parseModelConfig(loaded.config, loaded.tokenizer.gguf ? path : join(path, 'config.json'))
-  checkParameters(path, config, loaded.parameters)
-  const tokenizer = loadTokenizer({ ...tokenizerFiles(path, loaded), ...options })
+  const opened = await openModelFolder(path)
+  const config = parseModelConfig(opened.config, opened.tokenizer.gguf ? path : join(path, 'config.json'))
+  const reading = opened.readParameters()
+  reading.catch(() => {}) // told below, unless the tokenizer is broken
+  const tokenizer = loadTokenizer({ ...tokenizerFiles(path, opened), ...options })
+  const parameters = await reading
+  checkParameters(path, config, parameters)
   if (tokenizer.vocabSize > config.vocabSize)
     throw new PlumblineError(
       'TOKENIZER_MISMATCH',
@@ -48,15 +51,15 @@ export async function loadLanguageModel(path: string, options: LoadLanguageModel
   return {
     path,
     config,
-    rawConfig: loaded.config,
-    parameters: loaded.parameters,
+    rawConfig: opened.config,
+    parameters,
     tokenizer,
-    generationConfig: loaded.generationConfig,
-    stopTokenIds: stopTokenIds(loaded, tokenizer),
+    generationConfig: opened.generationConfig,
+    stopTokenIds: stopTokenIds(opened, tokenizer),
   }
 }
 
-function tokenizerFiles(path: string, { tokenizer }: LoadedModel) {
+function tokenizerFiles(path: string, { tokenizer }: OpenedModel) {
   if (tokenizer.gguf) return { ...tokenizerFromGguf(tokenizer.gguf, path), where: path }
   const { tokenizerJson, tokenizerConfig } = tokenizer
   if (tokenizerJson) return { tokenizerJson, tokenizerConfig, where: join(path, 'tokenizer.json') }
@@ -112,7 +115,7 @@ function checkLayers(path: string, { family, layers }: ModelConfig, parameters: 
   })
 }
 
-function stopTokenIds({ config, generationConfig }: LoadedModel, tokenizer: Tokenizer): number[] {
+function stopTokenIds({ config, generationConfig }: OpenedModel, tokenizer: Tokenizer): number[] {
   const configured = [generationConfig?.eos_token_id, config.eos_token_id, tokenizer.eosTokenId].flat()
   return [...new Set(configured.filter((id): id is number => Number.isInteger(id)))]
 }

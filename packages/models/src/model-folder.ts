@@ -2,21 +2,21 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { nearest, PlumblineError } from '@plumbline/contracts'
-import type { Parameter, ParameterMap } from '@plumbline/engine'
+import type { ParameterMap } from '@plumbline/engine'
 import { supportedModelTypes } from './config.ts'
 import type { GgufMetadata } from './gguf.ts'
-import { readGgufModel } from './gguf-model.ts'
+import { openGgufModel } from './gguf-model.ts'
 import { SCORE_HEAD, UNTIED_HEAD } from './head-names.ts'
 import { isJsonObject, type JsonObject, readJsonObject, readTextFile } from './json-file.ts'
-import { openSafetensors, readStoredTensor, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
+import type { StoredWeight } from './read-share.ts'
+import { readWeights } from './read-weights.ts'
+import { openSafetensors, type SafetensorsFile, type StoredTensor, storedWeight } from './safetensors.ts'
 import { sameBytes } from './tensor-file.ts'
 
-/** A model as read from disk. */
-export interface LoadedModel {
+/** A model on disk: all but its weights. */
+export interface OpenedModel {
   /** Hugging Face's config.json; `tie_word_embeddings` says what the weights say. */
   readonly config: JsonObject
-  /** float32, Hugging Face names, in the order of the file. A tied head is not among them. */
-  readonly parameters: ParameterMap
   readonly tokenizer: {
     readonly tokenizerJson?: JsonObject
     /** With `chat_template` from chat_template.jinja where the folder has that file, as transformers reads it. */
@@ -24,6 +24,13 @@ export interface LoadedModel {
     readonly gguf?: GgufMetadata
   }
   readonly generationConfig?: JsonObject
+  /** float32, Hugging Face names, in the order of the file. A tied head is not among them. Large ones come from other threads. */
+  readParameters(): Promise<ParameterMap>
+}
+
+/** A model as read from disk. */
+export interface LoadedModel extends Omit<OpenedModel, 'readParameters'> {
+  readonly parameters: ParameterMap
 }
 
 const SINGLE_FILE = 'model.safetensors'
@@ -32,22 +39,28 @@ const INDEX_FILE = 'model.safetensors.index.json'
 // Buffers of old checkpoints that are computed, not learned.
 const LEGACY_BUFFER = /(^|\.)(rotary_emb\.inv_freq|attn\.bias|attn\.masked_bias)$/
 
+/** Reads a model from a path. Throws what `openModelFolder` throws. */
+export async function loadModelFolder(path: string): Promise<LoadedModel> {
+  const { readParameters, ...model } = await openModelFolder(path)
+  return { ...model, parameters: await readParameters() }
+}
+
 /**
- * Reads a model from a path. Throws MODEL_NOT_FOUND, MODEL_WITHOUT_WEIGHTS, MODEL_AMBIGUOUS, UNSUPPORTED_ARCHITECTURE,
+ * Reads all of a model but its weights, which it has found and checked. Throws MODEL_NOT_FOUND, MODEL_WITHOUT_WEIGHTS, MODEL_AMBIGUOUS, UNSUPPORTED_ARCHITECTURE,
  * SHARD_MISSING, INDEX_INVALID, and what the readers of the files throw.
  */
-export async function loadModelFolder(path: string): Promise<LoadedModel> {
+export async function openModelFolder(path: string): Promise<OpenedModel> {
   const stats = await stat(path).catch(() => undefined)
   if (!stats) {
     throw new PlumblineError('MODEL_NOT_FOUND', `There is no model folder or file ${path}.`, {
       hint: 'Check the path, or pull a model first: plumb models pull.',
     })
   }
-  if (!stats.isDirectory()) return loadGguf(path)
+  if (!stats.isDirectory()) return openGguf(path)
   const names = await readdir(path)
-  if (names.includes(SINGLE_FILE) || names.includes(INDEX_FILE)) return loadHuggingFaceFolder(path, names)
+  if (names.includes(SINGLE_FILE) || names.includes(INDEX_FILE)) return openHuggingFaceFolder(path, names)
   const ggufNames = names.filter((name) => name.toLowerCase().endsWith('.gguf'))
-  if (ggufNames.length === 1) return loadGguf(join(path, ggufNames[0]))
+  if (ggufNames.length === 1) return openGguf(join(path, ggufNames[0]))
   if (ggufNames.length > 1) {
     throw new PlumblineError(
       'MODEL_AMBIGUOUS',
@@ -71,17 +84,17 @@ function withoutWeights(path: string, names: readonly string[]): PlumblineError 
   return new PlumblineError('MODEL_WITHOUT_WEIGHTS', message, { hint })
 }
 
-async function loadGguf(path: string): Promise<LoadedModel> {
+async function openGguf(path: string): Promise<OpenedModel> {
   if (path.endsWith('.safetensors')) {
     throw new PlumblineError('MODEL_NOT_FOUND', `${path} holds weights, but no config.json.`, {
       hint: 'Give the folder that it lies in.',
     })
   }
-  const { config, parameters, metadata, generationConfig } = await readGgufModel(path)
-  return { config, parameters, tokenizer: { gguf: metadata }, generationConfig }
+  const { config, weights, metadata, generationConfig } = await openGgufModel(path)
+  return { config, readParameters: () => readWeights(weights), tokenizer: { gguf: metadata }, generationConfig }
 }
 
-async function loadHuggingFaceFolder(path: string, names: readonly string[]): Promise<LoadedModel> {
+async function openHuggingFaceFolder(path: string, names: readonly string[]): Promise<OpenedModel> {
   const config = await readModelConfig(path)
   const [tokenizerJson, tokenizerConfig, generationConfig, chatTemplate] = await Promise.all([
     readJsonObject(join(path, 'tokenizer.json')),
@@ -93,14 +106,14 @@ async function loadHuggingFaceFolder(path: string, names: readonly string[]): Pr
   try {
     const tensors = normaliseNames(await collectTensors(path, files), config.model_type)
     const isTied = await hasTiedHead(tensors, config)
-    const parameters = new Map<string, Parameter>()
+    const weights: StoredWeight[] = []
     for (const [name, tensor] of tensors) {
       if (LEGACY_BUFFER.test(name) || (isTied && name === UNTIED_HEAD)) continue
-      parameters.set(name, await readStoredTensor(tensor, name))
+      weights.push(storedWeight(tensor, name))
     }
     return {
       config: isTied === undefined ? config : { ...config, tie_word_embeddings: isTied },
-      parameters,
+      readParameters: () => readWeights(weights),
       tokenizer: {
         tokenizerJson,
         tokenizerConfig:

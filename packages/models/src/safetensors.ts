@@ -4,10 +4,11 @@
  * held against the file before memory is taken.
  */
 import { PlumblineError } from '@plumbline/contracts'
-import { createParameter, elementCount, type Parameter } from '@plumbline/engine'
-import { decodeBF16, decodeF16 } from './float-formats.ts'
+import { elementCount, type Parameter } from '@plumbline/engine'
 import { findDuplicateKey, isJsonObject, type JsonObject } from './json-file.ts'
-import { type ByteRange, openTensorFile, readChunks, type TensorFile } from './tensor-file.ts'
+import type { StoredWeight } from './read-share.ts'
+import { readWeights } from './read-weights.ts'
+import { type ByteRange, openTensorFile, type TensorFile } from './tensor-file.ts'
 
 /** A tensor as a safetensors file holds it. */
 export interface StoredTensor extends ByteRange {
@@ -66,7 +67,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const readTensor = async (name: string): Promise<Parameter> => {
       const tensor = tensors.get(name)
       if (!tensor) throw new PlumblineError('TENSOR_MISSING', `${path} holds no tensor ${name}.`)
-      return readStoredTensor(tensor)
+      return (await readWeights([storedWeight(tensor)])).get(name)!
     }
     return { path, metadata, tensors, readTensor, close: () => file.close() }
   } catch (error) {
@@ -147,24 +148,17 @@ function checkOverlaps(path: string, byOffset: readonly StoredTensor[]): void {
   }
 }
 
-/** Reads a tensor as float32, in chunks of a few MB. Throws UNSUPPORTED_DTYPE for anything but F32, F16 and BF16. */
-export async function readStoredTensor(tensor: StoredTensor, name = tensor.name): Promise<Parameter> {
-  const { dtype, file, shape } = tensor
-  if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
+/** Ids by `enum ggml_type` of the types that weights are read from. */
+const weightFormats: Readonly<Record<string, number>> = { F32: 0, F16: 1, BF16: 30 }
+
+/** A tensor as a weight to be read. Throws UNSUPPORTED_DTYPE for anything but F32, F16 and BF16. */
+export function storedWeight(tensor: StoredTensor, name = tensor.name): StoredWeight {
+  const { dtype, file, shape, offset, byteLength } = tensor
+  if (!Object.hasOwn(weightFormats, dtype)) {
     throw new PlumblineError('UNSUPPORTED_DTYPE', `${file.path}: tensor ${tensor.name} is ${dtype}.`, {
       hint: 'Weights are read from F32, F16 and BF16. Convert or dequantise the model first.',
     })
   }
-  const parameter = createParameter(name, shape)
-  if (dtype === 'F32') {
-    await file.read(tensor.offset, new Uint8Array(parameter.data.buffer))
-    return parameter
-  }
-  const decode = dtype === 'F16' ? decodeF16 : decodeBF16
-  let at = 0
-  for await (const chunk of readChunks(tensor, 2)) {
-    decode(chunk, parameter.data, at)
-    at += chunk.length / 2
-  }
-  return parameter
+  const format = weightFormats[dtype]
+  return { name, shape, path: file.path, offset, byteLength, format, layout: { kind: 'same' } }
 }

@@ -158,10 +158,13 @@ export function createTextStream(tokenizer: Tokenizer, { skipSpecialTokens = fal
 
 /** Tokens by id and ids by token. Added tokens win over the model's vocabulary, as in `tokenizers`. */
 function vocabulary({ model, added_tokens }: TokenizerJson) {
-  const idOf = new Map(Object.entries(model.vocab))
-  for (const { content, id } of added_tokens) idOf.set(content, id)
+  const idOf = new Map<string, number>()
   const tokens: string[] = []
-  for (const [token, id] of Object.entries(model.vocab)) tokens[id] = token
-  for (const { content, id } of added_tokens) tokens[id] = content
+  const add = (token: string, id: number) => {
+    idOf.set(token, id)
+    tokens[id] = token
+  }
+  for (const token of Object.keys(model.vocab)) add(token, model.vocab[token])
+  for (const { content, id } of added_tokens) add(content, id)
   return { tokens, idOf }
 }

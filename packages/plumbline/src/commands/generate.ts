@@ -114,8 +114,9 @@ export async function* completions(
   const longest = promptIds.reduce((most, { length }) => Math.max(most, length), 0)
   const length = Math.min(model.maxPositions, longest + config.max_new_tokens)
   const fitting = Math.floor(CACHE_BYTES / (cacheBytes(model) * length))
-  const slots = Math.min(config.batch_size, promptIds.length * config.num_generations, fitting)
-  const decoder = await createDecoder(model, parameters, { slots: Math.max(1, slots), length })
+  const answers = promptIds.length * config.num_generations
+  const slots = Math.max(1, Math.min(config.batch_size, answers, fitting))
+  const decoder = await createDecoder(model, parameters, { slots, length, tokens: answers * config.max_new_tokens })
   try {
     yield* completionsOf(decoder, language, promptIds, config, world, onToken)
   } finally {
