@@ -147,7 +147,7 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     const flags = page.locator('.list tbody .flags')
     await flags.first().waitFor()
     expect((await flags.allTextContents()).filter((text) => !text.includes('harm'))).toEqual([])
-    await page.getByLabel('People said').selectOption('flag')
+    await page.getByLabel('Feedback').selectOption('flag')
     await page.getByRole('button', { name: 'Filter' }).click()
     await page.waitForURL(/feedback=flag/)
     await loaded(page)

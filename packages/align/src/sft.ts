@@ -85,7 +85,7 @@ export async function trainSft(
   const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
   const plan = planSteps(train, config, random)
   const trainable = makeTrainable(model, config, random)
-  const sequences = train.map(({ ids }) => ids)
+  const sequences = sequencesOf(plan)
   checkMemory(
     {
       config: model.config,
@@ -155,6 +155,13 @@ export async function trainSft(
     }
     return sums
   }
+}
+
+/** What the steps read of each row: all of it, or no more than its opening. In the order of the rows. */
+function sequencesOf(plan: readonly (readonly EncodedRow[])[]): (readonly number[])[] {
+  const longest = new Map<number, readonly number[]>()
+  for (const { row, ids } of plan.flat()) if (ids.length > (longest.get(row)?.length ?? 0)) longest.set(row, ids)
+  return [...longest].sort(([a], [b]) => a - b).map(([, ids]) => ids)
 }
 
 /** The rows of every step: whole answers, then their openings. */

@@ -93,9 +93,9 @@ function AnswerTable({ answers }: { readonly answers: readonly ListedInteraction
               </div>
             </Table.Td>
             <Table.Td className="flags">
-              {one.flagged_by.map(({ evaluator, label, category }) => (
-                <StateBadge key={`${evaluator} ${label}`} tone="watch">
-                  {visible([evaluator, category].filter(Boolean).join(': '))}
+              {flagsOf(one).map((flag) => (
+                <StateBadge key={flag} tone="watch">
+                  {visible(flag)}
                 </StateBadge>
               ))}
             </Table.Td>
@@ -113,4 +113,9 @@ function AnswerTable({ answers }: { readonly answers: readonly ListedInteraction
       </Table.Tbody>
     </Table>
   )
+}
+
+/** What evaluators found, each finding once, whichever versions found it. */
+function flagsOf({ flagged_by }: ListedInteraction): string[] {
+  return [...new Set(flagged_by.map(({ evaluator, category }) => [evaluator, category].filter(Boolean).join(': ')))]
 }

@@ -66,7 +66,7 @@ export function AnswerFilters({ filters }: { readonly filters: Filters }) {
           </option>
         ))}
       </NativeSelect>
-      <NativeSelect name="feedback" label="People said" defaultValue={filters.feedback}>
+      <NativeSelect name="feedback" label="Feedback" defaultValue={filters.feedback}>
         <option value="">any or none</option>
         {Object.entries(feedbackKinds).map(([value, word]) => (
           <option key={value} value={value}>
