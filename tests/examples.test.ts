@@ -96,7 +96,7 @@ test('every row has the stated fields and nothing else', () => {
   for (const row of demonstrations) {
     const keys = ['id', 'messages', 'kind', 'category', 'source']
     expect(Object.keys(row), row.id).toEqual(row.kind === 'harmful' ? [...keys, 'weight'] : keys)
-    expect(row.weight, row.id).toBe(row.kind === 'harmful' ? 1.5 : undefined)
+    expect(row.weight, row.id).toBe(row.kind === 'harmful' ? 1.25 : undefined)
     expect(['written', 'model'], row.id).toContain(row.source)
     expect(row.messages.map(({ role }) => role)).toEqual(['user', 'assistant'])
   }

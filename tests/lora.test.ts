@@ -43,7 +43,7 @@ test('logits equal those of PEFT, beside the weights and merged into them', asyn
 
   const plain = buildForward(config)
   const merged = await compile(plain.graph, { logits: plain.logits() })
-  const mergedWeights = Object.fromEntries(mergeAdapter(config, parameters, adapter))
+  const mergedWeights = Object.fromEntries(await mergeAdapter(config, parameters, adapter))
   expectRealLogits((await merged.run({ ...mergedWeights, ...feeds })).logits.data as Float32Array)
 })
 

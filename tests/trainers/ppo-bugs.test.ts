@@ -70,7 +70,7 @@ async function ppo(
   )
   const all: (Sample & { global_step: number })[] = readLines(join(folder, 'samples.jsonl'))
   const samples = all.filter(({ global_step }) => global_step === metrics.at(-1)?.global_step)
-  return { folder, policyPath, rewardModel, metrics, samples, error, weights: result?.trainable.merged() }
+  return { folder, policyPath, rewardModel, metrics, samples, error, weights: await result?.trainable.merged() }
 }
 
 type Ppo = Awaited<ReturnType<typeof ppo>>

@@ -70,7 +70,7 @@ async function trainOnce(seed: number, value_model: string) {
     trainPpo(config, { policy, rewardModel }, [{ prompt }], world),
   )
   if (error) throw error
-  const learned = await answersOf(policy, result!.trainable.merged())
+  const learned = await answersOf(policy, await result!.trainable.merged())
 
   const powers = reference.map((p, y) => p * Math.exp(rewards[y] / klCoef))
   const best = powers.map((power) => power / sumOf(powers))

@@ -106,7 +106,7 @@ function sftCase(values: Record<string, unknown> = {}): TrainerCase {
     async train(config, model, world) {
       const data = { train: demonstrations, evaluation: demonstrations.slice(0, 2) }
       const { trainable } = await trainSft(config, model, data, world)
-      return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
+      return { weights: await trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
     },
   })
 }
@@ -148,7 +148,7 @@ function ppoCase(value_model: 'shared' | 'separate', values: Record<string, unkn
       const before = hashOf(rewardModel.parameters)
       const { trainable } = await trainPpo(config, { policy, rewardModel }, prompts, world)
       if (hashOf(rewardModel.parameters) !== before) throw new Error('The reward model was changed.')
-      return { weights: trainable.merged(), adapter: trainable.adapter?.parameters, base: policy.parameters }
+      return { weights: await trainable.merged(), adapter: trainable.adapter?.parameters, base: policy.parameters }
     },
   })
 }

@@ -198,7 +198,7 @@ async function sftStage(
   await stage('sft', config, inputs, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
     const { trainable } = await trainSft(config, model, { train: demonstrations }, trainer)
-    return (folder) => writeTrainedModel(folder, model, trainable.merged())
+    return async (folder) => writeTrainedModel(folder, model, await trainable.merged())
   })
 }
 
@@ -232,7 +232,7 @@ async function ppoStage(
     const policy = await loadLanguageModel(policyPath)
     const rewardModel = await loadLanguageModel(rewardPath)
     const { trainable } = await trainPpo(config, { policy, rewardModel }, prompts, trainer)
-    return (folder) => writeTrainedModel(folder, policy, trainable.merged())
+    return async (folder) => writeTrainedModel(folder, policy, await trainable.merged())
   })
 }
 

@@ -187,7 +187,7 @@ export async function trainReward(
   const final = evaluation.length > 0 ? (measured ?? (await evaluate())) : undefined
   const scale = await scaleOf(scorer, train, random)
   await Promise.all([scorer.dispose(), frozen?.dispose()])
-  const finished = withScoreHead(trainable.merged(), head)
+  const finished = withScoreHead(await trainable.merged(), head)
   return { trainable, parameters: finished, steps: plan.length, ...scale, ...(final && { evaluation: final }) }
 }
 

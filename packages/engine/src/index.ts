@@ -2,14 +2,15 @@ export { gradients } from './autodiff.ts'
 export { compileGradients, type GradientProgram, type GradientProgramOptions } from './gradient-program.ts'
 export { Graph, type Tensor } from './graph.ts'
 export {
+  compileLoraMerge,
   createLoraParameters,
   type LoraLinearOptions,
+  type LoraMerge,
   type LoraModule,
   type LoraScale,
   loraLinear,
   loraNames,
   type MergeOptions,
-  mergeLora,
 } from './lora.ts'
 export { type CachedAttentionInputs, cachedAttention, rope } from './ops/attention.ts'
 export { type DropoutAttributes, dropout } from './ops/dropout.ts'

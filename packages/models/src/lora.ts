@@ -1,11 +1,11 @@
 import { nearest, PlumblineError } from '@plumbline/contracts'
 import {
+  compileLoraMerge,
   createLoraParameters,
   createParameter,
   type LoraModule,
   loraLinear,
   loraNames,
-  mergeLora,
   type ParameterMap,
   type Random,
 } from '@plumbline/engine'
@@ -88,10 +88,15 @@ export function adaptWithLora(adapter: Adapter, { isTraining = false } = {}): Ad
 }
 
 /** The model's parameters with the adapter added in; weights without an adapter are shared, not copied. */
-export function mergeAdapter(config: ModelConfig, parameters: ParameterMap, adapter: Adapter): ParameterMap {
+export async function mergeAdapter(
+  config: ModelConfig,
+  parameters: ParameterMap,
+  adapter: Adapter,
+): Promise<ParameterMap> {
   const { rank, alpha } = adapter
   const merged = new Map(parameters)
   const modules = new Set([...adapter.parameters.keys()].map((name) => name.replace(/\.lora_[AB]\.weight$/, '')))
+  const lora = await compileLoraMerge({ rank, alpha, isTransposed: config.family === 'gpt2' })
   for (const module of modules) {
     const names = loraNames(module)
     const base = parameters.get(`${module}.weight`)
@@ -100,13 +105,9 @@ export function mergeAdapter(config: ModelConfig, parameters: ParameterMap, adap
         hint: 'Give the model that the adapter was trained on (base_model_name_or_path in adapter_config.json).',
       })
     const weight = createParameter(base.name, base.shape)
-    weight.data.set(base.data)
-    mergeLora(weight, adapter.parameters.get(names.a)!, adapter.parameters.get(names.b)!, {
-      rank,
-      alpha,
-      isTransposed: config.family === 'gpt2',
-    })
+    await lora.merge(base, adapter.parameters.get(names.a)!, adapter.parameters.get(names.b)!, weight.data)
     merged.set(base.name, weight)
   }
+  await lora.dispose()
   return merged
 }

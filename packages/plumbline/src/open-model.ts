@@ -57,7 +57,7 @@ export async function openModel(
   })
   if (adapter === undefined) return model
   const lora = await loadAdapter(resolve(world.cwd, adapter))
-  return { ...model, parameters: mergeAdapter(model.config, model.parameters, lora) }
+  return { ...model, parameters: await mergeAdapter(model.config, model.parameters, lora) }
 }
 
 /** Loads a reward model. Throws NOT_A_REWARD_MODEL with its name. */

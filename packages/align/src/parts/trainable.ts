@@ -24,7 +24,7 @@ export interface Trainable {
   /** Values of all parameters, and what a step needs beside its batch. */
   feeds(step: number): Record<string, Value>
   /** The model as it is now, for generation and saving. */
-  merged(): ParameterMap
+  merged(): Promise<ParameterMap>
 }
 
 /** The whole model, or with `use_peft` a new adapter on it. The model's own arrays are updated in place. */
@@ -38,7 +38,7 @@ export function makeTrainable({ config, parameters }: LanguageModel, lora: LoraC
       build: {},
       evaluationBuild: {},
       feeds: () => all,
-      merged: () => parameters,
+      merged: async () => parameters,
     }
   const adapter = createAdapter(config, {
     rank: lora.lora_r,

@@ -105,7 +105,7 @@ async function sampleAnswers(
   const answers = new Array<SampledAnswer>(prompts.length)
   const ids = prompts.map(({ promptIds }) => promptIds)
   const options = { maxNewTokens: config.response_length, temperature: config.temperature, seed }
-  const completions = completionsOf(policy, trainable.merged(), ids, options)
+  const completions = completionsOf(policy, await trainable.merged(), ids, options)
   for await (const { promptIndex, tokenIds, text, finishReason } of completions)
     answers[promptIndex] = {
       ...prompts[promptIndex],

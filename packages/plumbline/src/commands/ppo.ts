@@ -40,7 +40,7 @@ export const ppo = defineCommand({
       const rewardModel = await openRewardModel(config.reward_model, world)
       const referenceModel = config.ref_model === undefined ? undefined : await openModel(config.ref_model, world)
       const { trainable } = await trainPpo(config, { policy, rewardModel, referenceModel }, rows, trainer)
-      return (path) => writeTrainedModel(path, policy, trainable.merged())
+      return async (path) => writeTrainedModel(path, policy, await trainable.merged())
     })
     if (world.json) world.emit({ model: folder })
     else world.stdout.write(`${folder}\n`)

@@ -34,7 +34,7 @@ export const sft = defineCommand({
     const folder = await runTraining('sft', config, inputs, world, async (trainer) => {
       const model = await openModel(config.model, world, modelOptions(config))
       const { trainable } = await trainSft(config, model, { train, ...(evaluation && { evaluation }) }, trainer)
-      return (path) => writeTrainedModel(path, model, trainable.merged())
+      return async (path) => writeTrainedModel(path, model, await trainable.merged())
     })
     if (world.json) world.emit({ model: folder })
     else world.stdout.write(`${folder}\n`)
