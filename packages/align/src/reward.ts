@@ -103,7 +103,10 @@ export async function trainReward(
       { hint: 'Leave out one of the two.' },
     )
   const trainable = makeTrainable(model, config, random)
-  const sequences = [...train, ...evaluation].flatMap(({ answers }) => answers)
+  const plan = planSteps(train, config, random)
+  // Part of a pass may leave rows out: nothing is computed of them.
+  const seen = [...new Set(plan.flat())].sort((a, b) => a - b).map((index) => train[index])
+  const sequences = [...seen, ...evaluation].flatMap(({ answers }) => answers)
   const head = scoreHead(model, random)
   const parameters = withScoreHead(trainable.parameters, head)
   checkMemory(
@@ -121,7 +124,6 @@ export async function trainReward(
       alternatives: config.use_peft ? [] : [USE_PEFT],
     },
   )
-  const plan = planSteps(train, config, random)
   const optimizer = createOptimizer(parameters, pool, config, plan.length)
   const frozen = await freezeLayers(model, trainable.firstLayer, sequences)
   const above = { firstLayer: frozen?.firstLayer }
@@ -185,7 +187,7 @@ export async function trainReward(
   await program.dispose()
   if (config.load_best_model_at_end && (await loadBestWeights(run, parameters, world.log))) measured = undefined
   const final = evaluation.length > 0 ? (measured ?? (await evaluate())) : undefined
-  const scale = await scaleOf(scorer, train, random)
+  const scale = await scaleOf(scorer, seen, random)
   await Promise.all([scorer.dispose(), frozen?.dispose()])
   const finished = withScoreHead(await trainable.merged(), head)
   return { trainable, parameters: finished, steps: plan.length, ...scale, ...(final && { evaluation: final }) }
@@ -382,11 +384,11 @@ const SCALE_ROWS = 128
 
 async function scaleOf(
   scorer: { rewards(rows: readonly EncodedAnswers[]): Promise<number[][]> },
-  train: readonly EncodedAnswers[],
+  seen: readonly EncodedAnswers[],
   random: Random,
 ) {
-  const sample = shuffled(train.length, random.fork('scale')).slice(0, SCALE_ROWS)
-  const all = (await scorer.rewards(sample.map((i) => train[i]))).flat()
+  const sample = shuffled(seen.length, random.fork('scale')).slice(0, SCALE_ROWS)
+  const all = (await scorer.rewards(sample.map((i) => seen[i]))).flat()
   const mean = all.reduce((sum, reward) => sum + reward, 0) / all.length
   const variance = all.reduce((sum, reward) => sum + (reward - mean) ** 2, 0) / all.length
   return { mean, std: Math.sqrt(variance) || 1 }
