@@ -104,8 +104,7 @@ export async function trainReward(
     )
   const trainable = makeTrainable(model, config, random)
   const plan = planSteps(train, config, random)
-  // Part of a pass may leave rows out: nothing is computed of them.
-  const seen = [...new Set(plan.flat())].sort((a, b) => a - b).map((index) => train[index])
+  const seen = seenRows(train, plan)
   const sequences = [...seen, ...evaluation].flatMap(({ answers }) => answers)
   const head = scoreHead(model, random)
   const parameters = withScoreHead(trainable.parameters, head)
@@ -191,6 +190,12 @@ export async function trainReward(
   await Promise.all([scorer.dispose(), frozen?.dispose()])
   const finished = withScoreHead(await trainable.merged(), head)
   return { trainable, parameters: finished, steps: plan.length, ...scale, ...(final && { evaluation: final }) }
+}
+
+/** Part of a pass may leave rows out: nothing is computed of them, unless the scale of the rewards needs them. */
+function seenRows(train: readonly EncodedAnswers[], plan: readonly (readonly number[])[]): readonly EncodedAnswers[] {
+  const indices = [...new Set(plan.flat())].sort((a, b) => a - b)
+  return indices.length < SCALE_ROWS ? train : indices.map((index) => train[index])
 }
 
 /** The rows of every step, by index: all of them, then the contrasts. */
@@ -379,7 +384,7 @@ function evaluationOf(
   })
 }
 
-/** Rows that the mean and deviation of the rewards are taken from: the 256 answers of pairs give the deviation to 4 %. */
+/** Rows, of those that were trained on, for the mean and deviation of the rewards: 256 answers of pairs give it to 4 %. */
 const SCALE_ROWS = 128
 
 async function scaleOf(

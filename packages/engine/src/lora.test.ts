@@ -142,8 +142,10 @@ test.each([false, true])('merged into the weight the outputs are the same (trans
 test('matrices that do not fit are refused', async () => {
   const { weight, a, b } = valuesOf()
   const mismatch = expect.objectContaining({ code: 'SHAPE_MISMATCH' })
-  const merge = async (left: typeof a, right: typeof b, options: object = {}) =>
-    (await compileLoraMerge({ ...strength, ...options })).merge(weight, left, right, weight.data)
+  const merge = async (left: typeof a, right: typeof b, options: object = {}) => {
+    const lora = await compileLoraMerge({ ...strength, ...options })
+    return lora.merge(weight, left, right, weight.data).finally(() => lora.dispose())
+  }
   await expect(merge(b, a)).rejects.toEqual(mismatch)
   await expect(merge(a, b, { isTransposed: true })).rejects.toEqual(mismatch)
   await expect(merge(a, b, { rank: 2 })).rejects.toEqual(mismatch)

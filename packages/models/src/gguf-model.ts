@@ -146,7 +146,7 @@ function storedWeight(tensor: GgufTensor, { name, layout }: Placement): StoredWe
     if (shape.length > 2 || columns % format.blockSize !== 0) throw badLayout(tensor)
     if (layout.kind === 'halves interleaved' && !Number.isInteger(rows / layout.heads / 2)) throw badLayout(tensor)
   }
-  return { name, shape, path: file.path, offset, byteLength, format: type, layout }
+  return { name, shape, path: file.path, fileVersion: file.version, offset, byteLength, format: type, layout }
 }
 
 async function readRopeFactors(tensor: GgufTensor): Promise<Float32Array> {

@@ -1,6 +1,6 @@
 import { nearest, PlumblineError } from '@plumbline/contracts'
 import { z } from 'zod'
-import { isListOf, large } from './large-schema.ts'
+import { isNumberList, isTextList, large } from './large-schema.ts'
 import { brokenTokenizer, inFile } from './tokenizer-errors.ts'
 
 /** What `loadTokenizer` takes, and a model folder keeps. */
@@ -59,8 +59,8 @@ const CONTROL = 3
 const USER_DEFINED = 4
 
 const tokenId = z.number().int().min(0)
-const texts = large(z.array(z.string()), isListOf('string'))
-const numbers = large(z.array(z.number()), isListOf('number'))
+const texts = large(z.array(z.string()), isTextList)
+const numbers = large(z.array(z.number()), isNumberList)
 const metadataSchema = z.object({
   model: z.string(),
   pre: z.string().optional(),

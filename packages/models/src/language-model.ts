@@ -37,10 +37,10 @@ export interface LoadLanguageModelOptions {
 export async function loadLanguageModel(path: string, options: LoadLanguageModelOptions = {}): Promise<LanguageModel> {
   const opened = await openModelFolder(path)
   const config = parseModelConfig(opened.config, opened.tokenizer.gguf ? path : join(path, 'config.json'))
-  const reading = opened.readParameters()
-  reading.catch(() => {}) // told below, unless the tokenizer is broken
-  const tokenizer = loadTokenizer({ ...tokenizerFiles(path, opened), ...options })
-  const parameters = await reading
+  const files = tokenizerFiles(path, opened)
+  const [tokenizer, parameters] = await meanwhile(opened.readParameters(), () =>
+    loadTokenizer({ ...files, ...options }),
+  )
   checkParameters(path, config, parameters)
   if (tokenizer.vocabSize > config.vocabSize)
     throw new PlumblineError(
@@ -57,6 +57,14 @@ export async function loadLanguageModel(path: string, options: LoadLanguageModel
     generationConfig: opened.generationConfig,
     stopTokenIds: stopTokenIds(opened, tokenizer),
   }
+}
+
+/** Does `work` while something is on its way, and waits for that even when the work fails. */
+async function meanwhile<Work, Coming>(coming: Promise<Coming>, work: () => Work): Promise<[Work, Coming]> {
+  const [done, come] = await Promise.allSettled([(async () => work())(), coming])
+  if (done.status === 'rejected') throw done.reason
+  if (come.status === 'rejected') throw come.reason
+  return [done.value, come.value]
 }
 
 function tokenizerFiles(path: string, { tokenizer }: OpenedModel) {

@@ -15,5 +15,7 @@ export function large<T>(schema: z.ZodType<T>, isSound: (value: unknown) => bool
   })
 }
 
-export const isListOf = (type: 'string' | 'number') => (value: unknown) =>
-  Array.isArray(value) && value.every((entry) => typeof entry === type)
+export const isTextList = (value: unknown) => Array.isArray(value) && value.every((entry) => typeof entry === 'string')
+
+/** As zod has it: neither NaN nor an infinity is a number. */
+export const isNumberList = (value: unknown) => Array.isArray(value) && value.every(Number.isFinite)

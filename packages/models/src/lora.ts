@@ -97,7 +97,14 @@ export async function mergeAdapter(
   const merged = new Map(parameters)
   const modules = new Set([...adapter.parameters.keys()].map((name) => name.replace(/\.lora_[AB]\.weight$/, '')))
   const lora = await compileLoraMerge({ rank, alpha, isTransposed: config.family === 'gpt2' })
-  for (const module of modules) {
+  try {
+    for (const module of modules) await mergeModule(module)
+  } finally {
+    await lora.dispose()
+  }
+  return merged
+
+  async function mergeModule(module: string): Promise<void> {
     const names = loraNames(module)
     const base = parameters.get(`${module}.weight`)
     if (!base)
@@ -108,6 +115,4 @@ export async function mergeAdapter(
     await lora.merge(base, adapter.parameters.get(names.a)!, adapter.parameters.get(names.b)!, weight.data)
     merged.set(base.name, weight)
   }
-  await lora.dispose()
-  return merged
 }

@@ -2,6 +2,7 @@
  * One thread's share of reading a model. A thread begins with this file: what it imports takes time before the first
  * weight is read, so the engine is not among it.
  */
+import { PlumblineError } from '@plumbline/contracts'
 import { type BlockFormat, blockFormats } from './dequantize.ts'
 import { type ByteRange, openTensorFile, readChunks, type TensorFile } from './tensor-file.ts'
 
@@ -15,6 +16,8 @@ export interface StoredWeight {
   /** As it is stored; a transposed one is read as [columns, rows]. */
   readonly shape: readonly number[]
   readonly path: string
+  /** Of the file whose header was checked. */
+  readonly fileVersion: string
   readonly offset: number
   readonly byteLength: number
   /** By `enum ggml_type`, one of `blockFormats`. */
@@ -42,11 +45,18 @@ export async function readShare({ tasks, next }: ReadingSetup): Promise<void> {
       const { weight, data } = tasks[i]
       const file = files.get(weight.path) ?? (await openTensorFile(weight.path))
       files.set(weight.path, file)
+      if (file.version !== weight.fileVersion) throw changed(weight.path)
       await readWeight(file, weight, data)
     }
   } finally {
     await Promise.all([...files.values()].map((file) => file.close()))
   }
+}
+
+function changed(path: string): PlumblineError {
+  return new PlumblineError('FILE_CHANGED', `${path} changed while it was read.`, {
+    hint: 'Wait until nobody writes to it, and run the command again.',
+  })
 }
 
 /** Reads one weight into `out`, in chunks of a few MB. */

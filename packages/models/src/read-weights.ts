@@ -7,6 +7,7 @@ import { type ReadingSetup, type ReadingTask, readShare, type StoredWeight } fro
 
 /** What a thread says when it cannot go on; nothing when all is read. */
 export interface ReadingFailure {
+  /** Of an error that is meant for a user. */
   readonly code?: string
   readonly message: string
   readonly hint?: string
@@ -26,14 +27,24 @@ export async function readWeights(weights: readonly StoredWeight[]): Promise<Par
     return { weight, data: parameter.data }
   })
   const elements = tasks.reduce((sum, { data }) => sum + data.length, 0)
-  const threads = Math.min(availableParallelism(), MOST_THREADS, Math.ceil(elements / ELEMENTS_A_THREAD)) - 1
+  const worthwhile = Math.min(tasks.length, Math.ceil(elements / ELEMENTS_A_THREAD))
+  const threads = Math.min(availableParallelism(), MOST_THREADS, worthwhile) - 1
   // The large ones first, so that nobody waits long for the last.
   const bySize = tasks.toSorted((a, b) => b.data.length - a.data.length)
   const setup: ReadingSetup = { tasks: bySize, next: new Int32Array(new SharedArrayBuffer(4)) }
-  const helpers = Array.from({ length: threads }, () => startHelper(setup))
-  const shares = [readShare(setup), ...helpers.map(({ done }) => done)]
+  const helpers: Helper[] = []
+  const shares = [readShare(setup)]
   try {
+    while (helpers.length < threads) {
+      const helper = startHelper(setup)
+      // A machine that gives no further thread is no reason to fail: this one reads what nobody takes.
+      if (!helper) break
+      helpers.push(helper)
+      shares.push(helper.done)
+    }
     await Promise.all(shares)
+  } catch (error) {
+    throw error instanceof PlumblineError ? error : failed(error as Error)
   } finally {
     // Nobody writes into these weights when the caller has heard of a failure.
     Atomics.store(setup.next, 0, tasks.length)
@@ -43,25 +54,38 @@ export async function readWeights(weights: readonly StoredWeight[]): Promise<Par
   return parameters
 }
 
-function startHelper(setup: ReadingSetup): { worker: Worker; done: Promise<void> } {
-  const worker = new Worker(new URL('./read-weights-thread.ts', import.meta.url), {
-    workerData: setup,
-    name: 'weights',
-    execArgv: [],
+function failed(cause: Error): PlumblineError {
+  return new PlumblineError('READING_FAILED', `The weights could not be read: ${cause.message}.`, {
+    hint: 'A faulty disk and too little memory are common reasons.',
+    cause,
   })
+}
+
+interface Helper {
+  readonly worker: Worker
+  readonly done: Promise<void>
+}
+
+/** Undefined when the machine gives no thread. */
+function startHelper(setup: ReadingSetup): Helper | undefined {
+  let worker: Worker
+  try {
+    worker = new Worker(new URL('./read-weights-thread.ts', import.meta.url), {
+      workerData: setup,
+      name: 'weights',
+      execArgv: [],
+    })
+  } catch {
+    return undefined
+  }
   const done = new Promise<void>((resolve, reject) => {
-    worker.once('message', ({ code = 'READING_FAILED', message, hint }: ReadingFailure) =>
-      reject(new PlumblineError(code, message, { hint })),
+    worker.once('message', ({ code, message, hint }: ReadingFailure) =>
+      reject(code === undefined ? failed(new Error(message)) : new PlumblineError(code, message, { hint })),
     )
-    worker.once('error', (cause) =>
-      reject(
-        new PlumblineError('READING_FAILED', `A thread that read weights failed: ${cause.message}.`, {
-          hint: 'Out of memory is a common reason. Try a smaller model.',
-          cause,
-        }),
-      ),
+    worker.once('error', (cause) => reject(failed(cause)))
+    worker.once('exit', (status) =>
+      status === 0 ? resolve() : reject(failed(new Error(`a thread ended with ${status}`))),
     )
-    worker.once('exit', () => resolve())
   })
   return { worker, done }
 }

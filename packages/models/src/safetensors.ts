@@ -160,5 +160,14 @@ export function storedWeight(tensor: StoredTensor, name = tensor.name): StoredWe
     })
   }
   const format = weightFormats[dtype]
-  return { name, shape, path: file.path, offset, byteLength, format, layout: { kind: 'same' } }
+  return {
+    name,
+    shape,
+    path: file.path,
+    fileVersion: file.version,
+    offset,
+    byteLength,
+    format,
+    layout: { kind: 'same' },
+  }
 }

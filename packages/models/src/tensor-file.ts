@@ -6,6 +6,8 @@ export interface TensorFile {
   readonly path: string
   /** Bytes when the file was opened. */
   readonly size: number
+  /** Another one when the file is opened again and is another, or was written to. */
+  readonly version: string
   /** Fills `target` with the bytes that start at `position`. Throws FILE_TRUNCATED when the file ends before. */
   read(position: number, target: Uint8Array): Promise<void>
   close(): Promise<void>
@@ -37,7 +39,13 @@ export async function openTensorFile(path: string): Promise<TensorFile> {
     if (stats.size === 0) {
       throw new PlumblineError('FILE_EMPTY', `${path} is empty.`, { hint: 'Download or copy the file again.' })
     }
-    return { path, size: stats.size, read: (at, to) => readExactly(handle, path, at, to), close: () => handle.close() }
+    return {
+      path,
+      size: stats.size,
+      version: `${stats.ino} ${stats.size} ${stats.mtimeMs}`,
+      read: (at, to) => readExactly(handle, path, at, to),
+      close: () => handle.close(),
+    }
   } catch (error) {
     await handle.close()
     throw error

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { AddedToken } from './added-tokens.ts'
 import { isJsonObject } from './json-file.ts'
-import { isListOf, large } from './large-schema.ts'
+import { isTextList, large } from './large-schema.ts'
 import { createDecoder, type DecodeStream } from './token-decoder.ts'
 import { unsupportedPart } from './tokenizer-errors.ts'
 
@@ -36,13 +36,12 @@ const fileSchema = z.looseObject({
   model: z.looseObject({ type: z.string().optional() }),
 })
 const isTokenId = (value: unknown) => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MAX_ID
-const isText = isListOf('string')
-const isPair = (value: unknown) => isText(value) && (value as unknown[]).length === 2
+const isPair = (value: unknown) => isTextList(value) && (value as unknown[]).length === 2
 const modelSchema = z.looseObject({
   vocab: large(z.record(z.string(), tokenId), (value) => isJsonObject(value) && Object.values(value).every(isTokenId)),
   merges: large(
     z.union([z.array(z.string()), z.array(z.tuple([z.string(), z.string()]))]),
-    (value) => isText(value) || (Array.isArray(value) && value.every(isPair)),
+    (value) => isTextList(value) || (Array.isArray(value) && value.every(isPair)),
   ),
   unk_token: z.string().nullish(),
   dropout: z.number().nullish(),

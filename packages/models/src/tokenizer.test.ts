@@ -117,6 +117,8 @@ test.each([
   [{ 'tokenizer.ggml.tokens': undefined }, 'BAD_TOKENIZER', 'tokenizer.ggml.tokens'],
   [{ 'tokenizer.ggml.tokens': [1, 2] }, 'BAD_TOKENIZER', 'tokenizer.ggml.tokens.0'],
   [{ 'tokenizer.ggml.token_type': [1] }, 'BAD_TOKENIZER', 'has 1 entries for'],
+  [{ 'tokenizer.ggml.scores': [0, Number.NaN] }, 'BAD_TOKENIZER', 'tokenizer.ggml.scores.1'],
+  [{ 'tokenizer.ggml.scores': [Number.POSITIVE_INFINITY] }, 'BAD_TOKENIZER', 'tokenizer.ggml.scores.0'],
   [{ 'tokenizer.ggml.merges': undefined }, 'BAD_TOKENIZER', 'merges is missing'],
   [{ 'tokenizer.ggml.merges': ['ab'] }, 'BAD_TOKENIZER', 'merges[0]'],
   [{ 'tokenizer.ggml.eos_token_id': 4_000_000_000 }, 'BAD_TOKENIZER', 'token id 4000000000'],

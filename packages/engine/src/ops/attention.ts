@@ -51,7 +51,7 @@ export interface CachedAttentionInputs {
   readonly pastValues: Tensor
   /** [B] int32: index of the last token, per sequence, after this call. */
   readonly lastPositions: Tensor
-  /** [1] int32: the longest length after this call. */
+  /** [1] int32: the longest length after this call, at most S. */
   readonly totalLength: Tensor
   /** [S, D/2]: q and k are rotated by these, if given. */
   readonly cos?: Tensor
