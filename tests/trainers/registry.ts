@@ -111,17 +111,14 @@ function sftCase(values: Record<string, unknown> = {}): TrainerCase {
   })
 }
 
-function rewardCase(
-  train: Parameters<typeof trainReward>[2]['train'],
-  values: Record<string, unknown> = {},
-): TrainerCase {
+function rewardCase(train: Parameters<typeof trainReward>[2]['train']): TrainerCase {
   return trainerCase({
     curve: 'loss',
     direction: 'falls',
     hasEvaluation: true,
     command: 'reward',
     schema: rewardConfig,
-    values: { per_device_train_batch_size: 3, eval_steps: 2, eval_fraction: 0.2, ...values },
+    values: { per_device_train_batch_size: 3, eval_steps: 2, eval_fraction: 0.2 },
     async train(config, model, world) {
       const { parameters, trainable } = await trainReward(config, model, { train }, world)
       return { weights: parameters, adapter: trainable.adapter?.parameters, base: model.parameters }
@@ -163,7 +160,7 @@ export const trainers = {
   sft: sftCase(),
   'sft with openings': sftCase({ opening_epochs: 1, opening_tokens: 2, ...aboveFrozen }),
   reward: rewardCase(pairs),
-  'reward from scores': rewardCase(scored, aboveFrozen),
+  'reward from scores': rewardCase(scored),
   ppo: ppoCase('shared'),
   'ppo with a value model': ppoCase('separate'),
   'ppo above frozen layers': ppoCase('shared', { ...aboveFrozen, learning_rate: 0.05 }),
