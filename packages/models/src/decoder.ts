@@ -109,10 +109,13 @@ export async function createDecoder(
     ...entryNames(forward.caches),
   }
   // ONNX Runtime copies what is baked three times on its way; rows of a table are as fast to read where it lies.
-  const isFed = (name: string) => tokens <= FEW_NEW_TOKENS || tableNames(config).includes(name)
-  const weights = weightsOf(config, graph, parameters)
-  const fed = Object.fromEntries([...weights].filter(([name]) => isFed(name)))
-  const baked = new Map([...weights].flatMap(([name, { data }]) => (isFed(name) ? [] : [[name, data]])))
+  const tables = tableNames(config)
+  const fed: Record<string, Value> = {}
+  const baked = new Map<string, Float32Array>()
+  for (const [name, weight] of weightsOf(config, graph, parameters)) {
+    if (tokens <= FEW_NEW_TOKENS || tables.includes(name)) fed[name] = weight
+    else baked.set(name, weight.data)
+  }
   const program = await compile(graph, outputs, { baked, threads })
 
   const { keyValueHeads, headSize, vocabSize } = config

@@ -46,8 +46,8 @@ export async function loadModelFolder(path: string): Promise<LoadedModel> {
 }
 
 /**
- * Reads all of a model but its weights, which it has found and checked. Throws MODEL_NOT_FOUND, MODEL_WITHOUT_WEIGHTS, MODEL_AMBIGUOUS, UNSUPPORTED_ARCHITECTURE,
- * SHARD_MISSING, INDEX_INVALID, and what the readers of the files throw.
+ * Reads all of a model but its weights, which it has found and checked. Throws MODEL_NOT_FOUND, MODEL_WITHOUT_WEIGHTS,
+ * MODEL_AMBIGUOUS, UNSUPPORTED_ARCHITECTURE, SHARD_MISSING, INDEX_INVALID, and what the readers of the files throw.
  */
 export async function openModelFolder(path: string): Promise<OpenedModel> {
   const stats = await stat(path).catch(() => undefined)

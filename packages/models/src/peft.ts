@@ -2,10 +2,11 @@
 import { stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
-import type { Parameter, ParameterMap } from '@plumbline/engine'
+import type { ParameterMap } from '@plumbline/engine'
 import { type OverwriteOptions, writeFolder } from './atomic-folder.ts'
 import { type JsonObject, readJsonObject } from './json-file.ts'
-import { openSafetensors } from './safetensors.ts'
+import { readWeights } from './read-weights.ts'
+import { openSafetensors, storedWeight } from './safetensors.ts'
 import { writeSafetensors } from './safetensors-write.ts'
 
 /** A LoRA adapter: each target's weight W acts as W + (alpha / rank)·B·A. */
@@ -119,19 +120,14 @@ function refuseUnsupported(path: string, config: JsonObject): void {
   })
 }
 
-async function readParameters(path: string): Promise<Map<string, Parameter>> {
+async function readParameters(path: string): Promise<ParameterMap> {
   const file = await openSafetensors(path)
-  try {
-    const parameters = new Map<string, Parameter>()
-    for (const tensor of file.tensors.keys()) {
-      if (!tensor.startsWith(PREFIX)) throw invalid(path, `tensor ${tensor} does not start with ${PREFIX}`)
-      const name = tensor.slice(PREFIX.length)
-      parameters.set(name, { ...(await file.readTensor(tensor)), name })
-    }
-    return parameters
-  } finally {
-    await file.close()
-  }
+  await file.close()
+  const weights = [...file.tensors.values()].map((tensor) => {
+    if (!tensor.name.startsWith(PREFIX)) throw invalid(path, `tensor ${tensor.name} does not start with ${PREFIX}`)
+    return storedWeight(tensor, tensor.name.slice(PREFIX.length))
+  })
+  return readWeights(weights)
 }
 
 /** Every A has its B and both have the rank. Returns the module names. */
