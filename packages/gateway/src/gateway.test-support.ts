@@ -61,7 +61,7 @@ export async function startHarness() {
   }
   const spool = await openSpool(join(folder, 'spool'), { warn, retryMs: 10 })
   const shipper = startShipper(spool, store, { warn, folder: join(folder, 'spool'), retryMs: 10 })
-  const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 5_000 })
+  const recorder = createRecorder(spool, { now: Date.now, warn, until: 'written', patienceMs: 5_000 })
   const keys = createKeyRing(store)
   const feedback = await openFeedbackTokens(store, Date.now)
   const hashSubject = await real.subjectHasher()

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { KeyLimits, KeyScope } from '@plumbline/contracts'
 import type { Store, StoredKey } from '@plumbline/store'
 
@@ -35,7 +35,7 @@ function keyId(): string {
 }
 
 function hashKey(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest()
+  return hash('sha256', secret, 'buffer')
 }
 
 const bearer = /^Bearer +([\x21-\x7e]{1,512})$/i
@@ -61,9 +61,9 @@ export function createKeyRing(store: Pick<Store, 'listKeys'>): KeyRing {
     find: (authorization) => {
       const [, secret] = bearer.exec(authorization ?? '') ?? []
       if (secret === undefined) return undefined
-      const hash = hashKey(secret)
-      const candidate = byPrefix.get(hash.toString('hex', 0, 16)) ?? nobody
-      return timingSafeEqual(hash, candidate.hash) ? candidate.key : undefined
+      const sha256 = hashKey(secret)
+      const candidate = byPrefix.get(sha256.toString('hex', 0, 16)) ?? nobody
+      return timingSafeEqual(sha256, candidate.hash) ? candidate.key : undefined
     },
     refresh: async () => {
       const before = changes

@@ -2,9 +2,9 @@ import type { Spool } from '@plumbline/store'
 
 /** Lets the ends of answers wait for their records, as long as that makes sense. */
 export interface RecordHold {
-  /** Resolves when `written` has, or when the answer must go on without. `written` says whether the record is durable. */
-  wait(written: Promise<boolean>): Promise<void>
-  /** Answers that went on before their record was durable. */
+  /** Resolves when `safe` has, or when the answer must go on without. `safe` says whether the record is. */
+  wait(safe: Promise<boolean>): Promise<void>
+  /** Answers that went on before their record was safe. */
   late(): number
   /** The last wait that ended ran out. */
   isBehind(): boolean
@@ -20,7 +20,7 @@ interface Waiting {
 }
 
 /**
- * A wait ends after `patienceMs`. Once one has run out, the others are brief until a record is durable again: a disk that
+ * A wait ends after `patienceMs`. Once one has run out, the others are brief until a record is safe again: a disk that
  * hangs for minutes costs the first answers their patience, and not every answer.
  */
 export function createRecordHold(
@@ -68,15 +68,15 @@ export function createRecordHold(
   }
 
   return {
-    wait: (written) => {
+    wait: (safe) => {
       if (patienceMs === 0) return Promise.resolve()
       return new Promise((goOn) => {
         const waiting = { since: performance.now(), goOn }
         queue.add(waiting)
         watch()
-        void written.then((isDurable) => {
+        void safe.then((isSafe) => {
           queue.delete(waiting)
-          if (isDurable) catchUp()
+          if (isSafe) catchUp()
           goOn()
         })
       })

@@ -3,7 +3,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Interaction } from '@plumbline/contracts'
-import { openSpool } from '@plumbline/store'
+import { openSpool, type Safety } from '@plumbline/store'
 import { expect, test } from 'vitest'
 import { uuidv7 } from './ids.ts'
 import { createRecorder } from './recorder.ts'
@@ -13,7 +13,7 @@ test('what has no room is counted, and the count is written as soon as there is 
   const warnings: string[] = []
   const warn = (text: string) => void warnings.push(text)
   const spool = await openSpool(folder, { warn, maxBytes: 1_000 })
-  const recorder = createRecorder(spool, { now: () => 1_700_000_000_000, warn, patienceMs: 5_000 })
+  const recorder = createRecorder(spool, { now: () => 1_700_000_000_000, warn, until: 'synced', patienceMs: 5_000 })
   const record = () => {
     const id = uuidv7(1_700_000_000_000)
     return recorder.record(answerOf(id), '{"model":"m"}')
@@ -46,7 +46,7 @@ test('a record that cannot be written as JSON is counted too', async () => {
   const warnings: string[] = []
   const warn = (text: string) => void warnings.push(text)
   const spool = await openSpool(folder, { warn })
-  const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 5_000 })
+  const recorder = createRecorder(spool, { now: Date.now, warn, until: 'written', patienceMs: 5_000 })
   const usage = JSON.parse(`${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`)
   await recorder.record({ ...answerOf(uuidv7(Date.now())), usage }, '{"model":"m"}')
   expect(recorder.lost()).toBe(1)
@@ -77,7 +77,7 @@ test('a disk that hangs costs the first answer its patience, the next ones littl
       return Object.assign(file, { datasync: () => synced.then(datasync) })
     },
   })
-  const recorder = createRecorder(spool, { now: Date.now, warn, patienceMs: 1_500 })
+  const recorder = createRecorder(spool, { now: Date.now, warn, until: 'synced', patienceMs: 1_500 })
   const timed = async () => {
     const begun = performance.now()
     await recorder.record(answerOf(uuidv7(Date.now())), '{"model":"m"}')
@@ -103,14 +103,14 @@ test('a disk that hangs costs the first answer its patience, the next ones littl
  * A process whose one thread for files computes first, as a starved machine lets it. It says when an answer may go out;
  * kill -9 comes right then. Gives the records that are left.
  */
-async function killAtAnswer(patienceMs: number, rounds: number): Promise<number> {
+async function killAtAnswer(until: Safety, patienceMs: number, rounds: number): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'recorder-'))
   const script = `
     import { pbkdf2 } from 'node:crypto'
     import { openSpool } from ${JSON.stringify(import.meta.resolve('@plumbline/store'))}
     import { createRecorder } from ${JSON.stringify(new URL('./recorder.ts', import.meta.url).href)}
     const spool = await openSpool(${JSON.stringify(folder)}, { warn() {} })
-    const recorder = createRecorder(spool, { now: Date.now, warn() {}, patienceMs: ${patienceMs} })
+    const recorder = createRecorder(spool, { now: Date.now, warn() {}, until: '${until}', patienceMs: ${patienceMs} })
     pbkdf2('a', 'b', ${rounds}, 32, 'sha256', () => {})
     await recorder.record(${JSON.stringify(answerOf(uuidv7(1)))}, '{}')
     process.stdout.write('answered')`
@@ -127,8 +127,10 @@ async function killAtAnswer(patienceMs: number, rounds: number): Promise<number>
 }
 
 test('kill -9 loses an answer whose wait ran out, and none that was held', { timeout: 60_000 }, async () => {
-  expect(await killAtAnswer(250, 2 ** 31 - 1)).toBe(0)
-  expect(await killAtAnswer(60_000, 500_000)).toBe(1)
+  for (const until of ['written', 'synced'] as const) {
+    expect(await killAtAnswer(until, 250, 2 ** 31 - 1)).toBe(0)
+    expect(await killAtAnswer(until, 60_000, 500_000)).toBe(1)
+  }
 })
 
 test('UUIDv7 sorts by time and says its version', () => {

@@ -1,21 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Interaction } from '@plumbline/contracts'
-import { gapPayload, interactionPayload, recordFacts, type Spool } from '@plumbline/store'
+import { gapPayload, interactionPayload, recordFacts, type Safety, type Spool } from '@plumbline/store'
 import { uuidv7 } from './ids.ts'
 import { createRecordHold } from './record-hold.ts'
 
 /** Writes answers into the spool, and counts what it cannot write. */
 export interface Recorder {
   /**
-   * Resolves when the record is durable, or when nothing is gained by waiting longer: see `createRecordHold`. Never
-   * rejects. `requestJson` is the request as it came.
+   * Resolves when the record is as safe as was asked for, or when nothing is gained by waiting longer: see
+   * `createRecordHold`. Never rejects. `requestJson` is the request as it came.
    */
   record(interaction: Omit<Interaction, 'request'>, requestJson: string): Promise<void>
   /** Answers whose record had no room anywhere. */
   lost(): number
-  /** Answers that went out before their record was durable. */
+  /** Answers that went out before their record was safe. */
   late(): number
-  /** Records are not durable in time at the moment. */
+  /** Records are not safe in time at the moment. */
   isBehind(): boolean
   /** Those that are counted and whose count is not in the spool yet. */
   uncountedGaps(): number
@@ -32,10 +32,16 @@ interface OpenGap {
 
 const gapRetryMs = 1_000
 
-export function createRecorder(
-  spool: Spool,
-  { now, warn, patienceMs }: { now: () => number; warn: (text: string) => void; patienceMs: number },
-): Recorder {
+export interface RecorderOptions {
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  readonly warn: (text: string) => void
+  /** What the end of an answer waits for, and the longest that it does; 0 does not wait. */
+  readonly until: Safety
+  readonly patienceMs: number
+}
+
+export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: RecorderOptions): Recorder {
   let lost = 0
   let gap: OpenGap | undefined
   let timer: NodeJS.Timeout | undefined
@@ -86,7 +92,7 @@ export function createRecorder(
           ...recordFacts(fields),
           json,
         }
-        await spool.append(interactionPayload(row))
+        await spool.append(interactionPayload(row), until)
       }
       const written = write().then(
         () => true,

@@ -23,6 +23,7 @@ test('the first key is not lost with a start that fails', {
       reread: async () => policies,
       adminKey: undefined,
       feedbackDays: 1,
+      recordUntil: 'written',
       recordPatienceMs: 1_000,
       drainMs: 0,
       retention: undefined,

@@ -4,6 +4,7 @@ import {
   openSpool,
   openStore,
   type RetentionPolicy,
+  type Safety,
   type Store,
   type StoredKey,
   type StorePlace,
@@ -39,7 +40,8 @@ export interface ServeOptions {
   readonly adminKey: string | undefined
   /** How long a feedback token is good. */
   readonly feedbackDays: number
-  /** The longest that the end of an answer waits for its record; 0 does not wait. */
+  /** What the end of an answer waits for, and how long at most; 0 does not wait. */
+  readonly recordUntil: Safety
   readonly recordPatienceMs: number
   readonly drainMs: number
   /** How long records are kept; undefined leaves that and every other job to worker processes. */
@@ -105,7 +107,12 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const spoolFolder = join(folder, 'spool')
   const spool = await openSpool(spoolFolder, { warn })
   const shipper = startShipper(spool, store, { warn, folder: spoolFolder })
-  const recorder = createRecorder(spool, { now, warn, patienceMs: options.recordPatienceMs })
+  const recorder = createRecorder(spool, {
+    now,
+    warn,
+    until: options.recordUntil,
+    patienceMs: options.recordPatienceMs,
+  })
   const services: Service[] = []
   const close = async () => {
     clearInterval(refresh)

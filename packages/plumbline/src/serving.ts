@@ -39,15 +39,19 @@ export const servingConfig = z.object({
     .min(1)
     .optional()
     .describe('folder in which training runs lie, whose curves the pages show; without one, none are shown'),
+  record_until: z
+    .enum(['written', 'synced'])
+    .default('written')
+    .describe(
+      'what an answer’s last bytes wait for: written (the system has the record: kill -9 loses no answer that somebody has) or synced (it is on disk: nor does a power cut)',
+    ),
   record_patience_ms: z
     .number()
     .int()
     .min(0)
     .max(60_000)
     .default(10_000)
-    .describe(
-      'longest wait of an answer’s last bytes for its record to be on disk, so that a crash loses no answer that somebody has; 0 does not wait',
-    ),
+    .describe('longest wait of an answer’s last bytes for its record; 0 does not wait'),
   retain_content_days: days('days that questions and answers are kept; for ever when left out'),
   retain_metadata_days: days('days that whole records are kept; for ever when left out'),
   feedback_days: z.number().int().min(1).max(3650).default(30).describe('days for which a feedback token is good'),
@@ -72,6 +76,7 @@ const fixed = [
   'reward_model',
   'monitoring',
   'runs',
+  'record_until',
   'record_patience_ms',
   'retain_content_days',
   'retain_metadata_days',
@@ -149,6 +154,7 @@ export async function serveUntilStopped(config: ServingConfig, prepared: Prepare
     rewardModel,
     adminKey,
     feedbackDays: config.feedback_days,
+    recordUntil: config.record_until,
     recordPatienceMs: config.record_patience_ms,
     drainMs: ms(config.drain_timeout),
     retention: isAlone ? retentionOf(config) : undefined,

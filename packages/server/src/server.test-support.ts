@@ -58,6 +58,7 @@ export async function startServer({
     reread: async () => policies,
     adminKey,
     feedbackDays: 30,
+    recordUntil: 'written',
     recordPatienceMs: 1_000,
     drainMs: 1_000,
     retention: {},

@@ -25,7 +25,7 @@ export type { ReviewLease } from './review/review.ts'
 export type { LabelledVerdicts, SampleLabels } from './review/sample-labels.ts'
 export type { StoredSecret } from './secrets.ts'
 export { feedbackPayload, gapPayload, interactionPayload, type Shipper, startShipper } from './spool/shipper.ts'
-export { openSpool, type Spool, SpoolFull, type SpoolState } from './spool/spool.ts'
+export { openSpool, type Safety, type Spool, SpoolFull, type SpoolState } from './spool/spool.ts'
 export {
   type Gap,
   type KeyFacts,

@@ -1,11 +1,13 @@
 /** Disks that fail, fill up, hang or cannot be written. */
 import { execFileSync } from 'node:child_process'
-import { chmod, type FileHandle, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises'
+import { writeSync } from 'node:fs'
+import { chmod, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { drain, numbers, until } from './spool.test-support.ts'
-import { openSpool } from './spool.ts'
+import { openSpool, type SpoolFile } from './spool.ts'
 
 let folder: string
 let warnings: string[]
@@ -21,23 +23,33 @@ interface FailingDisk {
   /** Syncs take until it resolves. */
   syncing?: Promise<void>
   syncs: number
-  open(...args: Parameters<typeof open>): Promise<FileHandle>
+  /** Writes that another thread made. */
+  awaited: number
+  open(...args: Parameters<typeof open>): Promise<SpoolFile>
 }
 
 /** Opens files whose writes or syncs fail while `fault` says so, as a full or broken disk lets them. */
 function failingDisk() {
   const disk: FailingDisk = {
     syncs: 0,
+    awaited: 0,
     open: async (...args) => {
       const file = await open(...args)
       const write = file.write.bind(file) as (...args: unknown[]) => Promise<{ bytesWritten: number }>
       const datasync = file.datasync.bind(file)
       const full = () => Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
       return Object.assign(file, {
-        write: async (bytes: Buffer, from: number, length: number, at: number) => {
+        write: (async (bytes: Buffer, from: number, length: number, at: number) => {
+          disk.awaited++
           if (disk.fault === 'write') throw full()
           if (disk.fault !== 'half') return write(bytes, from, length, at)
           await write(bytes, from, length >> 1, at)
+          throw full()
+        }) as never,
+        writeNow: (bytes: Buffer, from: number, length: number, at: number) => {
+          if (disk.fault === 'write') throw full()
+          if (disk.fault !== 'half') return writeSync(file.fd, bytes, from, length, at)
+          writeSync(file.fd, bytes, from, length >> 1, at)
           throw full()
         },
         datasync: async () => {
@@ -98,6 +110,37 @@ test('a slow disk: what comes while a sync takes long shares the next one', asyn
   expect(disk.syncs).toBe(before + 2)
   expect(await drain(spool)).toEqual(numbers(100).map(String))
   expect(warnings).toEqual([])
+  await spool.close(0)
+})
+
+test('a slow disk: a record is written beside the sync of others, and a sync that fails then loses none', async () => {
+  const disk = failingDisk()
+  const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5 })
+  await spool.append(Buffer.from('0'))
+  let goOn = () => {}
+  disk.syncing = new Promise((resolve) => {
+    goOn = resolve
+  })
+  let isSynced = false
+  const first = spool.append(Buffer.from('1')).then(() => {
+    isSynced = true
+  })
+  for (const payload of numbers(4, 2)) await spool.append(payload, 'written')
+  expect([isSynced, disk.awaited]).toEqual([false, 0])
+  // A disk that may hang must not hold up this thread.
+  await sleep(150)
+  await spool.append(Buffer.from('6'), 'written')
+  expect([isSynced, disk.awaited]).toEqual([false, 1])
+  const segment = join(folder, '000000000001.spool')
+  expect((await readFile(segment, 'latin1')).endsWith('6')).toBe(true)
+  disk.fault = 'sync'
+  goOn()
+  await until(() => spool.state().fault !== undefined)
+  expect(spool.state()).toMatchObject({ fault: 'EIO', pendingRecords: 6 })
+  disk.fault = undefined
+  await first
+  await until(() => spool.state().pendingRecords === 0)
+  expect(await drain(spool)).toEqual(numbers(7).map(String))
   await spool.close(0)
 })
 

@@ -14,13 +14,13 @@ const lanes = 4
 
 const load = `import { openSpool } from ${JSON.stringify(new URL('./spool.ts', import.meta.url).href)}`
 const script = `${load}
-  const [folder, round] = process.argv.slice(1)
+  const [folder, round, until] = process.argv.slice(1)
   const spool = await openSpool(folder, { warn() {}, segmentBytes: 20000 })
   for (let i = 0; ; i++) {
     // Eight at a time, so that they share syncs.
     await Promise.all(Array.from({ length: 8 }, async (_, j) => {
       const name = round + '-' + i + '-' + j
-      await spool.append(Buffer.from(name + ' '.repeat(Math.random() * 500)))
+      await spool.append(Buffer.from(name + ' '.repeat(Math.random() * 500)), until)
       process.stdout.write(name + '\\n')
     }))
   }`
@@ -28,7 +28,8 @@ const nodeArguments = (text: string, ...more: string[]) => ['--input-type=module
 
 /** Writes until kill -9 comes. Gives the names of the records that were acknowledged. */
 async function writeUntilKilled(folder: string, round: number, env: NodeJS.ProcessEnv): Promise<string[]> {
-  const child = spawn(process.execPath, nodeArguments(script, folder, String(round)), { stdio: 'pipe', env })
+  const until = round % 2 === 0 ? 'written' : 'synced'
+  const child = spawn(process.execPath, nodeArguments(script, folder, String(round), until), { stdio: 'pipe', env })
   let [out, said] = ['', '']
   child.stderr.on('data', (chunk) => {
     said += chunk
@@ -56,7 +57,7 @@ async function runLane(folder: string, count: number, env: NodeJS.ProcessEnv) {
   return { acknowledged, read }
 }
 
-test(`kill -9 at random times, ${rounds} rounds: what was acknowledged is there, once`, {
+test(`kill -9 at random times, ${rounds} rounds: what was acknowledged, written or synced, is there, once`, {
   timeout: 60_000 + rounds * 20_000,
 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'spool-kill-'))

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { isDataError } from '../database.ts'
 import { type FeedbackRow, feedbackRowSchema } from '../feedback/latest.ts'
@@ -71,6 +71,7 @@ interface Shipment {
   readonly done: Promise<boolean>
 }
 
+const payloadsOfTurn = 32
 /** So many at once mean heavy traffic: the next batch is given time to grow, as each costs a transaction and a sync. */
 const heavyRecords = 32
 
@@ -104,7 +105,9 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
     const rows: RecordRow[] = []
     const gaps: Gap[] = []
     const feedback: FeedbackRow[] = []
-    for (const payload of payloads) {
+    for (const [i, payload] of payloads.entries()) {
+      // Answers that are under way must not wait until thousands are read.
+      if (i % payloadsOfTurn === payloadsOfTurn - 1) await nextTurn()
       const parsed = parsePayload(payload)
       if (parsed === undefined) await refuse(payload, 'it is none of ours')
       else if ('json' in parsed) rows.push(parsed)

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import { type FileHandle, mkdir, open as openFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { encodeFrame, maxPayloadBytes, readFrames } from './frame.ts'
@@ -23,7 +24,13 @@ export interface SpoolOptions {
   readonly maxBytes?: number
   readonly retryMs?: number
   /** Opens files for writing. A test hands one that fails. */
-  readonly open?: (path: string, flags: string, mode: number) => Promise<FileHandle>
+  readonly open?: (path: string, flags: string, mode: number) => Promise<SpoolFile>
+}
+
+/** A `FileHandle`, as far as a spool needs it. */
+export interface SpoolFile extends Pick<FileHandle, 'fd' | 'write' | 'datasync' | 'truncate' | 'close'> {
+  /** As `write`, but on this thread; by its descriptor when left out. */
+  writeNow?: (bytes: Buffer, from: number, length: number, at: number) => number
 }
 
 /** Records that are to be shipped. */
@@ -35,12 +42,19 @@ export interface Batch {
   commit(): Promise<void>
 }
 
+/**
+ * How safe a record is: `written`, the operating system has it, which a process that is killed does not change; `synced`,
+ * it is on disk (fdatasync), which a machine without power does not change.
+ */
+export type Safety = 'written' | 'synced'
+
 export interface Spool {
   /**
-   * Resolves when the record is on disk (fdatasync) or in the store. Records that come while a sync is running share the
-   * next one. Rejects at once with SpoolFull when there is no room, and the record is not kept.
+   * Resolves when the record is so safe, or in the store. Every record is synced in the end: those that come while a sync
+   * is running are written beside it and share the next one. Rejects at once with SpoolFull when there is no room, and the
+   * record is not kept.
    */
-  append(payload: Uint8Array): Promise<void>
+  append(payload: Uint8Array, until?: Safety): Promise<void>
   /**
    * The oldest records that are not shipped, at most about `maxBytes` of them; none when all are. With `after`, those that
    * come after a batch that is still on its way.
@@ -73,6 +87,7 @@ export class SpoolFull extends Error {
 interface Pending {
   readonly payload: Uint8Array
   readonly frame: Buffer
+  readonly until: Safety
   isDone: boolean
   resolve(): void
   reject(error: Error): void
@@ -80,12 +95,17 @@ interface Pending {
 
 interface OpenSegment {
   readonly number: number
-  readonly file: FileHandle
-  /** Up to here everything is synced. */
-  bytes: number
+  readonly file: SpoolFile
+  /** Up to here everything is written, and up to there synced. */
+  written: number
+  synced: number
 }
 
 const writeBatchBytes = 8 * 2 ** 20
+/** What nobody waits for is synced so long after the sync before: each costs the disk, and a thread, the same. */
+const groupMs = 10
+/** A sync that takes longer than this: the disk may hang, and a write with it. */
+const quickMs = 100
 const nothing: Batch = { payloads: [], end: undefined, commit: async () => {} }
 
 /** An append-only log in a folder of its own, for one process. */
@@ -109,14 +129,22 @@ class SegmentedSpool implements Spool {
   private readonly maxBytes: number
   private readonly retryMs: number
   private readonly open: NonNullable<SpoolOptions['open']>
+  /** What is not synced yet, in its order; the first `written` of it stand in the active segment. */
   private readonly pending: Pending[] = []
+  private written = 0
   private pendingBytes = 0
+  private onArrival = () => {}
+  /** A sync whose end nobody has looked at, and when it began. */
+  private syncing: Promise<void> | undefined
+  private isSynced = false
+  private syncBegan = Number.NEGATIVE_INFINITY
+  private nextSync: Promise<void> | undefined
   private active: OpenSegment | undefined
   private fault: string | undefined
   private damaged = 0
   private isFlushing = false
   private isClosed = false
-  private wake = new AbortController()
+  private readonly sleepers = new Set<() => void>()
   private readonly folder: string
   private readonly warn: (text: string) => void
   private shipped: Position
@@ -137,7 +165,7 @@ class SegmentedSpool implements Spool {
     this.sizes = sizes
   }
 
-  append(payload: Uint8Array): Promise<void> {
+  append(payload: Uint8Array, until: Safety = 'synced'): Promise<void> {
     const size = payload.length
     if (size > maxPayloadBytes) return Promise.reject(new SpoolFull('the record is too large'))
     if (this.isClosed) return Promise.reject(new SpoolFull('the spool is closed'))
@@ -150,29 +178,28 @@ class SegmentedSpool implements Spool {
     return new Promise((resolve, reject) => {
       const frame = encodeFrame(payload)
       const copy = frame.subarray(frame.length - size)
-      this.pending.push({ payload: copy, frame, isDone: false, resolve, reject })
+      this.pending.push({ payload: copy, frame, until, isDone: false, resolve, reject })
       this.pendingBytes += size
+      this.onArrival()
       if (!this.isFlushing) void this.flush()
     })
   }
 
-  /** One at a time: writes and syncs batches until nothing is pending. */
+  /** One at a time: writes what comes, beside one sync of what was written before, until nothing is pending. */
   private async flush(): Promise<void> {
     this.isFlushing = true
     // Records of the same turn of the event loop share the first write too.
     await Promise.resolve()
     while (this.pending.length > 0 && !this.isClosed) {
-      const batch = takeUpTo(this.pending, writeBatchBytes)
       try {
-        await this.write(batch)
-        if (this.fault !== undefined) this.warn('The spool can be written again.')
-        this.fault = undefined
-        this.finish(batch)
+        await this.advance()
       } catch (error) {
         const { message } = error as Error
         if (this.fault === undefined) this.warn(`The spool cannot be written, trying again: ${message}`)
         this.fault = (error as NodeJS.ErrnoException).code ?? message
         this.wakeReaders()
+        await this.syncing?.catch(() => {})
+        this.syncing = undefined
         await this.abandonSegment()
         await sleep(this.retryMs, undefined, { ref: false })
       }
@@ -180,27 +207,104 @@ class SegmentedSpool implements Spool {
     this.isFlushing = false
   }
 
-  private async write(batch: readonly Pending[]): Promise<void> {
+  /** Writes what is not written, and sees to it that a sync is under way; with nothing to do, waits for either. */
+  private async advance(): Promise<void> {
+    if (this.written < this.pending.length) await this.write()
+    if (this.written === 0) return
+    if (this.syncing === undefined) {
+      if (!this.isSyncDue()) {
+        this.nextSync ??= sleep(groupMs).then(() => {
+          this.nextSync = undefined
+        })
+        await Promise.race([this.nextSync, this.arrival()])
+        if (!this.isSyncDue()) return
+      }
+      const syncing = this.sync().finally(() => {
+        this.isSynced = true
+      })
+      // Whether it failed is asked below, maybe after a further write.
+      syncing.catch(() => {})
+      this.isSynced = false
+      this.syncBegan = performance.now()
+      this.syncing = syncing
+    }
+    if (!this.isSynced && this.written < this.pending.length) return
+    if (!this.isSynced) await Promise.race([this.syncing, this.arrival()])
+    if (this.isSynced) await this.endSync()
+  }
+
+  private isSyncDue(): boolean {
+    if (performance.now() - this.syncBegan >= groupMs) return true
+    return this.pending.slice(0, this.written).some(({ until }) => until === 'synced')
+  }
+
+  /** Throws what was wrong with the last sync: another one would not tell it again. */
+  private async endSync(): Promise<void> {
+    const { syncing } = this
+    this.syncing = undefined
+    await syncing
+  }
+
+  /** Resolves when a further record has come. */
+  private arrival(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onArrival = resolve
+    })
+  }
+
+  private async write(): Promise<void> {
+    if (this.active !== undefined && this.active.written >= this.segmentBytes) await this.endSegment(this.active)
     const segment = this.active ?? (await this.beginSegment())
+    const batch = takeUpTo(this.pending.slice(this.written), writeBatchBytes)
     const bytes = batch.length === 1 ? batch[0].frame : Buffer.concat(batch.map(({ frame }) => frame))
     let written = 0
     while (written < bytes.length) {
-      const { bytesWritten } = await segment.file.write(bytes, written, bytes.length - written, segment.bytes + written)
-      written += bytesWritten
+      const place = [written, bytes.length - written, segment.written + written] as const
+      written += this.isQuick
+        ? writeNow(segment.file, bytes, ...place)
+        : (await segment.file.write(bytes, ...place)).bytesWritten
     }
-    await segment.file.datasync()
-    segment.bytes += bytes.length
-    this.sizes.set(segment.number, segment.bytes)
-    if (segment.bytes < this.segmentBytes) return
+    segment.written += bytes.length
+    // Some may have gone to the store from memory meanwhile.
+    this.written += batch.filter(({ isDone }) => !isDone).length
+    for (const { until, resolve } of batch) if (until === 'written') resolve()
+  }
+
+  /**
+   * Into the system's memory a record is written in microseconds, a fraction of what another thread costs. Only a disk that
+   * hangs could hold this one up, and with it every answer.
+   */
+  private get isQuick(): boolean {
+    const isBusy = this.syncing !== undefined && !this.isSynced
+    return this.fault === undefined && !(isBusy && performance.now() - this.syncBegan > quickMs)
+  }
+
+  private async endSegment({ file }: OpenSegment): Promise<void> {
+    await this.endSync()
+    if (this.written > 0) await this.sync()
     this.active = undefined
-    await segment.file.close()
+    await file.close()
+  }
+
+  /** All that is written when it begins is synced when it ends. */
+  private async sync(): Promise<void> {
+    const segment = this.active
+    if (segment === undefined) return
+    const batch = this.pending.slice(0, this.written)
+    const end = segment.written
+    await segment.file.datasync()
+    if (this.fault !== undefined) this.warn('The spool can be written again.')
+    this.fault = undefined
+    segment.synced = end
+    this.sizes.set(segment.number, end)
+    this.finish(batch)
   }
 
   private async beginSegment(): Promise<OpenSegment> {
     const number = this.lastNumber + 1
     const file = await this.open(segmentPath(this.folder, number), 'wx', 0o600)
     this.lastNumber = number
-    this.active = { number, file, bytes: 0 }
+    this.active = { number, file, written: 0, synced: 0 }
     await syncFolder(this.folder)
     return this.active
   }
@@ -212,12 +316,14 @@ class SegmentedSpool implements Spool {
   private async abandonSegment(): Promise<void> {
     const segment = this.active
     this.active = undefined
+    this.written = 0
     if (segment === undefined) return
-    await segment.file.truncate(segment.bytes).catch(() => {})
+    await segment.file.truncate(segment.synced).catch(() => {})
     await segment.file.close().catch(() => {})
-    if (segment.bytes === 0) await removeSegment(this.folder, segment.number).catch(() => {})
+    if (segment.synced === 0) await removeSegment(this.folder, segment.number).catch(() => {})
   }
 
+  /** They are synced, or in the store. They were the first that are pending, but for those that are done already. */
   private finish(batch: readonly Pending[]): void {
     for (const entry of batch) {
       if (entry.isDone) continue
@@ -225,8 +331,10 @@ class SegmentedSpool implements Spool {
       this.pendingBytes -= entry.payload.length
       entry.resolve()
     }
-    const left = this.pending.filter(({ isDone }) => !isDone)
-    this.pending.splice(0, this.pending.length, ...left)
+    let done = 0
+    while (this.pending[done]?.isDone) done++
+    this.pending.splice(0, done)
+    this.written = Math.max(0, this.written - done)
     this.wakeReaders()
   }
 
@@ -299,13 +407,20 @@ class SegmentedSpool implements Spool {
 
   async readable(signal: AbortSignal): Promise<void> {
     if (this.nextUnread(this.shipped) !== undefined || (this.fault !== undefined && this.pending.length > 0)) return
-    const { signal: woken } = this.wake
-    await sleep(2 ** 30, undefined, { signal: AbortSignal.any([signal, woken]), ref: false }).catch(() => {})
+    if (signal.aborted) return
+    await new Promise<void>((resolve) => {
+      const wake = () => {
+        signal.removeEventListener('abort', wake)
+        this.sleepers.delete(wake)
+        resolve()
+      }
+      this.sleepers.add(wake)
+      signal.addEventListener('abort', wake)
+    })
   }
 
   private wakeReaders(): void {
-    this.wake.abort()
-    this.wake = new AbortController()
+    for (const wake of this.sleepers) wake()
   }
 
   bytesAfter({ end }: Batch): number {
@@ -335,6 +450,10 @@ class SegmentedSpool implements Spool {
     this.active = undefined
     this.wakeReaders()
   }
+}
+
+function writeNow(file: SpoolFile, ...place: [bytes: Buffer, from: number, length: number, at: number]): number {
+  return file.writeNow === undefined ? writeSync(file.fd, ...place) : file.writeNow(...place)
 }
 
 function takeUpTo(pending: readonly Pending[], maxBytes: number): Pending[] {
