@@ -44,7 +44,7 @@ export async function createSgemm(
   return {
     flops,
     run: async () => {
-      await program.run(feeds, into)
+      await program.run(feeds, { into })
     },
     dispose: () => program.dispose(),
   }

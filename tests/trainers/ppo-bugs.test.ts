@@ -245,7 +245,11 @@ test('Advantage normalisation, Loss aggregation: neither micro-batches nor paddi
   for (const micro_batch_tokens of [1, 12, 4096])
     runs.push(await ppo({ micro_batch_tokens, num_mini_batches: 2 }, { policy: stopAtLetters }))
   for (const name of ['loss/policy_avg', 'loss/value_avg', 'grad_norm', 'policy/entropy_avg', 'objective/entropy'])
-    for (const { metrics } of runs) expect(metrics[0][name], name).toBeCloseTo(runs[0].metrics[0][name], 5)
+    for (const { metrics } of runs) {
+      const [value, first] = [metrics[0][name], runs[0].metrics[0][name]]
+      // Rounding is relative: the norm of the gradient is about nine.
+      expect(Math.abs(value - first), name).toBeLessThan(5e-6 * Math.max(1, Math.abs(first)))
+    }
 })
 
 test('Entropy/KL/ratio metrics: entropy lies between 0 and log V, also of answers of one token beside long ones', async () => {

@@ -5,7 +5,7 @@ import { add } from './ops/elementwise.ts'
 import { scatterAddRows } from './ops/indexing.ts'
 import { type MatmulAttributes, matmul, matmulAdd } from './ops/matmul.ts'
 import type { ComputePool } from './optim/compute-pool.ts'
-import { zeroGradients } from './optim/gradients.ts'
+import { type GradientMap, zeroGradients } from './optim/gradients.ts'
 import { createParameter, type ParameterMap } from './parameter.ts'
 import { type CompileOptions, compile, type Feeds, type Value } from './program.ts'
 
@@ -29,6 +29,8 @@ export interface GradientProgramOptions<Outputs extends string> extends CompileO
   readonly pool: ComputePool
   /** Whether batches come in several micro-batches. One that does not is spared two passes over all gradients. */
   readonly accumulates?: boolean
+  /** Gradients that nobody reads any more: those of the same name and size are written again, instead of new ones. */
+  readonly reuse?: GradientMap | undefined
   /** Further tensors to compute, such as metrics. */
   readonly outputs?: Readonly<Record<Outputs, Tensor>>
 }
@@ -40,7 +42,7 @@ export interface GradientProgramOptions<Outputs extends string> extends CompileO
 export async function compileGradients<Outputs extends string = never>(
   loss: Tensor,
   trainable: ParameterMap,
-  { pool, accumulates = false, outputs, ...options }: GradientProgramOptions<Outputs>,
+  { pool, accumulates = false, reuse, outputs, ...options }: GradientProgramOptions<Outputs>,
 ): Promise<GradientProgram<Outputs>> {
   const { graph } = loss
   const candidates = [...trainable.values()].filter(({ name }) => graph.parameters.has(name))
@@ -59,17 +61,19 @@ export async function compileGradients<Outputs extends string = never>(
   const sums = new Map<string, Float32Array<SharedArrayBuffer>>()
   for (const { parameter, gradient } of wanted) {
     const { name, shape } = parameter
-    const buffer = createParameter(name, shape)
+    const used = reuse?.get(name)
+    const data = used?.length === parameter.data.length ? used : createParameter(name, shape).data
+    const buffer = { data, shape }
     // The sum so far is read and written in one buffer: no second set of gradients in memory.
     const before = `accumulated.${name}`
     all[`gradient.${name}`] = accumulates ? addTo(gradient, graph.input(before, 'float32', shape)) : gradient
     buffers[`gradient.${name}`] = buffer
     if (accumulates) soFar[before] = buffer
-    sums.set(name, buffer.data)
+    sums.set(name, data)
   }
   const program = await compile(graph, all, options)
   const runInto = (feeds: Feeds) =>
-    program.run({ ...feeds, ...soFar }, buffers) as Promise<Record<Outputs | 'loss', Value>>
+    program.run({ ...feeds, ...soFar }, { into: buffers }) as Promise<Record<Outputs | 'loss', Value>>
 
   return {
     gradients: sums,

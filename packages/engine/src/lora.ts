@@ -105,7 +105,7 @@ export async function compileLoraMerge({ alpha, rank, isTransposed = false }: Me
         [a, [rank, inFeatures]],
         [b, [outFeatures, rank]],
       ])
-      await program.run({ weight, a, b }, { merged: { data: into, shape: weight.shape } })
+      await program.run({ weight, a, b }, { into: { merged: { data: into, shape: weight.shape } } })
     },
     dispose: () => program.dispose(),
   }

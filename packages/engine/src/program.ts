@@ -18,17 +18,24 @@ export interface CompileOptions extends LowerOptions {
   readonly threads?: number
 }
 
+export interface ProgramRunOptions<Outputs extends string, Wanted extends Outputs = Outputs> {
+  /** Buffers that are written in place; an output without one gets a new buffer. */
+  readonly into?: Partial<Readonly<Record<Outputs, Value>>>
+  /** The outputs to hand over, all by default: ONNX Runtime's Node binding copies each once more. */
+  readonly wanted?: readonly Wanted[]
+  /**
+   * Gives back most of the memory in which this was computed; otherwise the program keeps it for its next run, as what is
+   * touched for the first time is slow.
+   */
+  readonly frees?: boolean
+}
+
 /** A compiled graph. One run at a time. */
 export interface Program<Outputs extends string = string> {
-  /**
-   * Computes the outputs. `into` gives buffers that are written in place; an output without one gets a new buffer.
-   * Feeds that the outputs do not need are ignored, so one feed fits all programs of a graph. `wanted` names the
-   * outputs to hand over, all by default: ONNX Runtime's Node binding copies each once more.
-   */
+  /** Computes the outputs. Feeds that they do not need are ignored, so one feed fits all programs of a graph. */
   run<Wanted extends Outputs = Outputs>(
     feeds: Feeds,
-    into?: Partial<Readonly<Record<Outputs, Value>>>,
-    wanted?: readonly Wanted[],
+    options?: ProgramRunOptions<Outputs, Wanted>,
   ): Promise<Readonly<Record<Wanted, Value>>>
   readonly inputNames: readonly string[]
   dispose(): Promise<void>
@@ -60,15 +67,17 @@ export async function compile<Outputs extends string>(
     inputNames,
     async run<Wanted extends Outputs>(
       feeds: Feeds,
-      into: Partial<Readonly<Record<Outputs, Value>>> = {},
-      wanted: readonly Wanted[] = keys as Wanted[],
+      { into = {}, wanted = keys as Wanted[], frees = false }: ProgramRunOptions<Outputs, Wanted> = {},
     ) {
       checkSizes(inputNames.map((name) => [name, shapes.get(name)!, feeds[name]?.shape]))
       const inputs: Record<string, ort.Tensor> = {}
       for (const name of inputNames) inputs[name] = toOrt(types.get(name)!, feeds[name])
       const fetches: Record<string, ort.Tensor | null> = {}
       for (const key of wanted) fetches[outputName(key)] = into[key] ? toOrt(outputs[key].type, into[key]) : null
-      const results = await session.run(inputs, fetches as ort.InferenceSession.FetchesType)
+      const options = frees ? { extra: { memory: { enable_memory_arena_shrinkage: 'cpu:0' } } } : {}
+      const results = await session.run(inputs, fetches as ort.InferenceSession.FetchesType, options)
+      // The copies of what was written in place go now, before there can be two of them.
+      for (const key of wanted) if (into[key]) freeCopy(results[outputName(key)], into[key])
       return Object.fromEntries(wanted.map((key) => [key, into[key] ?? fromOrt(results[outputName(key)])])) as Record<
         Wanted,
         Value
@@ -107,6 +116,11 @@ function checkSizes(
 
 function toOrt(type: DataType, value: Value): ort.Tensor {
   return new ort.Tensor(type as 'float32', value.data as Float32Array, value.shape)
+}
+
+function freeCopy({ data }: ort.Tensor, written: Value): void {
+  const { buffer } = data as Float32Array<ArrayBuffer>
+  if (buffer !== written.data.buffer) buffer.transfer(0)
 }
 
 function fromOrt({ data, dims }: ort.Tensor): Value {

@@ -162,7 +162,8 @@ export async function createDecoder(
     if (time > FEW_READ_TOKENS) Object.assign(feeds, heldFeeds(first, batch, Math.max(1, ...starts)))
     const into: Record<string, Value> = { logits: bufferOf('logits', rows.length) }
     if (!temperatures.every(isGreedy)) into.probabilities = bufferOf('probabilities', rows.length)
-    const values = await program.run(feeds, into, [...Object.keys(into), 'logNormalizers', 'likeliest', ...entries])
+    const wanted = [...Object.keys(into), 'logNormalizers', 'likeliest', ...entries]
+    const values = await program.run(feeds, { into, wanted })
     for (const [name, cache] of caches)
       keep(cache, values[entryName(name)].data as Float32Array, first, time, starts, lengths)
     // What is not a number would spread to whoever comes into the slot: 0 · NaN is NaN.

@@ -131,10 +131,13 @@ async function createReader(config: PpoConfig, network: Omit<Network, 'trained' 
     async read(answers: readonly SampledAnswer[], step: number): Promise<Partial<Record<Reading, Float32Array[]>>> {
       const rows = Object.fromEntries(names.map((name) => [name, new Array<Float32Array>(answers.length)]))
       const indexed = answers.map((answer, index) => ({ ...answer, index }))
-      for (const part of microBatches(indexed, tokensOf, Math.min(READ_TOKENS, config.micro_batch_tokens))) {
+      const parts = microBatches(indexed, tokensOf, Math.min(READ_TOKENS, config.micro_batch_tokens))
+      for (const part of parts) {
         const feeds = await networkFeeds(network, step, part.map(idsOf))
         const batch = raggedTargetFeeds(network.config, part.map(completionTargets))
-        const values: Readonly<Record<string, Value>> = await program.run({ ...feeds, ...batch })
+        // The next to read, or to learn, needs it.
+        const frees = part === parts.at(-1)
+        const values: Readonly<Record<string, Value>> = await program.run({ ...feeds, ...batch }, { frees })
         let end = 0
         for (const { index, completionIds } of part) {
           end += completionIds.length

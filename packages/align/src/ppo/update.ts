@@ -4,6 +4,7 @@ import {
   compileGradients,
   type Feeds,
   type GradientMap,
+  type GradientProgramOptions,
   type Random,
   scale,
   type Tensor,
@@ -32,7 +33,8 @@ export interface Update {
 
 /**
  * Networks learn one after the other, all of their steps: no number of one depends on another's, each has its gradient
- * clipped by its own norm, and only one has its activations in memory. TRL takes the steps of both together, unclipped.
+ * clipped by its own norm, and only one has its activations in memory; its gradients are written over those of the one
+ * before. TRL takes the steps of both together, unclipped.
  */
 export function createUpdate(
   config: PpoConfig,
@@ -40,6 +42,7 @@ export function createUpdate(
   { pool }: Pick<TrainerWorld, 'pool'>,
 ): Update {
   const learners = new Map<Network, Learner>()
+  let gradients: GradientMap | undefined
   async function dispose() {
     await Promise.all([...learners.values()].map((learner) => learner.dispose()))
     learners.clear()
@@ -51,8 +54,9 @@ export function createUpdate(
       const metrics: Record<string, number>[] = []
       for (const network of networks) {
         if (networks.length > 1) await dispose()
-        const learner = learners.get(network) ?? (await createLearner(config, network, pool))
+        const learner = learners.get(network) ?? (await createLearner(config, network, { pool, reuse: gradients }))
         learners.set(network, learner)
+        gradients = learner.gradients
         metrics.push(await learnBatches(network, learner, batches, state, optimizer))
       }
       state.totals.updates += batches.length
@@ -105,7 +109,11 @@ interface Learner {
 }
 
 /** The losses of a network's heads and their gradients. */
-async function createLearner(config: PpoConfig, network: Network, pool: TrainerWorld['pool']): Promise<Learner> {
+async function createLearner(
+  config: PpoConfig,
+  network: Network,
+  options: Pick<GradientProgramOptions<never>, 'pool' | 'reuse'>,
+): Promise<Learner> {
   const forward = buildRaggedForward(network.config, network.build)
   const { graph } = forward
   const vector = (name: string) => graph.inputs.get(name) ?? graph.input(name, 'float32', ['M'])
@@ -145,7 +153,7 @@ async function createLearner(config: PpoConfig, network: Network, pool: TrainerW
     losses.reduce((sum, loss) => add(sum, loss)),
     network.trained,
     // How long answers get is not known before they are sampled.
-    { pool, accumulates: true, outputs },
+    { ...options, accumulates: true, outputs },
   )
 
   // A run gives the gradients too.

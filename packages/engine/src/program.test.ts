@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import { compileGradients } from './gradient-program.ts'
+import { Graph } from './graph.ts'
+import { mul, scale } from './ops/elementwise.ts'
+import { sum } from './ops/layout.ts'
+import { createComputePool } from './optim/compute-pool.ts'
+import type { GradientMap } from './optim/gradients.ts'
+import { createParameter } from './parameter.ts'
+import { compile } from './program.ts'
+
+test('what is written in place leaves no copy behind, and memory that is freed changes no number', async () => {
+  const graph = new Graph()
+  const program = await compile(graph, { doubled: scale(graph.input('x', 'float32', ['N']), 2) })
+  const numbers = Float32Array.from({ length: 2 ** 20 }, (_, i) => i)
+  const x = { data: numbers, shape: [numbers.length] }
+  const doubled = { data: new Float32Array(numbers.length), shape: [numbers.length] }
+  const before = process.memoryUsage().arrayBuffers
+  for (let i = 0; i < 10; i++) await program.run({ x }, { into: { doubled }, frees: i % 2 === 0 })
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(numbers.byteLength)
+  expect(doubled.data[1000]).toBe(2000)
+  await program.dispose()
+})
+
+test('gradients of a program that is gone are written again where name and size are the same', async () => {
+  const pool = createComputePool()
+  const programOf = (size: number, reuse?: GradientMap) => {
+    const graph = new Graph()
+    const weight = createParameter('w', [size])
+    const w = graph.parameter('w', [size])
+    return compileGradients(scale(sum(mul(w, w)), 0.25), new Map([['w', weight]]), { pool, reuse })
+  }
+  const first = await programOf(4)
+  await first.run({ w: { data: Float32Array.of(1, 2, 3, 4), shape: [4] } })
+  const second = await programOf(4, first.gradients)
+  expect(second.gradients.get('w')).toBe(first.gradients.get('w'))
+  await second.run({ w: { data: Float32Array.of(2, 2, 2, 2), shape: [4] } })
+  expect([...second.gradients.get('w')!]).toEqual([1, 1, 1, 1])
+  const larger = await programOf(5, first.gradients)
+  expect(larger.gradients.get('w')).toHaveLength(5)
+  for (const program of [first, second, larger]) await program.dispose()
+})
