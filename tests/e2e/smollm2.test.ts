@@ -100,7 +100,7 @@ test('gradients are within 1e-4 of torch, relative to the largest', async () => 
   const count = feeds.targets.shape[0]
   const mean = { data: new Float32Array(count).fill(1 / count), shape: [count] }
   const into = Object.fromEntries(wrt.map(({ id, shape }) => [id, createParameter(id, shape as number[])]))
-  const values = await program.run({ ...Object.fromEntries(loaded.parameters), ...feeds, weights: mean }, into)
+  const values = await program.run({ ...Object.fromEntries(loaded.parameters), ...feeds, weights: mean }, { into })
   await program.dispose()
 
   // Sums of float32 differ in their last digits with the width of the machine's vectors.
