@@ -106,7 +106,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
         </fieldset>
         <TextInput
           name="label"
-          label="Label as it is kept"
+          label="Label, or one of your own"
           value={draft.label ?? ''}
           onChange={(event) => change({ label: event.currentTarget.value })}
           pattern={labelPattern}
