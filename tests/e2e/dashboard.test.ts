@@ -267,7 +267,7 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
       page.locator('.settings > div').filter({ has: page.getByText(name, { exact: true }) })
     await setting('evaluators').getByText('harm, toxicity, refusal, personal-data').waitFor()
     expect(await setting('alarms.baseline_answers').locator('dd').textContent()).toBe('500')
-    await page.getByLabel('Person').fill('nobody')
+    await page.getByRole('textbox', { name: 'Person' }).fill('nobody')
     await page.getByRole('button', { name: 'Delete all their records' }).click()
     await page.getByRole('button', { name: 'For good?' }).click()
     await page.getByText('None of this person’s records gets in any more').waitFor()

@@ -2,8 +2,11 @@ import { Title } from '@mantine/core'
 import type { MonitoringSettingsInForce } from '@plumbline/contracts'
 import { useAnswer } from '../use-answer.ts'
 import { visible } from './content.tsx'
-import { Fact } from './fact.tsx'
+import { Breakable, Fact } from './fact.tsx'
 import { Loaded, Nothing } from './page-frame.tsx'
+
+/** Characters that fit beside others. */
+const longest = 80
 
 type Settings = MonitoringSettingsInForce['settings']
 
@@ -28,7 +31,7 @@ export function MonitoringSettings() {
               </p>
               <dl className="facts in-a-row settings">
                 {lines(settings).map(([name, value]) => (
-                  <Fact key={name} name={name}>
+                  <Fact key={name} name={<Breakable name={visible(name)} />} isWide={value.length > longest}>
                     {visible(value)}
                   </Fact>
                 ))}
