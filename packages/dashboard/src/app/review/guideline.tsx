@@ -22,7 +22,8 @@ export function Guideline() {
           <>
             {guideline === null ? (
               <p className="dim">
-                This project has no guideline yet: “guideline” below “review” of its monitoring file.
+                There is no guideline of the project’s own yet: review.guideline of the monitoring file would stand
+                here.
               </p>
             ) : (
               <Content text={guideline} />
