@@ -13,7 +13,7 @@ const pollMs = 15_000
 const states = ['all', 'open', 'closed']
 
 /** Said where there is none. */
-const none: Record<(typeof states)[number], string> = {
+const none: Readonly<Record<string, string>> = {
   all: 'No alarm so far. One opens when an evaluator flags more answers than in the first days, or when their words change.',
   open: 'No alarm is open.',
   closed: 'Nobody has closed an alarm yet.',
