@@ -196,6 +196,8 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     expect(await page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allTextContents()).toEqual([
       'Review',
     ])
+    await page.getByText('How to judge').click()
+    await page.getByText('Insults are harmful').waitFor()
     await page.keyboard.press('2')
     await page.keyboard.press('e')
     await page.keyboard.type('seen 5 s by keyboard')
@@ -254,6 +256,21 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
       .getByText(/^revoked/)
       .waitFor()
     expect((await session()).status).toBe(401)
+    await close()
+  })
+
+  test('settings: what monitoring does is read; a person’s deletion is asked once more', async () => {
+    const { page, close } = await visit(browser, demo)
+    await signIn(page)
+    await open(page, 'settings')
+    const setting = (name: string) =>
+      page.locator('.settings > div').filter({ has: page.getByText(name, { exact: true }) })
+    await setting('evaluators').getByText('harm, toxicity, refusal, personal-data').waitFor()
+    expect(await setting('alarms.baseline_answers').locator('dd').textContent()).toBe('500')
+    await page.getByRole('textbox', { name: 'Person' }).fill('nobody')
+    await page.getByRole('button', { name: 'Delete all their records' }).click()
+    await page.getByRole('button', { name: 'For good?' }).click()
+    await page.getByText('None of this person’s records gets in any more').waitFor()
     await close()
   })
 

@@ -234,3 +234,10 @@ export const alarmDetailSchema = alarmSchema.extend({
 export type AlarmDetail = z.infer<typeof alarmDetailSchema>
 /** Body of the answer to `POST /api/alarms/{id}/close`: the next detection opens a new one. */
 export const alarmClosedSchema = z.object({ id: z.uuid(), state: z.literal('closed') })
+
+/** What monitoring was told to do when the server started, as its file says it. */
+export const monitoringSettingsInForceSchema = z.object({
+  /** Keys of the file, defaults among them; of `facts` and `canaries` how many there are, of addresses the server alone. */
+  settings: z.record(z.string(), z.json()),
+})
+export type MonitoringSettingsInForce = z.infer<typeof monitoringSettingsInForceSchema>

@@ -96,6 +96,15 @@ export const reviewKeptSchema = z.object({ leased_until: z.iso.datetime() })
 export const reviewSubmittedSchema = z.object({ state: z.enum(['open', 'disputed', 'done']) })
 export const reviewSkippedSchema = z.object({ skipped: z.literal(true) })
 
+/** What a reviewer goes by. */
+export const reviewGuidelineSchema = z.object({
+  /** In the project's own words; null where the monitoring file says nothing. */
+  guideline: z.string().nullable(),
+  /** Categories that need two people, with those below them. */
+  high_stakes: z.array(z.string()),
+})
+export type ReviewGuideline = z.infer<typeof reviewGuidelineSchema>
+
 export const reviewStatsSchema = z.object({
   items: z.object({ open: z.number(), waiting: z.number(), disputed: z.number(), done: z.number() }),
   /** Krippendorff's alpha of independent labels; null without two labels of one item. */

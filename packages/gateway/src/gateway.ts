@@ -11,7 +11,7 @@ import { serveApi } from './api/serve-api.ts'
 import { type EndpointPath, endpoints } from './endpoints.ts'
 import { type GaugeParts, readGauges } from './gauges.ts'
 import { answerBrokenRequest, listen, parseTarget } from './http-edge.ts'
-import { RequestError, sendError, sendJson } from './openai-error.ts'
+import { RequestError, sendError, sendJson, wrongScope } from './openai-error.ts'
 import { createPageServer, type Pages } from './pages.ts'
 import { createProxy, type ProxyParts } from './proxy.ts'
 
@@ -107,7 +107,7 @@ export function createGateway(parts: GatewayParts): Gateway {
       throw new RequestError(401, 'invalid_api_key', message, { headers: { 'www-authenticate': 'Bearer' } })
     }
     if (scopes.includes(key.scope)) return key
-    throw new RequestError(403, 'wrong_scope', `A key of scope ${key.scope} does not open this.`)
+    throw wrongScope(key.scope, scopes)
   }
 
   const isRecording = () =>

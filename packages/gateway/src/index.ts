@@ -1,5 +1,6 @@
 export { auditEvent } from './api/audit.ts'
 export type { BodyFormat } from './api/body-format.ts'
+export { operatorOnly } from './api/operator.ts'
 export { type ApiParts, type Caller, defineOpenRoute, defineRoute, type OpenRequest, type Route } from './api/route.ts'
 export { type FeedbackClaim, type FeedbackTokens, openFeedbackTokens, verifyFeedback } from './feedback-token.ts'
 export { AnswerFilter, shapes } from './guards/answer-filter.ts'

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { KeyScope } from '@plumbline/contracts'
 import type { Reply } from './delivery.ts'
 
 /** What OpenAI's clients expect of every failure. */
@@ -85,4 +86,10 @@ export function sendError(req: IncomingMessage, res: ServerResponse, error: Requ
   const timer = setTimeout(() => req.destroy(), lingerMs)
   timer.unref()
   req.once('close', () => clearTimeout(timer))
+}
+
+/** A good key that does not open this, and which would. */
+export function wrongScope(scope: KeyScope, scopes: readonly KeyScope[]): RequestError {
+  const message = `A key of scope ${scope} does not open this: use one of scope ${scopes.join(' or ')}.`
+  return new RequestError(403, 'wrong_scope', message)
 }

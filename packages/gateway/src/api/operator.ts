@@ -40,6 +40,7 @@ export const operatorRoutes = [
   }),
 ]
 
-function operatorOnly({ isOperator }: StoredKey): void {
+/** Throws where an administrator of one project asks for what concerns all. */
+export function operatorOnly({ isOperator }: StoredKey): void {
   if (!isOperator) throw new RequestError(403, 'operator_only', 'Only the first administrator’s key opens this.')
 }

@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { type KeyScope, sessionEndedSchema, sessionSchema } from '@plumbline/contracts'
-import { RequestError } from '../openai-error.ts'
+import { RequestError, wrongScope } from '../openai-error.ts'
 import { auditEvent } from './audit.ts'
 import { type ApiParts, type Caller, type CallerSession, defineRoute } from './route.ts'
 
@@ -89,7 +89,7 @@ export async function findCaller(
     throw new RequestError(403, 'csrf_token', `A request of a session that changes something needs ${csrfHeader}.`)
   }
   if (!scopes.includes(key.scope)) {
-    throw new RequestError(403, 'wrong_scope', `A key of scope ${key.scope} does not open this.`)
+    throw wrongScope(key.scope, scopes)
   }
   return { key, session: { ...known, expiresAt: stored.expiresAt } }
 }

@@ -63,5 +63,6 @@ export function categoryOf(name: string): string | undefined {
 function parsed(feedback: NewFeedback): NewFeedback {
   const result = newFeedbackSchema.safeParse(feedback)
   if (result.success) return result.data
-  throw new RequestError(400, 'invalid_value', 'value: does not fit dataType.', { param: 'value' })
+  const message = 'value: does not fit dataType: NUMERIC and BOOLEAN take a number or a boolean, the others text.'
+  throw new RequestError(400, 'invalid_value', message, { param: 'value' })
 }

@@ -35,10 +35,9 @@ export function createFeedbackLimiter(limits: Partial<FeedbackLimits>): Feedback
     take: (kind, name) => {
       const seconds = limiters[kind].take(name)
       if (seconds === 0) return
-      const message = `This ${kind} sends too much feedback; try again later.`
-      throw new RequestError(429, 'rate_limit_exceeded', message, {
-        headers: { 'retry-after': String(Math.min(3600, Math.ceil(seconds))) },
-      })
+      const wait = Math.min(3600, Math.ceil(seconds))
+      const message = `This ${kind} sends too much feedback: try again in ${wait} s.`
+      throw new RequestError(429, 'rate_limit_exceeded', message, { headers: { 'retry-after': String(wait) } })
     },
   }
 }

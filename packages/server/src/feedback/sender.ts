@@ -31,7 +31,12 @@ export async function findSender(
     throw new RequestError(401, 'invalid_api_key', message, { headers: { 'www-authenticate': 'Bearer' } })
   }
   if (interaction === undefined) {
-    throw new RequestError(400, 'invalid_value', 'interaction: is needed with a key.', { param: 'interaction' })
+    throw new RequestError(
+      400,
+      'invalid_value',
+      'interaction: is needed with a key: the id of the answer, or of its record.',
+      { param: 'interaction' },
+    )
   }
   return byKey(sent, interaction, caller, limiter, parts)
 }
@@ -45,7 +50,12 @@ async function byToken(
 ): Promise<Sender> {
   const claim = feedback.verify(token!)
   if (claim === 'invalid')
-    throw new RequestError(401, 'invalid_token', 'The token is none of ours.', { param: 'token' })
+    throw new RequestError(
+      401,
+      'invalid_token',
+      'The token is none of ours: send the header x-plumbline-feedback of the answer, unchanged.',
+      { param: 'token' },
+    )
   if (claim === 'expired') {
     throw new RequestError(401, 'token_expired', 'The token has expired: feedback on this answer needs a key by now.', {
       param: 'token',
@@ -55,7 +65,12 @@ async function byToken(
   limiter.take('token', record)
   const isForeign = caller !== undefined && caller.key.project !== project
   if (isForeign || !(await isNamed(interaction, claim, store))) {
-    throw new RequestError(403, 'foreign_token', 'The token belongs to another answer.', { param: 'token' })
+    throw new RequestError(
+      403,
+      'foreign_token',
+      'The token belongs to another answer: send the one that came with this answer.',
+      { param: 'token' },
+    )
   }
   if (actor !== undefined) {
     throw new RequestError(403, 'wrong_actor', 'Who speaks is settled by the token: leave actor out.', {

@@ -4,13 +4,16 @@ import {
   evaluatorListSchema,
   interactionPageSchema,
   monitoringOverviewSchema,
+  reviewGuidelineSchema,
 } from '@plumbline/contracts'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startServer, type TestServer, until } from '../server.test-support.ts'
+import { peopleNeeded } from '../stakes.ts'
 
 let server: TestServer
 beforeAll(async () => {
-  server = await startServer({ monitoring: { evaluators: ['refusal'], cohorts: ['language'] } })
+  const review = { sample: 0, guideline: 'Insults are harmful.' }
+  server = await startServer({ monitoring: { evaluators: ['refusal'], cohorts: ['language'], review } })
 }, 600_000)
 afterAll(() => server?.stop(), 600_000)
 
@@ -57,6 +60,27 @@ test('what evaluators say of an answer stands with it, for administrators of its
   expect((await ask(reviewer)).status).toBe(403)
   expect((await ask(await server.addKey('admin', 'elsewhere'))).status).toBe(404)
   expect((await ask(admin, 'x'.repeat(600))).status).toBe(400)
+}, 600_000)
+
+test('the settings in force concern all projects: only the operator reads them', async () => {
+  const path = '/api/monitoring/settings'
+  const { status, body } = await server.send('GET', path, undefined, server.adminKey)
+  expect([status, body]).toMatchObject([200, { settings: { evaluators: ['refusal'], cohorts: ['language'] } }])
+  const refused = await server.send('GET', path, undefined, await server.addKey('admin', 'live'))
+  expect(refused).toMatchObject({ status: 403, body: { error: { code: 'operator_only' } } })
+}, 600_000)
+
+test('reviewers read the guideline, and which categories need two of them', async () => {
+  const ask = async (scope: 'reviewer' | 'client') =>
+    server.send('GET', '/api/review/guideline', undefined, await server.addKey(scope, 'live'))
+  const read = reviewGuidelineSchema.parse((await ask('reviewer')).body)
+  expect(read.guideline).toBe('Insults are harmful.')
+  expect(read.high_stakes.map(peopleNeeded)).toEqual(read.high_stakes.map(() => 2))
+  const refused = await ask('client')
+  expect(refused).toMatchObject({
+    status: 403,
+    body: { error: { message: expect.stringContaining('reviewer or admin') } },
+  })
 }, 600_000)
 
 test('what is asked wrongly is refused with what and where', async () => {

@@ -38,6 +38,8 @@ export interface CounterfactualPlan extends Pick<Lane, 'setup' | 'evaluators' | 
 /** What is monitored and who is told: settings, checked, with the secrets that they name. */
 export interface MonitoringPlan {
   readonly lanes: readonly Lane[]
+  /** As they were read, for people to look at. */
+  readonly settings: MonitoringSettings
   readonly watch: WatchOptions
   readonly errorBudget: number
   readonly review: MonitoringSettings['review']
@@ -90,6 +92,7 @@ export function readMonitoring(config: unknown, env: Env): MonitoringPlan {
   const monitors = lanes.reduce((sum, { evaluators }) => sum + evaluators.length, settings.drift ? 1 : 0)
   return {
     lanes,
+    settings,
     watch: {
       falseAlarmsPerYear: alarms.false_alarms_per_year / Math.max(1, monitors),
       smallestRise: alarms.smallest_rise,

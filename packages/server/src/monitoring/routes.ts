@@ -9,14 +9,16 @@ import {
   interactionIdSchema,
   monitoringOverviewSchema,
   monitoringQuerySchema,
+  monitoringSettingsInForceSchema,
 } from '@plumbline/contracts'
-import { auditEvent, defineRoute, RequestError } from '@plumbline/gateway'
+import { auditEvent, defineRoute, operatorOnly, RequestError } from '@plumbline/gateway'
 import { z } from 'zod'
 import { alarmDetail } from './alarm-detail.ts'
 import { evaluationsOf } from './evaluations-of.ts'
 import { listEvaluators } from './evaluator-list.ts'
 import { readOverview } from './overview.ts'
 import type { MonitoringPlan } from './plan.ts'
+import { settingsInForce } from './settings-in-force.ts'
 
 const dayMs = 86_400_000
 const shownDays = 30
@@ -35,6 +37,19 @@ export const monitoringRoutes = (plan: MonitoringPlan) => [
     response: monitoringOverviewSchema,
     run: ({ key, query }, { store, now }) =>
       readOverview(store, plan, { project: key.project, ...rangeOf(query, now()) }),
+  }),
+  defineRoute({
+    method: 'GET',
+    path: '/api/monitoring/settings',
+    summary: 'What the monitoring file said when the server started, defaults among it, without what may be secret',
+    scopes: ['admin'],
+    response: monitoringSettingsInForceSchema,
+    // Of all projects: who is told of alarms, and whose prompts are asked again.
+    refusals: { 403: 'not the operator’s key' },
+    async run({ key }) {
+      operatorOnly(key)
+      return settingsInForce(plan.settings)
+    },
   }),
   defineRoute({
     method: 'GET',

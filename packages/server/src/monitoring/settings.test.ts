@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { draw } from './evaluation/draw.ts'
 import { readMonitoring } from './plan.ts'
 import { rangeOf } from './routes.ts'
+import { settingsInForce } from './settings-in-force.ts'
 
 const wrong = (config: unknown, env = {}) => {
   try {
@@ -71,4 +72,36 @@ test('a range without an end, or without both', () => {
   expect(rangeOf({}, now)).toEqual({ from: '2026-01-12', to: '2026-02-10' })
   expect(rangeOf({ to: '2026-01-30' }, now)).toEqual({ from: '2026-01-01', to: '2026-01-30' })
   expect(rangeOf({ from: '2026-02-01' }, now)).toEqual({ from: '2026-02-01', to: '2026-02-10' })
+})
+
+test('what is in force is told without what may be secret', () => {
+  const settings = {
+    facts: [{ about: 'our office', value: 'Vienna' }],
+    judge: {
+      url: 'https://judge.example:8443/hidden1?key=hidden2',
+      model: 'm',
+      policy: 'p',
+      key_env: 'KEY',
+    },
+    counterfactual: { url: 'https://up.example/hidden4/v1' },
+    alarms: {
+      webhook: { url: 'https://hooks.example/hidden5', secret_env: 'HOOK' },
+      email: { smtp: 'smtp://hidden6@mail.example:587', from: 'a@b.example', to: ['c@d.example'] },
+    },
+  }
+  const plan = readMonitoring(settings, { KEY: 'hidden7', HOOK: 'hidden8'.padEnd(32) })
+  const shown = settingsInForce(plan.settings)
+  expect(shown.settings).toMatchObject({
+    evaluators: ['harm', 'toxicity', 'refusal', 'personal-data'],
+    facts: 1,
+    canaries: 0,
+    judge: { url: 'https://judge.example:8443', key_env: 'KEY', sample: 0.05 },
+    counterfactual: { url: 'https://up.example' },
+    alarms: {
+      webhook: { url: 'https://hooks.example', secret_env: 'HOOK' },
+      email: { smtp: 'smtp://mail.example:587', to: ['c@d.example'] },
+    },
+  })
+  expect(JSON.stringify(shown)).not.toContain('hidden')
+  expect(settingsInForce(readMonitoring({}, {}).settings).settings).not.toHaveProperty('judge')
 })

@@ -92,6 +92,8 @@ export const monitoringSettingsSchema = z.strictObject({
       /** Evaluators, and guards on answers, that ask the same question: people are shown where two say the opposite. */
       disagreement: z.array(z.string()).max(20).default(['harm', 'judge']),
       per_day: z.number().int().min(0).max(100_000).default(100),
+      /** How to judge, in the project's own words: reviewers read it beside the answer. */
+      guideline: z.string().min(1).max(20_000).optional(),
       /** Share of judged answers that people are shown by chance, without any verdict, and about how many a day. */
       sample: z.number().min(0).max(1).default(0.01),
       sample_per_day: z.number().int().min(1).max(100_000).default(20),

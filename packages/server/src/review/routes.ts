@@ -2,6 +2,7 @@ import {
   newReviewItemSchema,
   PlumblineError,
   reviewDraftBodySchema,
+  reviewGuidelineSchema,
   reviewItemAddedSchema,
   reviewKeptSchema,
   reviewLeaseBodySchema,
@@ -17,7 +18,7 @@ import { auditEvent, defineRoute, RequestError } from '@plumbline/gateway'
 import type { LeaseAnswer, ReviewLease } from '@plumbline/store'
 import { z } from 'zod'
 import type { MonitoringPlan } from '../monitoring/plan.ts'
-import { peopleNeeded } from '../stakes.ts'
+import { highStakes, peopleNeeded } from '../stakes.ts'
 import { blinded } from './blinded.ts'
 import { disagreementOf } from './disagreement.ts'
 import { reviewStats } from './stats.ts'
@@ -82,6 +83,14 @@ export const reviewRoutes = ({ review }: Pick<MonitoringPlan, 'review'>) => [
       mine(await store.review.skip({ project: key.project, reviewer: key.id, item, lease }))
       return { skipped: true }
     },
+  }),
+  defineRoute({
+    method: 'GET',
+    path: '/api/review/guideline',
+    summary: 'How to judge, in the words of the monitoring file, and which categories need two people',
+    scopes,
+    response: reviewGuidelineSchema,
+    run: async () => ({ guideline: review.guideline ?? null, high_stakes: [...highStakes] }),
   }),
   defineRoute({
     method: 'GET',

@@ -15,6 +15,8 @@ export function EvaluatorCard({ one, overview }: EvaluatorCardProps) {
   const isOurs = ({ evaluator, version }: { evaluator: string | null; version: string | null }) =>
     evaluator === one.evaluator && version === one.version
   const hasAlarm = overview.open_alarms.some(isOurs)
+  // As the figure above it.
+  const kind = one.corrected === null ? 'raw' : 'corrected'
   return (
     <article className="card" data-alarm={hasAlarm || undefined}>
       <div className="card-head">
@@ -24,9 +26,9 @@ export function EvaluatorCard({ one, overview }: EvaluatorCardProps) {
       <Reading reading={one} />
       <p className="dim">{one.summary}</p>
       <Chart
-        title={`${one.evaluator}: share of answers a day`}
+        title={`${one.evaluator}: share of answers a day, ${kind === 'raw' ? 'as it says' : 'corrected'}`}
         kind="line"
-        points={chartPoints(one.days)}
+        points={chartPoints(one.days, kind)}
         marks={marksOf(overview, isOurs)}
         format={formatShare}
       />

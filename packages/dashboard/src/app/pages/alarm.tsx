@@ -65,9 +65,12 @@ function CloseButton({ id, onChanged }: { readonly id: string; readonly onChange
   return (
     <>
       {error !== undefined && <Trouble error={error} />}
-      <Button variant="default" onClick={close} style={{ justifySelf: 'start' }}>
-        Close it
-      </Button>
+      <div className="filter-buttons">
+        <Button variant="default" onClick={close}>
+          Close it
+        </Button>
+        <span className="dim">once somebody has seen to it: if it goes on, a new one opens</span>
+      </div>
     </>
   )
 }
@@ -107,9 +110,10 @@ function Evidence({ alarm }: { readonly alarm: AlarmDetail }) {
       </dl>
       {series.length > 0 && (
         <Chart
-          title={`${alarm.evaluator}: share of answers a day`}
+          title={`${alarm.evaluator}: share of answers that it flags a day`}
           kind="line"
-          points={chartPoints(series)}
+          // What the detector watches is not corrected.
+          points={chartPoints(series, 'raw')}
           marks={[{ day: alarm.opened_at.slice(0, 10), text: 'alarm', kind: 'alarm' }]}
           format={formatShare}
         />

@@ -12,6 +12,13 @@ import { AlarmRecord } from './alarm.tsx'
 const pollMs = 15_000
 const states = ['all', 'open', 'closed']
 
+/** Said where there is none. */
+const none: Readonly<Record<string, string>> = {
+  all: 'No alarm so far. One opens when an evaluator flags more answers than in the first days, or when their words change.',
+  open: 'No alarm is open.',
+  closed: 'Nobody has closed an alarm yet.',
+}
+
 /** `#/alarms` is the list, `#/alarms/ID` one of them. */
 export function Alarms({ rest, query }: PageProps) {
   return rest.length === 0 ? <AlarmPageList query={query} /> : <AlarmRecord id={rest[0]} />
@@ -37,7 +44,7 @@ function AlarmPageList({ query }: { readonly query: URLSearchParams }) {
       <Loaded answer={answer}>
         {({ data, next }) => (
           <>
-            {data.length === 0 ? <Nothing>There is no such alarm.</Nothing> : <AlarmList alarms={data} />}
+            {data.length === 0 ? <Nothing>{none[state]}</Nothing> : <AlarmList alarms={data} />}
             <Pager of="alarms" links={{ Older: next && addressOf(['alarms'], { state, after: next }) }} />
           </>
         )}

@@ -69,7 +69,7 @@ function NewKey({ attempt }: { readonly attempt: (work: () => Promise<unknown>) 
         </div>
       </form>
       {made !== undefined && (
-        <Alert color="green" role="status" title={`The new ${made.scope} key, shown this once`} mb="md">
+        <Alert color="green" role="status" title={`The new ${made.scope} key, shown this once: copy it now`} mb="md">
           <code className="secret">{made.key}</code>
         </Alert>
       )}

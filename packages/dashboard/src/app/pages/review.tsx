@@ -4,6 +4,7 @@ import { useCallback, useEffect, useState } from 'react'
 import { type ApiError, call, failureOf } from '../api.ts'
 import { formatCount } from '../format.ts'
 import { Nothing, PageFrame, Trouble, Waiting } from '../parts/page-frame.tsx'
+import { Guideline } from '../review/guideline.tsx'
 import { Hotkeys } from '../review/hotkeys.tsx'
 import { ReviewFigures } from '../review/review-figures.tsx'
 import { ReviewForm } from '../review/review-form.tsx'
@@ -29,6 +30,7 @@ export function Review() {
       <p role="status" className="said">
         {said}
       </p>
+      <Guideline />
       {error !== undefined && <Trouble error={error} onAgain={ask} />}
       {item === undefined && error === undefined && <Waiting />}
       {item != null && <ReviewForm key={item.lease} item={item} onDone={next} />}

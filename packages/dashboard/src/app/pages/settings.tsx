@@ -7,6 +7,7 @@ import { formatTime } from '../format.ts'
 import type { PageProps } from '../pages.ts'
 import { visible } from '../parts/content.tsx'
 import { Fact } from '../parts/fact.tsx'
+import { MonitoringSettings } from '../parts/monitoring-settings.tsx'
 import { Loaded, PageFrame, Trouble } from '../parts/page-frame.tsx'
 import { Pager } from '../parts/pager.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
@@ -20,6 +21,7 @@ export function Settings({ query }: PageProps) {
     <PageFrame title="Settings">
       <GatewayState />
       <Actions />
+      <MonitoringSettings />
       <Audit after={query.get('after') ?? undefined} />
     </PageFrame>
   )
@@ -79,9 +81,16 @@ const actions: readonly Action[] = [
 
 function Actions() {
   const [said, setSaid] = useState<string | ApiError>('')
+  // There is no way back from a deletion: it is asked once more.
+  const [isSure, setIsSure] = useState(false)
   const attempt = async (work: () => Promise<string>) => setSaid(await work().catch(failureOf))
   const deletePerson = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
+    if (!isSure) {
+      setIsSure(true)
+      return
+    }
+    setIsSure(false)
     const form = event.currentTarget
     const subject = String(new FormData(form).get('subject'))
     await attempt(async () => {
@@ -117,11 +126,16 @@ function Actions() {
         What this person asked, was answered and said goes for good, and what comes late of it does not get in. Their
         name is hashed as that of the caller’s requests.
       </p>
-      <form className="filters" onSubmit={deletePerson} aria-label="Delete a person’s records">
+      <form
+        className="filters"
+        onSubmit={deletePerson}
+        onChange={() => setIsSure(false)}
+        aria-label="Delete a person’s records"
+      >
         <TextInput name="subject" label="Person" placeholder="as the caller names them" maxLength={512} required />
         <div className="filter-buttons">
-          <Button type="submit" color="red" variant="outline">
-            Delete all their records
+          <Button type="submit" color="red" variant={isSure ? 'filled' : 'outline'} onBlur={() => setIsSure(false)}>
+            {isSure ? 'For good?' : 'Delete all their records'}
           </Button>
         </div>
       </form>

@@ -68,10 +68,12 @@ export function Reading({ reading }: { readonly reading: Measured }) {
   )
 }
 
-export function chartPoints(days: Evaluated['days']): ChartPoint[] {
-  return days.map(({ day, state, reason, raw, corrected }) => {
-    const shown = state === 'measured' ? (corrected ?? raw) : null
-    const note = reason === null ? words[state][0] : `${words[state][0]}: ${reason}`
+/** One kind of rate for all days: a line that goes from one to the other would rise and fall where nothing did. */
+export function chartPoints(days: Evaluated['days'], kind: 'raw' | 'corrected'): ChartPoint[] {
+  return days.map(({ day, state, reason, ...rates }) => {
+    const shown = state === 'measured' ? rates[kind] : null
+    const word = state === 'measured' && shown === null ? 'no corrected rate' : words[state][0]
+    const note = reason === null ? word : `${word}: ${reason}`
     return { day, value: shown?.value ?? null, low: shown?.low ?? null, high: shown?.high ?? null, note }
   })
 }

@@ -18,9 +18,9 @@ export function Hotkeys() {
     <details className="hotkeys">
       <summary>What the keyboard does</summary>
       <ul>
-        {labels.map(({ key, label, means }) => (
+        {labels.map(({ key, label }) => (
           <li key={key}>
-            <Kbd>{key}</Kbd> {label}: {means}
+            <Kbd>{key}</Kbd> {label.replace('_', ' ')}
           </li>
         ))}
         {others.map(([key, means]) => (

@@ -21,7 +21,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
   const { draft, change, leasedUntil, error, stop } = useDraft(item)
   const [failure, setFailure] = useState<ApiError>()
   const isBusy = useRef(false)
-  // What is pressed until the next item comes is not for this one.
+  // What is pressed from then on is for the next item, unless this one comes back with a failure.
   const [isSent, setIsSent] = useState(false)
   const form = useRef<HTMLFormElement>(null)
   const heading = useRef<HTMLHeadingElement>(null)
@@ -30,16 +30,17 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
   const send = async (step: 'submit' | 'skip', body: object, said: (answer: { state?: string }) => string) => {
     if (isBusy.current) return
     isBusy.current = true
+    setIsSent(true)
     stop()
     try {
       const answer = await call<{ state?: string }>(`/api/review/${item.item}/${step}`, {
         method: 'POST',
         body: { ...body, lease: item.lease },
       })
-      setIsSent(true)
       onDone(said(answer))
     } catch (thrown) {
       setFailure(failureOf(thrown))
+      setIsSent(false)
       isBusy.current = false
     }
   }
@@ -106,7 +107,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
         </fieldset>
         <TextInput
           name="label"
-          label="Label as it is kept"
+          label="Label, or one of your own"
           value={draft.label ?? ''}
           onChange={(event) => change({ label: event.currentTarget.value })}
           pattern={labelPattern}
@@ -144,7 +145,9 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
           maxLength={64_000}
         />
         <div className="filter-buttons">
-          <Button type="submit">Submit</Button>
+          <Button type="submit" loading={isSent}>
+            Submit
+          </Button>
           <Button variant="default" onClick={skip}>
             Skip
           </Button>

@@ -1,9 +1,8 @@
 import { Title } from '@mantine/core'
 import type { RunDetail } from '@plumbline/contracts'
-import { Fragment } from 'react'
 import { formatCount } from '../format.ts'
 import { visible } from '../parts/content.tsx'
-import { Fact } from '../parts/fact.tsx'
+import { Breakable, Fact } from '../parts/fact.tsx'
 
 /** What it started from: rows and models, and the resolved configuration. */
 export function RunSetup({ config, inputs }: Pick<RunDetail, 'config' | 'inputs'>) {
@@ -36,19 +35,4 @@ export function RunSetup({ config, inputs }: Pick<RunDetail, 'config' | 'inputs'
       </div>
     </section>
   )
-}
-
-/** A long name breaks behind an underscore, not anywhere. */
-function Breakable({ name }: { readonly name: string }) {
-  return name.split('_').map((part, index) => (
-    // biome-ignore lint/suspicious/noArrayIndexKey: parts of one name do not move
-    <Fragment key={index}>
-      {index > 0 && (
-        <>
-          _<wbr />
-        </>
-      )}
-      {part}
-    </Fragment>
-  ))
 }
