@@ -91,7 +91,7 @@ export async function openRunFolder(path: string, options: OpenRunOptions): Prom
   try {
     const before = await readRunRecord(folder)
     if (before !== undefined) checkResumable(folder, before, options)
-    if (before?.status === 'finished' && !goesFurther(before.config, options.config)) {
+    if (isFinished(before, options.config)) {
       return await openRun({ folder, lock, options, record: before, state: 'finished' })
     }
     await tidy(folder)
@@ -106,14 +106,23 @@ export async function openRunFolder(path: string, options: OpenRunOptions): Prom
   }
 }
 
-/** Throws RUN_OTHER_COMMAND and CONFIG_DIFFERS as resuming would, long before it is tried. Changes nothing. */
+/**
+ * Whether the run in the folder is finished, as resuming would find it. Throws RUN_OTHER_COMMAND and CONFIG_DIFFERS as
+ * resuming would, long before it is tried. Changes nothing.
+ */
 export async function checkRunFolder(
   path: string,
   options: Pick<OpenRunOptions, 'command' | 'config' | 'startOver'>,
-): Promise<void> {
+): Promise<boolean> {
   const folder = resolve(path)
   const before = await readRunRecord(folder)
   if (before !== undefined) checkResumable(folder, before, { ...options, resume: true })
+  return isFinished(before, options.config)
+}
+
+/** Whether nothing is left to do for a run with this configuration. */
+function isFinished(before: RunRecord | undefined, config: RunConfig): before is RunRecord {
+  return before?.status === 'finished' && !goesFurther(before.config, config)
 }
 
 /** Fails before anything is written when the run that is there cannot go on as `options` say. */
