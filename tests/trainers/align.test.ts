@@ -132,9 +132,14 @@ test('data that a later stage could not use is refused before the first one star
 test('rows of the wrong kind: the flag that they are for', async () => {
   const swapped = await align(join(base, 'swapped'), { given: { demonstrations: 'preferences' } })
   expect(swapped.stderr).toMatch(/error\[DATA_WRONG_KIND\].*\nhint: Rows with .* are for --preferences\./)
+  const scores = words.map((prompt, score) => ({ prompt, completion: 'yes', score }))
+  await writeFile(join(base, 'scores.jsonl'), scores.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  // Its preferences are pairs.
+  const scored = await align(join(base, 'scored'), { given: { demonstrations: 'scores' } })
+  expect(scored.stderr).toMatch(/error\[DATA_WRONG_KIND\].*"score" says how good.*\nhint: .* are for plumb reward\./)
   const kindless = await align(join(base, 'kindless'), { given: { 'eval-prompts': 'prompts' } })
   expect(kindless.stderr).toMatch(/prompts\.jsonl:1: the column "kind" is missing\.\nhint: Add "kind" to each row/)
-  for (const { status } of [swapped, kindless]) expect(status).toBe(1)
+  for (const { status } of [swapped, scored, kindless]) expect(status).toBe(1)
 })
 
 // Enough for rows of a few tokens, not for rows of sixty.

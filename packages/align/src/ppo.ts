@@ -36,7 +36,7 @@ export interface PpoResult {
 
 /**
  * Trains the policy in place (or an adapter on it). Throws POLICY_RAN_AWAY, TOKENIZER_MISMATCH, REFERENCE_MISMATCH,
- * NOT_A_REWARD_MODEL, NOTHING_TO_LEARN, NOT_FINITE, MEMORY_SHORT.
+ * NOT_A_LANGUAGE_MODEL, NOT_A_REWARD_MODEL, NOTHING_TO_LEARN, NOT_FINITE, MEMORY_SHORT.
  */
 export async function trainPpo(
   config: PpoConfig,

@@ -26,6 +26,7 @@ import {
 } from '@plumbline/engine'
 import {
   buildRaggedForward,
+  checkRewardModel,
   type LanguageModel,
   type RaggedOptions,
   raggedFeeds,
@@ -84,7 +85,10 @@ export interface RewardResult {
   readonly steps: number
 }
 
-/** Trains the trunk of `model` in place (or an adapter on it), with a new score head. Throws DATA_MIXED, NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_CONTRASTS. */
+/**
+ * Trains the trunk of `model` in place (or an adapter on it), with a new score head or the one that it has.
+ * Throws DATA_MIXED, NOT_A_REWARD_MODEL, NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_CONTRASTS.
+ */
 export async function trainReward(
   config: RewardConfig,
   model: LanguageModel,
@@ -277,7 +281,10 @@ function encodeAndSplit(
 /** The model's own score head, or a new one with deviation 1/√(hiddenSize + 1) (Stiennon et al. 2020). */
 function scoreHead({ config, parameters }: LanguageModel, random: Random): Parameter {
   const known = parameters.get(SCORE_HEAD)
-  if (known) return known
+  if (known) {
+    checkRewardModel(config, parameters, '--model')
+    return known
+  }
   const head = createParameter(SCORE_HEAD, [1, config.hiddenSize])
   const stream = random.fork('score head')
   for (let i = 0; i < head.data.length; i++) head.data[i] = stream.normal() / Math.sqrt(config.hiddenSize + 1)

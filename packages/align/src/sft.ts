@@ -19,6 +19,7 @@ import {
 } from '@plumbline/engine'
 import {
   buildRaggedForward,
+  checkLanguageModel,
   type LanguageModel,
   type RaggedOptions,
   raggedTargetFeeds,
@@ -63,8 +64,8 @@ interface EncodedRow extends TargetSequence {
 }
 
 /**
- * Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, NOT_FINITE,
- * MEMORY_SHORT and BEST_BEFORE_OPENINGS.
+ * Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, NOT_A_LANGUAGE_MODEL,
+ * NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_OPENINGS.
  */
 export async function trainSft(
   config: SftConfig,
@@ -141,6 +142,7 @@ export function prepareSft(
   world: Pick<TrainerWorld, 'log' | 'availableBytes'>,
 ) {
   const random = createRandom(config.seed)
+  checkLanguageModel(model.parameters, '--model')
   checkBestIsMeasured(config, data.evaluation !== undefined, 'Give --eval-data.')
   if (config.load_best_model_at_end && config.opening_epochs > 0)
     throw new PlumblineError(
