@@ -65,7 +65,9 @@ async function align(
 
 const read = (...path: string[]) => readFile(join(...path), 'utf8')
 
-test('all stages run, the report holds what they measured, and a lost end is made again alike', async () => {
+test('all stages run, the report holds what they measured, and a lost end is made again alike', {
+  timeout: 120_000,
+}, async () => {
   const output = join(base, 'out')
   const first = await align(output)
   expect(first.stderr).not.toMatch(/error|warning/)
@@ -78,6 +80,18 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   const before = report.outcomes.find(({ stage, kind }) => stage === 'base' && kind === 'harmful')?.complied?.raw.value
   expect(report.goals[0]).toEqual({ kind: 'harmful', at_most: 0.3 * before! })
   expect(report.samples).toHaveLength(words.length)
+  const given = (await readdir(join(output, 'answers'))).map(async (name) => [
+    name,
+    await read(output, 'answers', name),
+  ])
+  for (const [name, lines] of await Promise.all(given)) {
+    const limited = lines.split('\n').filter((line) => line.includes('"finishReason":"length"'))
+    const stage = name.split('-')[0] as 'base' | 'sft' | 'ppo'
+    const cut = report.samples.filter(({ answers }) => answers[stage]?.cut_at === 4)
+    expect(cut, stage).toHaveLength(limited.length)
+    // This model was never told when to end.
+    if (stage === 'base') expect(cut.length).toBeGreaterThan(0)
+  }
   expect(report.curves.ppo.find(({ metric }) => metric === 'objective/kl')?.points).toHaveLength(2)
   expect(report.reward_model?.n).toBe(2)
   expect(await read(output, 'report.html')).toContain('Plumbline')
