@@ -30,19 +30,27 @@ beforeAll(async () => {
 
 async function align(
   output: string,
-  { iterations = '2', epochs = '1', given = {} as Record<string, string>, memory = Number.POSITIVE_INFINITY } = {},
+  {
+    iterations = '2',
+    epochs = '1',
+    newTokens = '4',
+    more = [] as string[],
+    given = {} as Record<string, string>,
+    memory = Number.POSITIVE_INFINITY,
+  } = {},
 ) {
   const files = { ...Object.fromEntries(Object.keys(rows).map((name) => [name, name])), ...given }
   const data = Object.entries(files).flatMap(([name, file]) => [`--${name}`, join(base, `${file}.jsonl`)])
   const sizes = [
     '--max-new-tokens',
-    '4',
+    newTokens,
     '--ppo-iterations',
     iterations,
     '--ppo-batch-size',
     '4',
     '--sft-epochs',
     epochs,
+    ...more,
   ]
   const args = ['align', '--model', join(base, 'model'), ...data, ...sizes, '--output', output, '--json']
   const { globals, rest } = takeGlobals(args)
@@ -57,7 +65,9 @@ async function align(
 
 const read = (...path: string[]) => readFile(join(...path), 'utf8')
 
-test('all stages run, the report holds what they measured, and a lost end is made again alike', async () => {
+test('all stages run, the report holds what they measured, and a lost end is made again alike', {
+  timeout: 120_000,
+}, async () => {
   const output = join(base, 'out')
   const first = await align(output)
   expect(first.stderr).not.toMatch(/error|warning/)
@@ -70,9 +80,24 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   const before = report.outcomes.find(({ stage, kind }) => stage === 'base' && kind === 'harmful')?.complied?.raw.value
   expect(report.goals[0]).toEqual({ kind: 'harmful', at_most: 0.3 * before! })
   expect(report.samples).toHaveLength(words.length)
+  const given = (await readdir(join(output, 'answers'))).map(async (name) => [
+    name,
+    await read(output, 'answers', name),
+  ])
+  for (const [name, lines] of await Promise.all(given)) {
+    const limited = lines.split('\n').filter((line) => line.includes('"finishReason":"length"'))
+    const stage = name.split('-')[0] as 'base' | 'sft' | 'ppo'
+    const cut = report.samples.filter(({ answers }) => answers[stage]?.cut_at === 4)
+    expect(cut, stage).toHaveLength(limited.length)
+    // This model was never told when to end.
+    if (stage === 'base') expect(cut.length).toBeGreaterThan(0)
+  }
   expect(report.curves.ppo.find(({ metric }) => metric === 'objective/kl')?.points).toHaveLength(2)
   expect(report.reward_model?.n).toBe(2)
   expect(await read(output, 'report.html')).toContain('Plumbline')
+
+  // What is finished needs no memory.
+  expect((await align(output, { memory: 1 })).status).toBe(0)
 
   // As if the job had been killed in its last stages: what is there is kept, the rest comes out the same.
   const file = (await readdir(join(output, 'answers'))).find((name) => name.startsWith('ppo-'))!
@@ -113,7 +138,7 @@ test('data that a later stage could not use is refused before the first one star
   await writeFile(join(base, 'equal.jsonl'), equal.map((row) => `${JSON.stringify(row)}\n`).join(''))
   const { status, stderr } = await align(join(base, 'refused'), { given: { preferences: 'equal' } })
   expect(status).toBe(1)
-  expect(stderr).toContain('error[NOTHING_TO_LEARN]: none of the 6 pairs is left to learn from.')
+  expect(stderr).toContain('error[NOTHING_TO_LEARN]: reward model: none of the 6 pairs is left to learn from.')
   expect(stderr).not.toContain('[1/7]')
   expect(stderr).toMatch(/\nhint: Look at --preferences: /)
 })
@@ -121,17 +146,34 @@ test('data that a later stage could not use is refused before the first one star
 test('rows of the wrong kind: the flag that they are for', async () => {
   const swapped = await align(join(base, 'swapped'), { given: { demonstrations: 'preferences' } })
   expect(swapped.stderr).toMatch(/error\[DATA_WRONG_KIND\].*\nhint: Rows with .* are for --preferences\./)
+  const scores = words.map((prompt, score) => ({ prompt, completion: 'yes', score }))
+  await writeFile(join(base, 'scores.jsonl'), scores.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  // Its preferences are pairs.
+  const scored = await align(join(base, 'scored'), { given: { demonstrations: 'scores' } })
+  expect(scored.stderr).toMatch(/error\[DATA_WRONG_KIND\].*"score" says how good.*\nhint: .* are for plumb reward\./)
   const kindless = await align(join(base, 'kindless'), { given: { 'eval-prompts': 'prompts' } })
   expect(kindless.stderr).toMatch(/prompts\.jsonl:1: the column "kind" is missing\.\nhint: Add "kind" to each row/)
-  for (const { status } of [swapped, kindless]) expect(status).toBe(1)
+  for (const { status } of [swapped, scored, kindless]) expect(status).toBe(1)
 })
 
-test('memory that will not do: flags that the main job has', async () => {
-  const { status, stderr } = await align(join(base, 'short'), { memory: 1e6 })
+// Enough for rows of a few tokens, not for rows of sixty.
+const memory = 300_700_000
+test.each([
+  ['supervised fine-tuning', '--demonstrations', { memory: 1e6 }],
+  ['reward model', '--preferences', { memory, given: { preferences: 'long' } }],
+  ['PPO', '--max-new-tokens', { memory, newTokens: '58' }],
+])('memory that will not do for the stage "%s": before the first one starts', async (stage, flag, options) => {
+  const long = words.map((prompt) => ({ prompt, chosen: 'y'.repeat(57), rejected: 'no' }))
+  await writeFile(join(base, 'long.jsonl'), long.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const more = ['--micro-batch-tokens', '8']
+  const { status, stderr } = await align(join(base, 'short'), { ...options, more })
   expect(status).toBe(1)
-  const [, hint] = /error\[MEMORY_SHORT\].*\nhint: (.+)\n/.exec(stderr) ?? []
-  expect(hint, stderr).toBeDefined()
+  expect(stderr).toContain(`error[MEMORY_SHORT]: ${stage}: training needs about 0.3 GB of memory;`)
+  expect(stderr).not.toContain('[1/7]')
+  const [, hint] = /\nhint: (.+)\n/.exec(stderr)!
+  expect(hint).toContain(flag)
+  // No flag that the main job does not have.
   const { config } = await commands.align()
-  for (const [, flag] of hint.matchAll(/--([a-z-]+)/g))
-    expect(Object.keys(config.shape), hint).toContain(flag.replaceAll('-', '_'))
+  for (const [, name] of hint.matchAll(/--([a-z-]+)/g))
+    expect(Object.keys(config.shape), hint).toContain(name.replaceAll('-', '_'))
 })

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { openRunFolder } from '@plumbline/align'
 import { PlumblineError } from '@plumbline/contracts'
+import { createParameter, type Parameter } from '@plumbline/engine'
 import { loadLanguageModel } from '@plumbline/models'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runCli } from '../../packages/plumbline/src/cli.ts'
@@ -82,6 +83,8 @@ test('data of the wrong kind: says which trainer it fits', async () => {
   const cases: [Trainer, object, string][] = [
     ['sft', pairs[0], 'plumb reward'],
     ['sft', prompts[0], 'plumb ppo'],
+    // Bad answers too.
+    ['sft', scored[0], 'plumb reward'],
     ['reward', demonstrations[0], 'plumb sft'],
     ['reward', { messages: [{ role: 'user', content: 'a' }] }, 'plumb sft'],
     ['reward', prompts[0], 'plumb ppo'],
@@ -430,6 +433,47 @@ test('a reward model without a score head', async () => {
   expect(stderr).toMatch(/\nhint: .*plumb reward/)
 })
 
+test('a reward model where a language model is wanted', async () => {
+  const sft = await train('sft', demonstrations, ['--model', rewardModel])
+  const ppo = await train('ppo', prompts, ['--model', rewardModel])
+  const reference = await train('ppo', prompts, ['--ref-model', rewardModel])
+  const asked = await rowsFile(prompts.map((row) => ({ ...row, kind: 'plain' })))
+  const files = ['--prompts', asked, '--eval-prompts', asked, '--max-new-tokens', '4']
+  const align = await plumb(['align', '--model', rewardModel, ...files, '--output', newPath()])
+  const refused = [
+    ['--model', sft],
+    ['--model', ppo],
+    ['--ref-model', reference],
+    ['--model', align],
+  ] as const
+  for (const [flag, { status, stderr }] of refused) {
+    expect(stderr).toContain(`error[NOT_A_LANGUAGE_MODEL]: ${flag} has a score.weight: it is a reward model,`)
+    expect(stderr).toMatch(/\nhint: Give a language model, .*--reward-model/)
+    expect(status).toBe(1)
+  }
+})
+
+test('plumb reward trains a reward model further, from its own head', async () => {
+  const barely = ['--learning-rate', '1e-12', '--model', rewardModel]
+  const { status, stderr, output } = await train('reward', pairs, barely)
+  expect(stderr).not.toContain('error')
+  expect(status).toBe(0)
+  const [before, after] = [rewardModel, join(output, 'model')].map(async (path) => {
+    return (await loadLanguageModel(path)).parameters.get('score.weight')!.data
+  })
+  const head = await before
+  ;(await after).forEach((weight, i) => {
+    expect(weight).toBeCloseTo(head[i], 6)
+  })
+  const three = newPath()
+  await writeTinyRewardModel(three, {
+    change: (parameters) =>
+      (parameters as Map<string, Parameter>).set('score.weight', createParameter('score.weight', [3, 32])),
+  })
+  const many = await train('reward', pairs, ['--model', three])
+  expect(many.stderr).toContain('error[NOT_A_REWARD_MODEL]: --model has a score.weight of [3, 32], not [1, 32]')
+})
+
 test('a folder that holds something else, or a run that is going on, is left alone', async () => {
   const output = newPath()
   await mkdir(output)
@@ -484,14 +528,18 @@ test('a checkpoint of another configuration: what differs', async () => {
   expect(other.stderr).toMatch(/error\[RUN_OTHER_COMMAND\].*plumb sft, not reward\.\nhint: Resume it with plumb sft/)
 })
 
-test('--resume goes on after the data was mended', async () => {
+test.each([
+  ['', []],
+  [', and with --resume', ['--resume']],
+])('once the data was mended, the same command works%s', async (_, resume) => {
   const data = await rowsFile([...demonstrations, { prompt: '', completion: 'a' }])
   const output = newPath()
   const line = ['sft', '--model', model, '--data', data, '--output', output, ...small]
   expect((await plumb(line)).status).toBe(1)
   await writeFile(data, demonstrations.map((row) => `${JSON.stringify(row)}\n`).join(''))
-  const { status, stderr } = await plumb([...line, '--resume'])
-  expect(stderr).toContain('starts from step 0')
+  const { status, stderr } = await plumb([...line, ...resume])
+  expect(stderr.includes('starts from step 0')).toBe(resume.length > 0)
+  expect(stderr).not.toContain('error')
   expect(status).toBe(0)
 })
 
@@ -526,7 +574,7 @@ test('after memory was short, the same folder takes the run with the flag that h
   const data = await rowsFile(demonstrations)
   const line = ['sft', '--model', model, '--data', data, '--output', newPath(), ...small]
   expect((await plumb(line, { availableMemory: () => 1e8 })).stderr).toContain('MEMORY_SHORT')
-  const smaller = await plumb([...line, '--micro-batch-tokens', '64', '--resume'])
+  const smaller = await plumb([...line, '--micro-batch-tokens', '64'])
   expect(smaller.stderr).not.toContain('error')
   expect(smaller.status).toBe(0)
 })

@@ -237,7 +237,12 @@ function samples(prompts: readonly EvalPromptRow[], stages: readonly GradedStage
       answers: Object.fromEntries(
         stages.map(({ stage, answers, rewards, grades }) => [
           stage,
-          { text: answers[i].text, label: outcomeLabel(grades[i]), reward: rewards[i] ?? null },
+          {
+            text: answers[i].text,
+            label: outcomeLabel(grades[i]),
+            reward: rewards[i] ?? null,
+            ...(answers[i].finishReason === 'length' && { cut_at: answers[i].tokenIds.length }),
+          },
         ]),
       ),
     },

@@ -14,9 +14,9 @@ import {
 } from './config.ts'
 import { encodePrompt } from './parts/encode.ts'
 import { rowName, shownRow } from './parts/row-place.ts'
-import { encodePrompts } from './ppo/prompts.ts'
-import { encodeRewardRows } from './reward-rows.ts'
-import { encodeRows } from './sft.ts'
+import { preparePpo } from './ppo.ts'
+import { prepareReward } from './reward.ts'
+import { prepareSft } from './sft.ts'
 
 export interface StageConfigs {
   readonly sft: SftConfig
@@ -71,51 +71,58 @@ export function stageConfigs(config: AlignConfig, preferences: readonly Preferen
   }
 }
 
-/** Throws what a stage would throw for these rows, minutes or hours later. `model`: the one that the job begins with. */
-export function checkData(
+/**
+ * Throws what a stage that is still to come would throw for these rows and this memory, minutes or hours later. `model`
+ * is the one that the job begins with: those of later stages have its shape.
+ */
+export function checkStages(
   { sft, reward, ppo }: StageConfigs,
   model: LanguageModel,
   { demonstrations, preferences, prompts, evalPrompts }: AlignData,
+  { toCome, availableBytes }: { readonly toCome: readonly Stage[]; readonly availableBytes: number },
 ): void {
   // Each stage says what it leaves out when its turn comes.
-  const log = () => {}
+  const world = { log: () => {}, availableBytes }
   const evaluated = evalPrompts.map((row, i) => encodePrompt(model.tokenizer, row.prompt, rowName(row, i)))
   checkPromptLengths(evaluated, ppo.response_length, model.config.maxPositions, (i) =>
     shownRow(rowName(evalPrompts[i], i)),
   )
   const checks = {
-    sft: () => encodeRows(model, demonstrations, sft, { log }),
-    reward: () => encodeRewardRows(model, preferences, reward, log),
-    ppo: () => encodePrompts(ppo, { policy: model, rewardModel: model }, prompts, log),
+    sft: () => prepareSft(sft, model, { train: demonstrations }, world),
+    reward: () => prepareReward(reward, model, { train: preferences }, world),
+    ppo: () => preparePpo(ppo, { policy: model, rewardModel: model }, prompts, world),
   }
-  for (const [stage, check] of Object.entries(checks))
+  for (const stage of toCome)
     try {
-      check()
+      checks[stage]()
     } catch (error) {
-      throw asOfJob(error, stage as Stage)
+      throw asOfJob(error, stage)
     }
 }
 
 export type Stage = keyof StageConfigs
 
-const dataFlags: Readonly<Record<Stage, string>> = {
-  sft: '--demonstrations',
-  reward: '--preferences',
-  ppo: '--prompts',
+const stageFacts: Readonly<Record<Stage, { readonly name: string; readonly dataFlag: string }>> = {
+  sft: { name: 'supervised fine-tuning', dataFlag: '--demonstrations' },
+  reward: { name: 'reward model', dataFlag: '--preferences' },
+  ppo: { name: 'PPO', dataFlag: '--prompts' },
 }
 
 /** What helps here where a trainer's own hint names flags that only its own command has. */
 const hints: Readonly<Record<string, (stage: Stage) => string>> = {
-  MEMORY_SHORT: () =>
-    'Lower --micro-batch-tokens, shorten the longest rows, leave --use-peft on, or give a smaller --model.',
-  NOT_FINITE: (stage) => `Lower --${stage}-learning-rate, or look at these rows of ${dataFlags[stage]}.`,
+  MEMORY_SHORT: (stage) =>
+    `Lower --micro-batch-tokens${stage === 'ppo' ? ' or --max-new-tokens' : ''}, shorten the longest rows of ${stageFacts[stage].dataFlag}, leave --use-peft on, or give a smaller --model.`,
+  NOT_FINITE: (stage) => `Lower --${stage}-learning-rate, or look at these rows of ${stageFacts[stage].dataFlag}.`,
   NOTHING_TO_LEARN: (stage) =>
-    `Look at ${dataFlags[stage]}: its rows are too long for the model, or hold nothing to learn from.`,
+    `Look at ${stageFacts[stage].dataFlag}: its rows are too long for the model, or hold nothing to learn from.`,
   POLICY_RAN_AWAY: () => 'Start PPO again with a higher --kl-coef or a lower --ppo-learning-rate.',
 }
 
-/** A trainer's error, with a next step that the main job can take. */
+/** A trainer's error, with the stage that it is of and a next step that the main job can take. */
 export function asOfJob(error: unknown, stage: Stage): unknown {
   if (!(error instanceof PlumblineError) || !Object.hasOwn(hints, error.code)) return error
-  return new PlumblineError(error.code, error.message, { hint: hints[error.code](stage), cause: error })
+  return new PlumblineError(error.code, `${stageFacts[stage].name}: ${error.message}`, {
+    hint: hints[error.code](stage),
+    cause: error,
+  })
 }

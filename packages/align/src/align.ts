@@ -10,7 +10,7 @@ import type { AlignReport } from '@plumbline/contracts'
 import type { ComputePool } from '@plumbline/engine'
 import { loadLanguageModel } from '@plumbline/models'
 import { type AlignFacts, buildAlignReport, type StageAnswers } from './align-report.ts'
-import { asOfJob, checkData, type Stage, stageConfigs } from './align-stages.ts'
+import { asOfJob, checkStages, type Stage, stageConfigs } from './align-stages.ts'
 import type {
   AlignConfig,
   EvalPromptRow,
@@ -41,8 +41,8 @@ export interface AlignData {
 }
 
 export interface AlignWorld {
-  /** Throws where the run folder of a stage holds a run that cannot go on so. */
-  readonly checkRun: (stage: string, config: Readonly<Record<string, unknown>>) => Promise<void>
+  /** Whether the run of a stage is finished. Throws where its folder holds one that cannot go on so. */
+  readonly checkRun: (stage: string, config: Readonly<Record<string, unknown>>) => Promise<boolean>
   /** Opens, or resumes, the run folder of a stage. */
   readonly openRun: (stage: string, config: Readonly<Record<string, unknown>>, inputs: RunInputs) => Promise<RunFolder>
   readonly pool: ComputePool
@@ -79,8 +79,11 @@ export async function runAlign(
   world: AlignWorld,
 ): Promise<AlignReport> {
   const configs = stageConfigs(config, data.preferences)
-  for (const [name, resolved] of Object.entries(configs)) await world.checkRun(name, resolved)
-  checkData(configs, await loadLanguageModel(modelPath), data)
+  const toCome: Stage[] = []
+  for (const name of ['sft', 'reward', 'ppo'] as const)
+    if (!(await world.checkRun(name, configs[name]))) toCome.push(name)
+  const availableBytes = world.availableBytes()
+  checkStages(configs, await loadLanguageModel(modelPath), data, { toCome, availableBytes })
   const durations = await openDurations(join(output, 'durations.json'), world.clock)
   let part = 0
   const timed: Durations['time'] = (name, work) => {

@@ -230,17 +230,20 @@ const columnsByTrainer = [
 
 export type TrainerCommand = (typeof columnsByTrainer)[number][0] | 'plumb ppo'
 
-/** A next step for rows that a trainer cannot use: the one that they are for. `nameOf`: what a trainer is called. */
+/**
+ * A next step for rows that a trainer cannot use: the one that they are for. `nameOf`: what a trainer is called, for the
+ * columns that it needs.
+ */
 export function trainerHint(
   columns: readonly string[],
-  nameOf = (trainer: TrainerCommand): string => trainer,
+  nameOf = (trainer: TrainerCommand, _columns: readonly string[]): string => trainer,
 ): string | undefined {
   const isPromptAlone = columns.includes('prompt') && !columns.includes('chosen') && !columns.includes('rejected')
   const found = columnsByTrainer.find(([, needed]) => needed.every((name) => columns.includes(name)))
   const [trainer, used] = found ?? (['plumb ppo', ['prompt']] as const)
   if (!found && !isPromptAlone) return undefined
   const named = used.map((name) => `"${name}"`)
-  return `Rows with ${named.join(', ')} are for ${nameOf(trainer)}.`
+  return `Rows with ${named.join(', ')} are for ${nameOf(trainer, used)}.`
 }
 
 // Loose: of a row that does not fit, the other columns tell what it is for.
@@ -254,7 +257,13 @@ export const sftRowSchema = z
     weight: z.number().positive().optional(),
   })
   .superRefine((row, { addIssue }) => {
-    if (row.messages || row.text !== undefined || (row.prompt !== undefined && row.completion !== undefined)) return
+    const isPair = row.prompt !== undefined && row.completion !== undefined
+    if (isPair && row.score !== undefined) {
+      const message =
+        '"score" says how good the completion is, and plumb sft would learn bad ones too; without that column it learns from all'
+      addIssue({ code: 'custom', path: [], message })
+    }
+    if (row.messages || row.text !== undefined || isPair) return
     const names = Object.keys(row).map((name) => `"${name}"`)
     const message = `plumb sft learns from "messages", from "prompt" and "completion", or from "text"; this row has ${names.join(', ') || 'no columns'}`
     addIssue({ code: 'custom', path: [], message })

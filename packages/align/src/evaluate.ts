@@ -11,6 +11,8 @@ import { replaceDurably } from './parts/run-files.ts'
 export interface Answer {
   readonly text: string
   readonly tokenIds: readonly number[]
+  /** `length`: cut off at the limit. Files of earlier versions do not say. */
+  readonly finishReason?: 'stop' | 'length'
 }
 
 /**
@@ -35,8 +37,9 @@ export async function answersOf(
   const answers = new Array<Answer>(prompts.length)
   let done = 0
   const options = { maxNewTokens, temperature: 0, seed: 0, signal }
-  for await (const { promptIndex, text, tokenIds } of completionsOf(model, model.parameters, promptIds, options)) {
-    answers[promptIndex] = { text, tokenIds }
+  for await (const completion of completionsOf(model, model.parameters, promptIds, options)) {
+    const { promptIndex, text, tokenIds, finishReason } = completion
+    answers[promptIndex] = { text, tokenIds, finishReason }
     onAnswer(++done)
   }
   await makeFolder(dirname(path))

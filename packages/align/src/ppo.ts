@@ -36,7 +36,7 @@ export interface PpoResult {
 
 /**
  * Trains the policy in place (or an adapter on it). Throws POLICY_RAN_AWAY, TOKENIZER_MISMATCH, REFERENCE_MISMATCH,
- * NOT_A_REWARD_MODEL, NOTHING_TO_LEARN, NOT_FINITE, MEMORY_SHORT.
+ * NOT_A_LANGUAGE_MODEL, NOT_A_REWARD_MODEL, NOTHING_TO_LEARN, NOT_FINITE, MEMORY_SHORT.
  */
 export async function trainPpo(
   config: PpoConfig,
@@ -48,11 +48,7 @@ export async function trainPpo(
   const { run, pool, signal } = world
   checkModels(models)
   checkRewardModel(rewardModel.config, rewardModel.parameters)
-  const random = createRandom(config.seed)
-  const prompts = encodePrompts(config, models, rows, world.log)
-  const trainable = makeTrainable(policy, config, random)
-  // Before anything is copied.
-  checkPpoMemory(config, models, trainable, prompts, world.availableBytes)
+  const { prompts, trainable, random } = preparePpo(config, models, rows, world)
   const reference = referenceOf(config, models)
   const referenceHash = hashOf(reference.parameters)
   const networks = await createNetworks(config, models, trainable, random)
@@ -118,6 +114,23 @@ export async function trainPpo(
     )
   await Promise.all([rollout, update, ...networks.map(({ frozen }) => frozen)].map((part) => part?.dispose()))
   return { trainable, iterations: plan.length }
+}
+
+/**
+ * The prompts and what is trained: all that is known before the first iteration, for which nothing is computed or copied.
+ * Throws what is wrong with it, and MEMORY_SHORT.
+ */
+export function preparePpo(
+  config: PpoConfig,
+  models: PpoModels,
+  rows: readonly PromptRow[],
+  { log, availableBytes }: Pick<TrainerWorld, 'log' | 'availableBytes'>,
+) {
+  const random = createRandom(config.seed)
+  const prompts = encodePrompts(config, models, rows, log)
+  const trainable = makeTrainable(models.policy, config, random)
+  checkPpoMemory(config, models, trainable, prompts, availableBytes)
+  return { prompts, trainable, random }
 }
 
 /** The last policy has no next rollout. To see a policy that ran away takes few answers. */

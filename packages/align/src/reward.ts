@@ -26,6 +26,7 @@ import {
 } from '@plumbline/engine'
 import {
   buildRaggedForward,
+  checkRewardModel,
   type LanguageModel,
   type RaggedOptions,
   raggedFeeds,
@@ -84,7 +85,10 @@ export interface RewardResult {
   readonly steps: number
 }
 
-/** Trains the trunk of `model` in place (or an adapter on it), with a new score head. Throws DATA_MIXED, NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_CONTRASTS. */
+/**
+ * Trains the trunk of `model` in place (or an adapter on it), with a new score head or the one that it has.
+ * Throws DATA_MIXED, NOT_A_REWARD_MODEL, NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_CONTRASTS.
+ */
 export async function trainReward(
   config: RewardConfig,
   model: LanguageModel,
@@ -92,37 +96,8 @@ export async function trainReward(
   world: TrainerWorld,
 ): Promise<RewardResult> {
   const { run, pool, signal } = world
-  const random = createRandom(config.seed)
-  const kind = rewardKind(data.train)
-  const { train, evaluation } = encodeAndSplit(model, data, config, kind, random, world)
-  checkBestIsMeasured(config, evaluation.length > 0, 'Give --eval-data, or raise --eval-fraction.')
-  if (config.load_best_model_at_end && config.contrast_epochs > 0)
-    throw new PlumblineError(
-      'BEST_BEFORE_CONTRASTS',
-      '--load-best-model-at-end measures all held-out pairs, so it would undo what --contrast-epochs trains.',
-      { hint: 'Leave out one of the two.' },
-    )
-  const trainable = makeTrainable(model, config, random)
-  const plan = planSteps(train, config, random)
-  const seen = seenRows(train, plan)
-  const sequences = [...seen, ...evaluation].flatMap(({ answers }) => answers)
-  const head = scoreHead(model, random)
-  const parameters = withScoreHead(trainable.parameters, head)
-  checkMemory(
-    {
-      config: model.config,
-      parameters: numbersIn(model.parameters),
-      trainable: numbersIn(parameters),
-      others: frozenNumbers(model.config, trainable.firstLayer, sequences),
-      microBatchTokens: config.micro_batch_tokens,
-      longestRow: [...train, ...evaluation].reduce((longest, row) => Math.max(longest, longestAnswer(row)), 0),
-    },
-    {
-      availableBytes: world.availableBytes,
-      flags: ['--micro-batch-tokens', '--max-length'],
-      alternatives: config.use_peft ? [] : [USE_PEFT],
-    },
-  )
+  const prepared = prepareReward(config, model, data, world)
+  const { kind, train, evaluation, plan, seen, sequences, trainable, head, parameters, random } = prepared
   const optimizer = createOptimizer(parameters, pool, config, plan.length)
   const frozen = await freezeLayers(model, trainable.firstLayer, sequences)
   const above = { firstLayer: frozen?.firstLayer }
@@ -192,6 +167,50 @@ export async function trainReward(
   return { trainable, parameters: finished, steps: plan.length, ...scale, ...(final && { evaluation: final }) }
 }
 
+/**
+ * The rows, the steps and what is trained: all that is known before the first step, for which nothing is computed.
+ * Throws what is wrong with it, and MEMORY_SHORT.
+ */
+export function prepareReward(
+  config: RewardConfig,
+  model: LanguageModel,
+  data: RewardData,
+  world: Pick<TrainerWorld, 'log' | 'availableBytes'>,
+) {
+  const random = createRandom(config.seed)
+  const kind = rewardKind(data.train)
+  const { train, evaluation } = encodeAndSplit(model, data, config, kind, random, world)
+  checkBestIsMeasured(config, evaluation.length > 0, 'Give --eval-data, or raise --eval-fraction.')
+  if (config.load_best_model_at_end && config.contrast_epochs > 0)
+    throw new PlumblineError(
+      'BEST_BEFORE_CONTRASTS',
+      '--load-best-model-at-end measures all held-out pairs, so it would undo what --contrast-epochs trains.',
+      { hint: 'Leave out one of the two.' },
+    )
+  const trainable = makeTrainable(model, config, random)
+  const plan = planSteps(train, config, random)
+  const seen = seenRows(train, plan)
+  const sequences = [...seen, ...evaluation].flatMap(({ answers }) => answers)
+  const head = scoreHead(model, random)
+  const parameters = withScoreHead(trainable.parameters, head)
+  checkMemory(
+    {
+      config: model.config,
+      parameters: numbersIn(model.parameters),
+      trainable: numbersIn(parameters),
+      others: frozenNumbers(model.config, trainable.firstLayer, sequences),
+      microBatchTokens: config.micro_batch_tokens,
+      longestRow: [...train, ...evaluation].reduce((longest, row) => Math.max(longest, longestAnswer(row)), 0),
+    },
+    {
+      availableBytes: world.availableBytes,
+      flags: ['--micro-batch-tokens', '--max-length'],
+      alternatives: config.use_peft ? [] : [USE_PEFT],
+    },
+  )
+  return { kind, train, evaluation, plan, seen, sequences, trainable, head, parameters, random }
+}
+
 /** Part of a pass may leave rows out: nothing is computed of them, unless the scale of the rewards needs them. */
 function seenRows(train: readonly EncodedAnswers[], plan: readonly (readonly number[])[]): readonly EncodedAnswers[] {
   const indices = [...new Set(plan.flat())].sort((a, b) => a - b)
@@ -240,7 +259,7 @@ function encodeAndSplit(
   config: RewardConfig,
   kind: RewardKind,
   random: Random,
-  { log }: TrainerWorld,
+  { log }: Pick<TrainerWorld, 'log'>,
 ): RewardSplit {
   if (data.evaluation) checkSameKind(kind, rewardKind(data.evaluation, 'the evaluation data'))
   if (kind === 'scores' && config.center_rewards_coefficient > 0)
@@ -262,7 +281,10 @@ function encodeAndSplit(
 /** The model's own score head, or a new one with deviation 1/√(hiddenSize + 1) (Stiennon et al. 2020). */
 function scoreHead({ config, parameters }: LanguageModel, random: Random): Parameter {
   const known = parameters.get(SCORE_HEAD)
-  if (known) return known
+  if (known) {
+    checkRewardModel(config, parameters, '--model')
+    return known
+  }
   const head = createParameter(SCORE_HEAD, [1, config.hiddenSize])
   const stream = random.fork('score head')
   for (let i = 0; i < head.data.length; i++) head.data[i] = stream.normal() / Math.sqrt(config.hiddenSize + 1)

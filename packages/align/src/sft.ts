@@ -19,6 +19,7 @@ import {
 } from '@plumbline/engine'
 import {
   buildRaggedForward,
+  checkLanguageModel,
   type LanguageModel,
   type RaggedOptions,
   raggedTargetFeeds,
@@ -63,8 +64,8 @@ interface EncodedRow extends TargetSequence {
 }
 
 /**
- * Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, NOT_FINITE,
- * MEMORY_SHORT and BEST_BEFORE_OPENINGS.
+ * Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, NOT_A_LANGUAGE_MODEL,
+ * NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_OPENINGS.
  */
 export async function trainSft(
   config: SftConfig,
@@ -73,34 +74,7 @@ export async function trainSft(
   world: TrainerWorld,
 ): Promise<SftResult> {
   const { run, pool, signal } = world
-  const random = createRandom(config.seed)
-  checkBestIsMeasured(config, data.evaluation !== undefined, 'Give --eval-data.')
-  if (config.load_best_model_at_end && config.opening_epochs > 0)
-    throw new PlumblineError(
-      'BEST_BEFORE_OPENINGS',
-      '--load-best-model-at-end measures whole answers, so it would undo what --opening-epochs trains.',
-      { hint: 'Leave out one of the two.' },
-    )
-  const train = encodeRows(model, data.train, config, world)
-  const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
-  const plan = planSteps(train, config, random)
-  const trainable = makeTrainable(model, config, random)
-  const sequences = sequencesOf(plan)
-  checkMemory(
-    {
-      config: model.config,
-      parameters: numbersIn(model.parameters),
-      trainable: numbersIn(trainable.parameters),
-      others: frozenNumbers(model.config, trainable.firstLayer, sequences),
-      microBatchTokens: config.micro_batch_tokens,
-      longestRow: Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length)),
-    },
-    {
-      availableBytes: world.availableBytes,
-      flags: ['--micro-batch-tokens', '--max-length'],
-      alternatives: config.use_peft ? [] : [USE_PEFT],
-    },
-  )
+  const { train, evaluation, plan, sequences, trainable } = prepareSft(config, model, data, world)
   const optimizer = createOptimizer(trainable.parameters, pool, config, plan.length)
   const frozen = await freezeLayers(model, trainable.firstLayer, sequences)
   const { loss, metrics } = sftGraph(model, { ...trainable.build, firstLayer: frozen?.firstLayer })
@@ -157,6 +131,48 @@ export async function trainSft(
   }
 }
 
+/**
+ * The rows, the steps and what is trained: all that is known before the first step, for which nothing is computed.
+ * Throws what is wrong with it, and MEMORY_SHORT.
+ */
+export function prepareSft(
+  config: SftConfig,
+  model: LanguageModel,
+  data: SftData,
+  world: Pick<TrainerWorld, 'log' | 'availableBytes'>,
+) {
+  const random = createRandom(config.seed)
+  checkLanguageModel(model.parameters, '--model')
+  checkBestIsMeasured(config, data.evaluation !== undefined, 'Give --eval-data.')
+  if (config.load_best_model_at_end && config.opening_epochs > 0)
+    throw new PlumblineError(
+      'BEST_BEFORE_OPENINGS',
+      '--load-best-model-at-end measures whole answers, so it would undo what --opening-epochs trains.',
+      { hint: 'Leave out one of the two.' },
+    )
+  const train = encodeRows(model, data.train, config, world)
+  const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
+  const plan = planSteps(train, config, random)
+  const trainable = makeTrainable(model, config, random)
+  const sequences = sequencesOf(plan)
+  checkMemory(
+    {
+      config: model.config,
+      parameters: numbersIn(model.parameters),
+      trainable: numbersIn(trainable.parameters),
+      others: frozenNumbers(model.config, trainable.firstLayer, sequences),
+      microBatchTokens: config.micro_batch_tokens,
+      longestRow: Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length)),
+    },
+    {
+      availableBytes: world.availableBytes,
+      flags: ['--micro-batch-tokens', '--max-length'],
+      alternatives: config.use_peft ? [] : [USE_PEFT],
+    },
+  )
+  return { train, evaluation, plan, sequences, trainable }
+}
+
 /** What the steps read of each row: all of it, or no more than its opening. In the order of the rows. */
 function sequencesOf(plan: readonly (readonly EncodedRow[])[]): (readonly number[])[] {
   const longest = new Map<number, readonly number[]>()
@@ -195,7 +211,7 @@ function averages({ loss, accuracy, entropy, gradNorm, steps }: ReturnType<typeo
 }
 
 /** Rows as tokens, cut to length. Rows that lose all their targets are left out, and said. */
-export function encodeRows(
+function encodeRows(
   { config, tokenizer }: LanguageModel,
   rows: readonly SftRow[],
   { max_length }: SftConfig,

@@ -104,7 +104,13 @@ const rewardModelSchema = z.object({
   calibration: z.array(calibrationBinSchema),
 })
 
-const answerSchema = z.object({ text: z.string(), label: outcomeLabelSchema, reward: z.number().nullable() })
+/** `cut_at`: of an answer that the limit cut off, its tokens. */
+const answerSchema = z.object({
+  text: z.string(),
+  label: outcomeLabelSchema,
+  reward: z.number().nullable(),
+  cut_at: z.number().int().min(1).optional(),
+})
 
 const sampleSchema = z.object({
   prompt: z.string(),

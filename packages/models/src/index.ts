@@ -59,7 +59,14 @@ export { hashModel } from './model-hash.ts'
 export { type Adapter, loadAdapter, type SaveAdapterOptions, saveAdapter } from './peft.ts'
 export { type PulledModel, type PullOptions, pullModel } from './pull.ts'
 export type { PullEvent } from './pull-events.ts'
-export { checkRewardable, checkRewardModel, createRewardScorer, type RewardScorer, scoredIds } from './reward.ts'
+export {
+  checkLanguageModel,
+  checkRewardable,
+  checkRewardModel,
+  createRewardScorer,
+  type RewardScorer,
+  scoredIds,
+} from './reward.ts'
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.ts'
 export { type TensorToWrite, type WriteSafetensorsOptions, writeSafetensors } from './safetensors-write.ts'
 export { argmax, type SamplingOptions } from './sampling.ts'

@@ -7,7 +7,7 @@ import { parseModelConfig } from './config.ts'
 import { buildForward } from './forward.ts'
 import { loadModelFolder } from './model-folder.ts'
 import { randomModel, randomModelConfigs } from './random-model.test-support.ts'
-import { checkRewardable, checkRewardModel, createRewardScorer } from './reward.ts'
+import { checkLanguageModel, checkRewardable, checkRewardModel, createRewardScorer } from './reward.ts'
 
 const golden = fileURLToPath(new URL('../../../tests/golden/reward-model', import.meta.url))
 
@@ -88,6 +88,20 @@ test('sequences that cannot be scored are named', async () => {
   stopping.abort(new Error('nobody waits'))
   await expect(several).rejects.toThrow('nobody waits')
   await scorer.dispose()
+})
+
+test('a model with a score head is no language model, whatever its labels', () => {
+  const { parameters } = randomModel(randomModelConfigs.llama)
+  expect(() => checkLanguageModel(parameters)).not.toThrow()
+  for (const labels of [1, 3])
+    expect(() =>
+      checkLanguageModel(new Map(parameters).set('score.weight', scoreHead([labels, 64])), '--model'),
+    ).toThrow(
+      expect.objectContaining({
+        code: 'NOT_A_LANGUAGE_MODEL',
+        message: expect.stringMatching(/^--model has a score\.weight: it is a reward model/),
+      }),
+    )
 })
 
 test('what is no reward model is refused with the reason', async () => {

@@ -88,7 +88,40 @@ test('two runs in one folder: the second is told who is in it', async () => {
   await expect(open()).rejects.toMatchObject(refused)
   await expect(open({ resume: false })).rejects.toMatchObject(refused)
   await run.close()
-  await expect(open({ resume: false })).rejects.toMatchObject({ code: 'RUN_EXISTS' })
+})
+
+test('a run that computed nothing is in nobody’s way, and what others put there stays; one that did is not written over', async () => {
+  const fail = async (work: (run: RunFolder) => Promise<unknown>, options: Partial<OpenRunOptions> = {}) => {
+    const run = await open({ resume: false, ...options })
+    expect([run.state, await run.loadCheckpoint()]).toEqual(['new', undefined])
+    await work(run)
+    await run.fail(new PlumblineError('EMPTY_PROMPT', 'row 3'))
+    await run.close()
+  }
+  const again = () => open({ resume: false })
+  const exists = { code: 'RUN_EXISTS' }
+  await fail(async () => {})
+  await writeFile(join(folder, 'notes.txt'), 'mine')
+  expect(await record()).toMatchObject({ status: 'failed', step: null })
+  // Of another command too.
+  await fail(async () => {}, { command: 'reward' })
+  // As kill -9 leaves it.
+  await writeFile(join(folder, 'run.json'), JSON.stringify({ ...(await record()), status: 'running' }))
+  await fail(async (run) => run.logMetrics(1, { loss: 1 }))
+  expect(await readFile(join(folder, 'notes.txt'), 'utf8')).toBe('mine')
+  await expect(again()).rejects.toMatchObject(exists)
+  expect(await readFile(join(folder, 'metrics.jsonl'), 'utf8')).toBe('{"global_step":1,"loss":1}\n')
+
+  await rm(folder, { recursive: true })
+  await fail((run) => run.saveCheckpoint({ step: 1, arrays: new Map(), state: {} }))
+  // Killed before run.json told of the checkpoint.
+  await writeFile(join(folder, 'run.json'), JSON.stringify({ ...(await record()), step: null }))
+  await expect(again()).rejects.toMatchObject(exists)
+  await rm(join(folder, 'checkpoints'), { recursive: true })
+  await mkdir(join(folder, 'model'))
+  await expect(again()).rejects.toMatchObject(exists)
+  await rm(join(folder, 'model'), { recursive: true })
+  await (await again()).close()
 })
 
 test('the lock of a dead process is taken over, also when its number went to another', async () => {

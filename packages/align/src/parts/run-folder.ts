@@ -6,12 +6,12 @@
  * A run that ends anywhere, also by kill -9, a power cut or a full disk, resumes from its newest whole checkpoint, and
  * its logs then hold what they would have held without the end.
  */
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import type { Lock } from '@plumbline/models'
-import { type Checkpoint, type CheckpointToSave, tidyCheckpoints } from './checkpoint.ts'
+import { type Checkpoint, type CheckpointToSave, listCheckpoints, tidyCheckpoints } from './checkpoint.ts'
 import { openCheckpoints } from './run-checkpoints.ts'
 import { checkConfig, goesFurther, type RunConfig } from './run-config.ts'
 import { runWriteError } from './run-files.ts'
@@ -82,16 +82,18 @@ export interface RunFolder {
 }
 
 /**
- * Opens a run folder: a new one, or with `resume` one that is there. Throws RUN_FOLDER_NOT_EMPTY, RUN_EXISTS, RUN_IN_USE,
+ * Opens a run folder: a new one, or with `resume` one that is there. A run that never made a step, as its data were
+ * wrong, is in nobody's way: without `resume` a new one takes its place. Throws RUN_FOLDER_NOT_EMPTY, RUN_EXISTS, RUN_IN_USE,
  * RUN_OTHER_COMMAND, CONFIG_DIFFERS, INPUTS_DIFFER, RUN_BROKEN and RUN_NOT_WRITABLE; nothing is changed then.
  */
 export async function openRunFolder(path: string, options: OpenRunOptions): Promise<RunFolder> {
   const folder = resolve(path)
   const lock = await lockRunFolder(folder)
   try {
-    const before = await readRunRecord(folder)
+    const found = await readRunRecord(folder)
+    const before = found && (options.resume || (await hasResults(folder, found))) ? found : undefined
     if (before !== undefined) checkResumable(folder, before, options)
-    if (before?.status === 'finished' && !goesFurther(before.config, options.config)) {
+    if (isFinished(before, options.config)) {
       return await openRun({ folder, lock, options, record: before, state: 'finished' })
     }
     await tidy(folder)
@@ -106,15 +108,35 @@ export async function openRunFolder(path: string, options: OpenRunOptions): Prom
   }
 }
 
-/** Throws RUN_OTHER_COMMAND and CONFIG_DIFFERS as resuming would, long before it is tried. Changes nothing. */
+/**
+ * Whether the run in the folder is finished, as resuming would find it. Throws RUN_OTHER_COMMAND and CONFIG_DIFFERS as
+ * resuming would, long before it is tried. Changes nothing.
+ */
 export async function checkRunFolder(
   path: string,
   options: Pick<OpenRunOptions, 'command' | 'config' | 'startOver'>,
-): Promise<void> {
+): Promise<boolean> {
   const folder = resolve(path)
   const before = await readRunRecord(folder)
   if (before !== undefined) checkResumable(folder, before, { ...options, resume: true })
+  return isFinished(before, options.config)
 }
+
+/** Whether nothing is left to do for a run with this configuration. */
+function isFinished(before: RunRecord | undefined, config: RunConfig): before is RunRecord {
+  return before?.status === 'finished' && !goesFurther(before.config, config)
+}
+
+/** Whether a run left something that was computed: a checkpoint, a line of its logs, a model. */
+async function hasResults(folder: string, { status, step }: RunRecord): Promise<boolean> {
+  if (status === 'finished' || step !== null) return true
+  const sizes = ['metrics.jsonl', 'samples.jsonl'].map(async (name) => (await statOf(join(folder, name)))?.size ?? 0)
+  if ((await Promise.all(sizes)).some((size) => size > 0)) return true
+  const checkpoints = await listCheckpoints(join(folder, 'checkpoints'))
+  return checkpoints.length > 0 || (await statOf(join(folder, 'model'))) !== undefined
+}
+
+const statOf = (path: string) => stat(path).catch(() => undefined)
 
 /** Fails before anything is written when the run that is there cannot go on as `options` say. */
 function checkResumable(folder: string, before: RunRecord, options: Omit<OpenRunOptions, 'now' | 'version'>) {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { PlumblineError } from '@plumbline/contracts'
 import type { ParameterMap } from '@plumbline/engine'
-import type { LanguageModel, ModelConfig } from '@plumbline/models'
+import { checkLanguageModel, type LanguageModel, type ModelConfig } from '@plumbline/models'
 
 export interface PpoModels {
   readonly policy: LanguageModel
@@ -10,8 +10,10 @@ export interface PpoModels {
   readonly referenceModel?: LanguageModel | undefined
 }
 
-/** Throws TOKENIZER_MISMATCH and REFERENCE_MISMATCH. */
+/** Throws NOT_A_LANGUAGE_MODEL, TOKENIZER_MISMATCH and REFERENCE_MISMATCH. */
 export function checkModels({ policy, rewardModel, referenceModel }: PpoModels): void {
+  checkLanguageModel(policy.parameters, '--model')
+  if (referenceModel) checkLanguageModel(referenceModel.parameters, '--ref-model')
   checkSameTokenizer('reward model', rewardModel, policy, {
     hint: 'Train the reward model from the same base as the policy: plumb reward --model …',
   })

@@ -101,6 +101,17 @@ test('changed answers come first, long ones are folded, longest ones are cut', (
   expect(page).not.toContain('a'.repeat(20_001))
 })
 
+test('an answer that the limit cut off says so, others do not', () => {
+  const [first] = exampleReport.samples
+  const answers = {
+    base: { ...first.answers.base!, cut_at: 1024 },
+    ppo: { ...first.answers.ppo!, cut_at: 64 },
+    sft: first.answers.sft!,
+  }
+  const page = renderReport({ ...exampleReport, samples: [{ ...first, answers }] })
+  expect(page.match(/cut at [\d,]+ tokens/g)).toEqual(['cut at 1,024 tokens', 'cut at 64 tokens'])
+})
+
 test('report.json holds the same facts: the schema takes the report there and back', () => {
   for (const report of [exampleReport, emptyReport])
     expect(alignReportSchema.parse(JSON.parse(JSON.stringify(report)))).toEqual(report)

@@ -37,7 +37,7 @@ const hostile: AlignReport = {
     prompt: attack,
     category: word,
     answers: {
-      base: { text: attack, label: 'complied', reward: 1e9 },
+      base: { text: attack, label: 'complied', reward: 1e9, cut_at: 1e9 },
       ppo: { text: word.repeat(4), label: 'error', reward: null },
     },
   })),

@@ -39,8 +39,9 @@ function answerColumn(answer: Answer | undefined, stage: AlignStage, kind: Promp
   const { short, colour } = stageFacts[stage]
   const head = html`<h4 class="${colour}">${short}</h4>`
   if (answer === undefined) return html`<div class="answer">${head}<p class="note">not sampled</p></div>`
+  const cut = answer.cut_at !== undefined && html`<p class="note">cut at ${wholeNumber(answer.cut_at)} tokens</p>`
   const reward = answer.reward !== null && html`<span class="reward">reward ${shortNumber(answer.reward)}</span>`
-  return html`<div class="answer"><div class="answer-head">${head}${badge(answer.label, kind)}${reward}</div>${text(answer.text)}</div>`
+  return html`<div class="answer"><div class="answer-head">${head}${badge(answer.label, kind)}${reward}</div>${text(answer.text)}${cut}</div>`
 }
 
 function sampleCard(sample: Sample, shown: readonly AlignStage[]): Markup {

@@ -143,7 +143,9 @@ const flagOf: Readonly<Record<TrainerCommand, string>> = {
   'plumb reward': '--preferences',
   'plumb ppo': '--prompts',
 }
-const flagHint = (columns: readonly string[]) => trainerHint(columns, (trainer) => flagOf[trainer])
+/** Answers with scores are for plumb reward alone: --preferences are pairs. */
+const flagHint = (columns: readonly string[]) =>
+  trainerHint(columns, (trainer, used) => (used.includes('score') ? trainer : flagOf[trainer]))
 
 /** Held-out prompts look like others, but for what should become of them. */
 const kindHint = (columns: readonly string[]) =>
