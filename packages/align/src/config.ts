@@ -123,6 +123,8 @@ export const ppoConfig = z.object({
   learning_rate: z.number().positive().default(3e-6).describe('highest learning rate'),
   ...ppoScheduleFields,
   per_device_train_batch_size: z.number().int().min(1).default(64).describe('episodes of one iteration'),
+  // Beside three or four models, what is computed at once decides whether all of them fit.
+  micro_batch_tokens: scheduleFields.micro_batch_tokens.default(768),
   // A policy that runs away leaves nothing but its checkpoints, and an iteration takes longer than to save one.
   save_steps: scheduleFields.save_steps.default(10),
   num_ppo_epochs: z.number().int().min(1).default(4).describe('times each rollout is learned from'),
