@@ -8,16 +8,19 @@ import type { GradientMap } from './optim/gradients.ts'
 import { createParameter } from './parameter.ts'
 import { compile } from './program.ts'
 
-test('what is written in place leaves no copy behind, and memory that is freed changes no number', async () => {
+test('what is written in place leaves no copy behind, whether or not memory is freed', async () => {
   const graph = new Graph()
   const program = await compile(graph, { doubled: scale(graph.input('x', 'float32', ['N']), 2) })
   const numbers = Float32Array.from({ length: 2 ** 20 }, (_, i) => i)
   const x = { data: numbers, shape: [numbers.length] }
   const doubled = { data: new Float32Array(numbers.length), shape: [numbers.length] }
   const before = process.memoryUsage().arrayBuffers
-  for (let i = 0; i < 10; i++) await program.run({ x }, { into: { doubled }, frees: i % 2 === 0 })
+  for (let i = 0; i < 10; i++) {
+    numbers[1000] = i
+    await program.run({ x }, { into: { doubled }, frees: i % 2 === 0 })
+    expect(doubled.data[1000]).toBe(2 * i)
+  }
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(numbers.byteLength)
-  expect(doubled.data[1000]).toBe(2000)
   await program.dispose()
 })
 

@@ -44,7 +44,7 @@ const observerPatienceMs = 250
 /**
  * Sends a request to an upstream, and to others while that fails before a byte has gone out; sends the answer to the
  * client, byte for byte, and reads along. Every way in which this can end comes to `finish`, once. The last bytes of an
- * answer wait for `onOutcome`, which makes it durable: what a client has seen whole is on record.
+ * answer wait for `onOutcome`, which records it: what a client has seen whole is on record.
  */
 export class Exchange implements BestOfListener, DeliveryListener {
   private readonly started = performance.now()
@@ -156,7 +156,7 @@ export class Exchange implements BestOfListener, DeliveryListener {
     if (reader.answer.isEnded) this.expectEnd()
   }
 
-  /** Bytes for the client. The end of an answer goes out after its record is durable. */
+  /** Bytes for the client. The end of an answer goes out after it is recorded. */
   private pass(chunk: Buffer): void {
     const { delivery } = this
     // What went through guards in one piece is its own end.

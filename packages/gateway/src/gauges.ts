@@ -46,11 +46,7 @@ export function readGauges(parts: GaugeParts, policies: Policies, inFlight: numb
     total('plumbline_records_refused_total', shipper.refused, 'Records that the store refuses, kept aside.'),
     gauge('plumbline_store_away', shipper.isStoreAway ? 1 : 0, 'Whether the store cannot be written.'),
     total('plumbline_records_lost_total', parts.recorder.lost(), 'Answers that could not be recorded.'),
-    total(
-      'plumbline_records_late_total',
-      parts.recorder.late(),
-      'Answers that went out before their record was on disk.',
-    ),
+    total('plumbline_records_late_total', parts.recorder.late(), 'Answers that went out before their record was safe.'),
     ...(reward === undefined
       ? []
       : [

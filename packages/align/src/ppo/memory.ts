@@ -15,7 +15,7 @@ export function checkPpoMemory(
   const isSeparate = config.value_model === 'separate'
   const [policyNumbers, rewardNumbers] = [policy, rewardModel].map(({ parameters }) => numbersIn(parameters))
   // The reference, or with an adapter what the decoder is made of; and what it packs. Where networks take turns they
-  // leave memory between updates, when the decoder is there.
+  // leave what they computed between updates, and of gradients half, when the decoder is there.
   const trained = numbersIn(parameters)
   // An adapter on the reward model's trunk is about as large as the policy's. Heads are small.
   const trainedOfValues = isSeparate ? (config.use_peft ? trained : rewardNumbers) : 0

@@ -1,11 +1,11 @@
 /** Disks that fail, fill up, hang or cannot be written. */
 import { execFileSync } from 'node:child_process'
 import { writeSync } from 'node:fs'
-import { chmod, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { drain, numbers, until } from './spool.test-support.ts'
 import { openSpool, type SpoolFile } from './spool.ts'
 
@@ -143,6 +143,62 @@ test('a slow disk: a record is written beside the sync of others, and a sync tha
   expect(await drain(spool)).toEqual(numbers(7).map(String))
   await spool.close(0)
 })
+
+test.each(['write', 'sync'] as const)(
+  'what was acknowledged as written stands in a file while the disk fails (%s)',
+  async (fault) => {
+    const disk = failingDisk()
+    const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5 })
+    await spool.append(Buffer.from('0'))
+    let goOn = () => {}
+    disk.syncing = new Promise((resolve) => {
+      goOn = resolve
+    })
+    const first = spool.append(Buffer.from('1'))
+    await spool.append(Buffer.from('2'), 'written')
+    disk.fault = fault
+    const late = spool.append(Buffer.from('3'))
+    goOn()
+    await until(() => spool.state().fault !== undefined)
+    // Several tries later, as a kill would leave it.
+    await sleep(50)
+    const left = await openCopy()
+    expect([...new Set(await drain(left))].filter((text) => text !== '3').sort()).toEqual(['0', '1', '2'])
+    await left.close(0)
+    expect((await readdir(folder)).filter((name) => name.endsWith('.spool')).length).toBeLessThan(4)
+    disk.fault = undefined
+    await Promise.all([first, late])
+    expect([...new Set(await drain(spool))].sort()).toEqual(['0', '1', '2', '3'])
+    expect(warnings.filter((text) => text.includes('can be written again'))).toHaveLength(1)
+    await spool.close(0)
+  },
+)
+
+test('records that are appended one by one, each when the one before is written, hold up nothing else', async () => {
+  const spool = await openSpool(folder, { warn })
+  let ticks = 0
+  const clock = setInterval(() => ticks++, 1)
+  const begun = performance.now()
+  for (let i = 0; i < 3_000; i++) await spool.append(Buffer.alloc(300), 'written')
+  const ms = performance.now() - begun
+  clearInterval(clock)
+  expect(ticks).toBeGreaterThan(Math.min(20, ms / 20))
+  await spool.close(1_000)
+})
+
+async function openCopy() {
+  const copy = await mkdtemp(join(tmpdir(), 'spool-copy-'))
+  onTestFinished(() => rm(copy, { recursive: true, force: true }))
+  // Files may go while they are copied.
+  while (
+    !(await cp(folder, copy, { recursive: true }).then(
+      () => true,
+      () => false,
+    ))
+  )
+    await sleep(1)
+  return openSpool(copy, { warn: () => {} })
+}
 
 const canMount = process.platform === 'linux' && process.getuid?.() === 0 && mounts()
 function mounts(): boolean {

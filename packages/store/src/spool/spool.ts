@@ -1,6 +1,6 @@
 import { writeSync } from 'node:fs'
 import { type FileHandle, mkdir, open as openFile } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { encodeFrame, maxPayloadBytes, readFrames } from './frame.ts'
 import {
   keepAside,
@@ -99,9 +99,13 @@ interface OpenSegment {
   /** Up to here everything is written, and up to there synced. */
   written: number
   synced: number
+  /** A sync failed: another one would not tell that something is not on disk. */
+  isDoubtful: boolean
 }
 
 const writeBatchBytes = 8 * 2 ** 20
+/** So often the writing thread is given up. */
+const roundsOfTurn = 64
 /** What nobody waits for is synced so long after the sync before: each costs the disk, and a thread, the same. */
 const groupMs = 10
 /** A sync that takes longer than this: the disk may hang, and a write with it. */
@@ -134,6 +138,10 @@ class SegmentedSpool implements Spool {
   private written = 0
   private pendingBytes = 0
   private onArrival = () => {}
+  /** Between a failure and its end. */
+  private isFailing = false
+  /** Segments whose end could not be synced, each with the last record of it. */
+  private readonly doubtful = new Map<number, Pending>()
   /** A sync whose end nobody has looked at, and when it began. */
   private syncing: Promise<void> | undefined
   private isSynced = false
@@ -190,17 +198,21 @@ class SegmentedSpool implements Spool {
     this.isFlushing = true
     // Records of the same turn of the event loop share the first write too.
     await Promise.resolve()
-    while (this.pending.length > 0 && !this.isClosed) {
+    for (let round = 1; this.pending.length > 0 && !this.isClosed; round++) {
+      // Writes of this thread alone would never let anything else have a turn.
+      if (round % roundsOfTurn === 0) await nextTurn()
       try {
         await this.advance()
       } catch (error) {
         const { message } = error as Error
         if (this.fault === undefined) this.warn(`The spool cannot be written, trying again: ${message}`)
         this.fault = (error as NodeJS.ErrnoException).code ?? message
+        this.isFailing = true
         this.wakeReaders()
         await this.syncing?.catch(() => {})
         this.syncing = undefined
         await this.abandonSegment()
+        this.isFailing = false
         await sleep(this.retryMs, undefined, { ref: false })
       }
     }
@@ -213,6 +225,7 @@ class SegmentedSpool implements Spool {
     if (this.written === 0) return
     if (this.syncing === undefined) {
       if (!this.isSyncDue()) {
+        if (this.written < this.pending.length) return
         this.nextSync ??= sleep(groupMs).then(() => {
           this.nextSync = undefined
         })
@@ -255,6 +268,7 @@ class SegmentedSpool implements Spool {
   private async write(): Promise<void> {
     if (this.active !== undefined && this.active.written >= this.segmentBytes) await this.endSegment(this.active)
     const segment = this.active ?? (await this.beginSegment())
+    if (this.isClosed) return this.endSegment(segment)
     const batch = takeUpTo(this.pending.slice(this.written), writeBatchBytes)
     const bytes = batch.length === 1 ? batch[0].frame : Buffer.concat(batch.map(({ frame }) => frame))
     let written = 0
@@ -292,9 +306,15 @@ class SegmentedSpool implements Spool {
     if (segment === undefined) return
     const batch = this.pending.slice(0, this.written)
     const end = segment.written
-    await segment.file.datasync()
-    if (this.fault !== undefined) this.warn('The spool can be written again.')
-    this.fault = undefined
+    await segment.file.datasync().catch((error) => {
+      segment.isDoubtful = true
+      throw error
+    })
+    // What was written before a write failed says nothing of the disk as it is now.
+    if (this.fault !== undefined && !this.isFailing) {
+      this.warn('The spool can be written again.')
+      this.fault = undefined
+    }
     segment.synced = end
     this.sizes.set(segment.number, end)
     this.finish(batch)
@@ -304,23 +324,39 @@ class SegmentedSpool implements Spool {
     const number = this.lastNumber + 1
     const file = await this.open(segmentPath(this.folder, number), 'wx', 0o600)
     this.lastNumber = number
-    this.active = { number, file, written: 0, synced: 0 }
+    this.active = { number, file, written: 0, synced: 0, isDoubtful: false }
     await syncFolder(this.folder)
     return this.active
   }
 
   /**
-   * After a failed write or sync nobody knows what is on disk behind the last good sync: that part is cut off, and the
-   * records, still in memory, go to a new segment.
+   * After a failed write what it left is cut off, and what was written before is synced. Where that fails nobody knows what
+   * is on disk: those records, still in memory, go to a new segment. Until they are safe there the old one stays, as it
+   * may be all that a kill leaves of them; the store drops what it gets twice.
    */
   private async abandonSegment(): Promise<void> {
     const segment = this.active
+    if (segment !== undefined) {
+      await segment.file.truncate(segment.written).catch(() => {})
+      if (!segment.isDoubtful) await this.sync().catch(() => {})
+      await segment.file.close().catch(() => {})
+      const rest = this.pending.slice(0, this.written)
+      // What stands in this one too need not stay in those before.
+      for (const [number, last] of this.doubtful) if (last.isDone || rest.includes(last)) await this.letGo(number)
+      this.sizes.set(segment.number, segment.synced)
+      if (rest.length > 0) this.doubtful.set(segment.number, rest[rest.length - 1])
+      else await this.letGo(segment.number)
+    }
     this.active = undefined
     this.written = 0
-    if (segment === undefined) return
-    await segment.file.truncate(segment.synced).catch(() => {})
-    await segment.file.close().catch(() => {})
-    if (segment.synced === 0) await removeSegment(this.folder, segment.number).catch(() => {})
+  }
+
+  /** A segment goes once what is synced of it is shipped: at once where nothing is. */
+  private async letGo(number: number): Promise<void> {
+    this.doubtful.delete(number)
+    if (this.sizes.get(number) !== 0) return
+    this.sizes.delete(number)
+    await removeSegment(this.folder, number).catch(() => {})
   }
 
   /** They are synced, or in the store. They were the first that are pending, but for those that are done already. */
@@ -393,7 +429,8 @@ class SegmentedSpool implements Spool {
     this.shipped = end
     for (const [segment, bytes] of this.sizes) {
       const isShipped = segment < end.segment || (segment === end.segment && end.offset >= bytes)
-      if (!isShipped || segment === this.active?.number) continue
+      if (!isShipped || segment === this.active?.number || this.doubtful.get(segment)?.isDone === false) continue
+      this.doubtful.delete(segment)
       // From a disk that has become read-only it goes later.
       const isGone = await removeSegment(this.folder, segment).then(
         () => true,

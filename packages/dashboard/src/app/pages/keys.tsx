@@ -9,6 +9,7 @@ import { visible } from '../parts/content.tsx'
 import { Loaded, PageFrame, Trouble } from '../parts/page-frame.tsx'
 import { Pager } from '../parts/pager.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
+import { useSureness } from '../parts/use-sureness.ts'
 import { useSession } from '../session.ts'
 import { useAnswer } from '../use-answer.ts'
 
@@ -118,16 +119,16 @@ function KeyTable({ keys, onRevoke }: KeyTableProps) {
 
 /** Asks once more, as there is no way back. */
 function RevokeButton({ name, onRevoke }: { readonly name: string; readonly onRevoke: () => void }) {
-  const [isSure, setIsSure] = useState(false)
-  if (!isSure) {
+  const { isAsked, confirm, forget } = useSureness()
+  if (!isAsked) {
     return (
-      <Button variant="default" size="xs" onClick={() => setIsSure(true)} aria-label={`Revoke ${visible(name)}`}>
+      <Button variant="default" size="xs" onClick={confirm} aria-label={`Revoke ${visible(name)}`}>
         Revoke
       </Button>
     )
   }
   return (
-    <Button color="red" size="xs" onClick={onRevoke} onBlur={() => setIsSure(false)} autoFocus>
+    <Button color="red" size="xs" onClick={() => confirm() && onRevoke()} onBlur={forget} autoFocus>
       For good?
     </Button>
   )

@@ -11,6 +11,7 @@ import { MonitoringSettings } from '../parts/monitoring-settings.tsx'
 import { Loaded, PageFrame, Trouble } from '../parts/page-frame.tsx'
 import { Pager } from '../parts/pager.tsx'
 import { StateBadge } from '../parts/state-badge.tsx'
+import { useSureness } from '../parts/use-sureness.ts'
 import { useAnswer } from '../use-answer.ts'
 
 const pollMs = 10_000
@@ -81,16 +82,11 @@ const actions: readonly Action[] = [
 
 function Actions() {
   const [said, setSaid] = useState<string | ApiError>('')
-  // There is no way back from a deletion: it is asked once more.
-  const [isSure, setIsSure] = useState(false)
+  const sureness = useSureness()
   const attempt = async (work: () => Promise<string>) => setSaid(await work().catch(failureOf))
   const deletePerson = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    if (!isSure) {
-      setIsSure(true)
-      return
-    }
-    setIsSure(false)
+    if (!sureness.confirm()) return
     const form = event.currentTarget
     const subject = String(new FormData(form).get('subject'))
     await attempt(async () => {
@@ -129,13 +125,13 @@ function Actions() {
       <form
         className="filters"
         onSubmit={deletePerson}
-        onChange={() => setIsSure(false)}
+        onChange={sureness.forget}
         aria-label="Delete a person’s records"
       >
         <TextInput name="subject" label="Person" placeholder="as the caller names them" maxLength={512} required />
         <div className="filter-buttons">
-          <Button type="submit" color="red" variant={isSure ? 'filled' : 'outline'} onBlur={() => setIsSure(false)}>
-            {isSure ? 'For good?' : 'Delete all their records'}
+          <Button type="submit" color="red" variant={sureness.isAsked ? 'filled' : 'outline'} onBlur={sureness.forget}>
+            {sureness.isAsked ? 'For good?' : 'Delete all their records'}
           </Button>
         </div>
       </form>
