@@ -64,6 +64,13 @@ function failingDisk() {
   return disk
 }
 
+/** Syncs hang until what this gives is called. */
+function holdSyncs(disk: FailingDisk): () => void {
+  const held = Promise.withResolvers<void>()
+  disk.syncing = held.promise
+  return held.resolve
+}
+
 test.each(['write', 'half', 'sync'] as const)('a disk that fails (%s) and comes back loses nothing', async (fault) => {
   const disk = failingDisk()
   const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5 })
@@ -96,10 +103,7 @@ test('a slow disk: what comes while a sync takes long shares the next one', asyn
   const disk = failingDisk()
   const spool = await openSpool(folder, { warn, open: disk.open as never })
   await spool.append(Buffer.from('0'))
-  let goOn = () => {}
-  disk.syncing = new Promise((resolve) => {
-    goOn = resolve
-  })
+  const goOn = holdSyncs(disk)
   const before = disk.syncs
   const first = spool.append(Buffer.from('1'))
   await until(() => disk.syncs === before + 1)
@@ -117,10 +121,7 @@ test('a slow disk: a record is written beside the sync of others, and a sync tha
   const disk = failingDisk()
   const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5 })
   await spool.append(Buffer.from('0'))
-  let goOn = () => {}
-  disk.syncing = new Promise((resolve) => {
-    goOn = resolve
-  })
+  const goOn = holdSyncs(disk)
   let isSynced = false
   const first = spool.append(Buffer.from('1')).then(() => {
     isSynced = true
