@@ -219,36 +219,37 @@ class SegmentedSpool implements Spool {
     this.isFlushing = false
   }
 
-  /** Writes what is not written, and sees to it that a sync is under way; with nothing to do, waits for either. */
+  /** Writes what is not written, and sees to it that a sync is under way when one is due; else waits for what comes first. */
   private async advance(): Promise<void> {
     if (this.written < this.pending.length) await this.write()
     if (this.written === 0) return
-    if (this.syncing === undefined) {
-      if (!this.isSyncDue()) {
-        if (this.written < this.pending.length) return
-        this.nextSync ??= sleep(groupMs).then(() => {
-          this.nextSync = undefined
-        })
-        await Promise.race([this.nextSync, this.arrival()])
-        if (!this.isSyncDue()) return
-      }
-      const syncing = this.sync().finally(() => {
-        this.isSynced = true
-      })
-      // Whether it failed is asked below, maybe after a further write.
-      syncing.catch(() => {})
-      this.isSynced = false
-      this.syncBegan = performance.now()
-      this.syncing = syncing
-    }
-    if (!this.isSynced && this.written < this.pending.length) return
-    if (!this.isSynced) await Promise.race([this.syncing, this.arrival()])
-    if (this.isSynced) await this.endSync()
+    if (this.syncing === undefined && this.isSyncDue()) this.beginSync()
+    if (this.syncing !== undefined && this.isSynced) return this.endSync()
+    if (this.written < this.pending.length) return
+    await Promise.race([this.syncing ?? this.untilSyncDue(), this.arrival()])
+  }
+
+  private beginSync(): void {
+    this.isSynced = false
+    this.syncBegan = performance.now()
+    this.syncing = this.sync().finally(() => {
+      this.isSynced = true
+    })
+    // Whether it failed is asked by `endSync`, maybe after a further write.
+    this.syncing.catch(() => {})
   }
 
   private isSyncDue(): boolean {
     if (performance.now() - this.syncBegan >= groupMs) return true
     return this.pending.slice(0, this.written).some(({ until }) => until === 'synced')
+  }
+
+  /** One timer for all who wait. */
+  private untilSyncDue(): Promise<void> {
+    this.nextSync ??= sleep(groupMs).then(() => {
+      this.nextSync = undefined
+    })
+    return this.nextSync
   }
 
   /** Throws what was wrong with the last sync: another one would not tell it again. */
