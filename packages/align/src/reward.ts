@@ -36,10 +36,10 @@ import {
 import type { RewardConfig, RewardRow } from './config.ts'
 import { microBatches, type PlanOptions, planBatches, planBefore, shuffled } from './parts/batches.ts'
 import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
-import { freezeLayers, frozenNumbers } from './parts/frozen-layers.ts'
+import { freezeLayers } from './parts/frozen-layers.ts'
 import { rewardLoss, rewardScoreLoss } from './parts/losses/reward.ts'
 import { weightedSum } from './parts/losses/weighted.ts'
-import { checkMemory, numbersIn, USE_PEFT } from './parts/memory.ts'
+import { checkTrainerMemory } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import { evaluatePairs, evaluateScores, evaluationMetrics, type RewardEvaluation } from './parts/reward-evaluation.ts'
 import { replaceDurably } from './parts/run-files.ts'
@@ -193,21 +193,9 @@ export function prepareReward(
   const sequences = [...seen, ...evaluation].flatMap(({ answers }) => answers)
   const head = scoreHead(model, random)
   const parameters = withScoreHead(trainable.parameters, head)
-  checkMemory(
-    {
-      config: model.config,
-      parameters: numbersIn(model.parameters),
-      trainable: numbersIn(parameters),
-      others: frozenNumbers(model.config, trainable.firstLayer, sequences),
-      microBatchTokens: config.micro_batch_tokens,
-      longestRow: [...train, ...evaluation].reduce((longest, row) => Math.max(longest, longestAnswer(row)), 0),
-    },
-    {
-      availableBytes: world.availableBytes,
-      flags: ['--micro-batch-tokens', '--max-length'],
-      alternatives: config.use_peft ? [] : [USE_PEFT],
-    },
-  )
+  const longestRow = [...train, ...evaluation].reduce((longest, row) => Math.max(longest, longestAnswer(row)), 0)
+  const { firstLayer } = trainable
+  checkTrainerMemory(config, { model, trained: parameters, firstLayer, sequences, longestRow }, world.availableBytes)
   return { kind, train, evaluation, plan, seen, sequences, trainable, head, parameters, random }
 }
 

@@ -29,10 +29,10 @@ import type { SftConfig, SftRow } from './config.ts'
 import { microBatches, type PlanOptions, planBatches, planBefore } from './parts/batches.ts'
 import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { encodeDemonstration, openingOf, truncate } from './parts/encode.ts'
-import { freezeLayers, frozenNumbers } from './parts/frozen-layers.ts'
+import { freezeLayers } from './parts/frozen-layers.ts'
 import { sftLoss } from './parts/losses/sft.ts'
 import { entropyFromLogits, tokenAccuracy } from './parts/losses/token-metrics.ts'
-import { checkMemory, numbersIn, USE_PEFT } from './parts/memory.ts'
+import { checkTrainerMemory } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import { rowName } from './parts/row-place.ts'
 import { makeTrainable, type Trainable } from './parts/trainable.ts'
@@ -155,21 +155,9 @@ export function prepareSft(
   const plan = planSteps(train, config, random)
   const trainable = makeTrainable(model, config, random)
   const sequences = sequencesOf(plan)
-  checkMemory(
-    {
-      config: model.config,
-      parameters: numbersIn(model.parameters),
-      trainable: numbersIn(trainable.parameters),
-      others: frozenNumbers(model.config, trainable.firstLayer, sequences),
-      microBatchTokens: config.micro_batch_tokens,
-      longestRow: Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length)),
-    },
-    {
-      availableBytes: world.availableBytes,
-      flags: ['--micro-batch-tokens', '--max-length'],
-      alternatives: config.use_peft ? [] : [USE_PEFT],
-    },
-  )
+  const longestRow = Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length))
+  const { parameters: trained, firstLayer } = trainable
+  checkTrainerMemory(config, { model, trained, firstLayer, sequences, longestRow }, world.availableBytes)
   return { train, evaluation, plan, sequences, trainable }
 }
 

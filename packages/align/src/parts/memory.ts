@@ -1,6 +1,7 @@
 import { PlumblineError } from '@plumbline/contracts'
 import type { ParameterMap } from '@plumbline/engine'
 import type { ModelConfig } from '@plumbline/models'
+import { frozenNumbers } from './frozen-layers.ts'
 
 export interface MemoryPlan {
   readonly config: ModelConfig
@@ -36,6 +37,37 @@ export function estimateMemory({
   const activations = layers * (14 * hiddenSize + 6 * intermediateSize + 2 * heads * longestRow) + 5 * vocabSize
   // Two moments, gradients, and those of a micro-batch.
   return 4 * (parameters + others + 2 * trainable + 2 * gradients + tokens * activations) + 3e8
+}
+
+/** What a trainer of one model, or of an adapter on it, knows before its first step. */
+export interface TrainerPlan {
+  readonly model: { readonly config: ModelConfig; readonly parameters: ParameterMap }
+  readonly trained: ParameterMap
+  readonly firstLayer: number
+  /** That the steps read. */
+  readonly sequences: readonly (readonly number[])[]
+  readonly longestRow: number
+}
+
+/** `checkMemory` for a trainer of one model. */
+export function checkTrainerMemory(
+  {
+    micro_batch_tokens: microBatchTokens,
+    use_peft,
+  }: { readonly micro_batch_tokens: number; readonly use_peft: boolean },
+  { model: { config, parameters }, trained, firstLayer, sequences, longestRow }: TrainerPlan,
+  availableBytes: number,
+): void {
+  const others = frozenNumbers(config, firstLayer, sequences)
+  const numbers = { parameters: numbersIn(parameters), trainable: numbersIn(trained), others }
+  checkMemory(
+    { config, ...numbers, microBatchTokens, longestRow },
+    {
+      availableBytes,
+      flags: ['--micro-batch-tokens', '--max-length'],
+      alternatives: use_peft ? [] : [USE_PEFT],
+    },
+  )
 }
 
 /** One of the alternatives that `checkMemory` may name. */
