@@ -2,7 +2,7 @@ import type { ReviewGuideline } from '@plumbline/contracts'
 import { Content } from '../parts/content.tsx'
 import { Loaded } from '../parts/page-frame.tsx'
 import { useAnswer } from '../use-answer.ts'
-import { labels } from './labels.ts'
+import { labelName, labels } from './labels.ts'
 
 /** What the labels mean, and what the project says of judging. */
 export function Guideline() {
@@ -13,7 +13,7 @@ export function Guideline() {
       <ul className="plain">
         {labels.map(({ label, means }) => (
           <li key={label}>
-            <strong>{label.replace('_', ' ')}</strong>: {means}
+            <strong>{labelName(label)}</strong>: {means}
           </li>
         ))}
       </ul>

@@ -1,5 +1,5 @@
 import { Kbd } from '@mantine/core'
-import { labels } from './labels.ts'
+import { labelName, labels } from './labels.ts'
 
 const others = [
   ['Enter', 'submit what is chosen'],
@@ -20,7 +20,7 @@ export function Hotkeys() {
       <ul>
         {labels.map(({ key, label }) => (
           <li key={key}>
-            <Kbd>{key}</Kbd> {label.replace('_', ' ')}
+            <Kbd>{key}</Kbd> {labelName(label)}
           </li>
         ))}
         {others.map(([key, means]) => (

@@ -8,6 +8,9 @@ export const labels = [
   { key: '0', label: 'discard', means: 'not worth judging' },
 ] as const
 
+/** As it is read, not as it is kept. */
+export const labelName = (label: string) => label.replaceAll('_', ' ')
+
 /** The server’s own shapes: wrong ones are told before they are sent. */
 export const labelPattern = '[a-z0-9][a-z0-9_\\-]{0,63}'
 export const categoryPattern = '[a-z0-9][a-z0-9\\/_\\-]{0,63}'

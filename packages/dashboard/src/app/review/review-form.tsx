@@ -5,7 +5,7 @@ import { type ApiError, call, failureOf } from '../api.ts'
 import { FeedbackCard } from '../pages/answer.tsx'
 import { Conversation } from '../parts/conversation.tsx'
 import { Trouble } from '../parts/page-frame.tsx'
-import { categories, categoryPattern, labelPattern, labels } from './labels.ts'
+import { categories, categoryPattern, labelName, labelPattern, labels } from './labels.ts'
 import { Disagreement, LeaseClock, Opinions, Reasons } from './review-item.tsx'
 import { sendable, useDraft } from './use-draft.ts'
 import { useHotkeys } from './use-hotkeys.ts'
@@ -101,7 +101,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
           {labels.map(({ key, label, means }) => (
             <label key={label} title={means}>
               <input type="radio" name="preset" checked={draft.label === label} onChange={() => change({ label })} />
-              <Kbd>{key}</Kbd> {label.replace('_', ' ')}
+              <Kbd>{key}</Kbd> {labelName(label)}
             </label>
           ))}
         </fieldset>
