@@ -13,6 +13,7 @@ class LongFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'tests/**/*.test.ts', 'benchmarks/**/*.test.ts'],
+    setupFiles: ['tests/fixed-seed.ts'],
     testTimeout: 30_000,
     // Hooks start servers.
     hookTimeout: 30_000,

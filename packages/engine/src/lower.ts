@@ -82,6 +82,18 @@ export function lowerGraph(
 /** A gradient may be asked for under its parameter's name, so outputs have names of their own. */
 export const outputName = (key: string) => `output:${key}`
 
+/** The first output of every model, an empty sequence: what it is for is said where programs run. */
+export const EMPTY_SEQUENCE = 'empty sequence'
+
+const emptySequence: NodeProto = {
+  name: EMPTY_SEQUENCE,
+  op_type: 'SequenceEmpty',
+  domain: '',
+  input: [],
+  output: [EMPTY_SEQUENCE],
+  attribute: [],
+}
+
 function createWriter(graph: Graph) {
   const nodes: NodeProto[] = []
   const initializers = new Map<string, TensorProto>()
@@ -157,9 +169,15 @@ function createWriter(graph: Graph) {
       })
       const graphProto = {
         name: 'plumbline',
-        node: nodes,
+        node: [...nodes, emptySequence],
         input: inputs.map((tensor) => valueInfo(tensor.id, tensor.type, tensor.shape)),
-        output: Object.entries(outputs).map(([key, { type, shape }]) => valueInfo(outputName(key), type, shape)),
+        output: [
+          {
+            name: EMPTY_SEQUENCE,
+            type: { sequence_type: { elem_type: { tensor_type: { elem_type: elementTypes.float32 } } } },
+          },
+          ...Object.entries(outputs).map(([key, { type, shape }]) => valueInfo(outputName(key), type, shape)),
+        ],
         value_info: [...described].map(([name, { type, shape }]) => valueInfo(name, type, shape)),
         initializer: [...initializers.values(), ...external.map(({ proto }) => proto)],
       }

@@ -44,7 +44,8 @@ const messages = {
   },
   StringStringEntryProto: { key: [1, 'string'], value: [2, 'string'] },
   ValueInfoProto: { name: [1, 'string'], type: [2, 'TypeProto'] },
-  TypeProto: { tensor_type: [1, 'TensorTypeProto'] },
+  TypeProto: { tensor_type: [1, 'TensorTypeProto'], sequence_type: [4, 'SequenceTypeProto'] },
+  SequenceTypeProto: { elem_type: [1, 'TypeProto'] },
   TensorTypeProto: { elem_type: [1, 'int32'], shape: [2, 'TensorShapeProto'] },
   TensorShapeProto: { dim: [1, 'DimensionProto', 'repeated'] },
   DimensionProto: { dim_value: [1, 'int64'], dim_param: [2, 'string'] },
@@ -86,9 +87,11 @@ export interface TensorProto {
 
 export interface ValueInfoProto {
   name: string
-  type: {
-    tensor_type: { elem_type: number; shape: { dim: readonly ({ dim_value: number } | { dim_param: string })[] } }
-  }
+  type: TensorTypeProto | { sequence_type: { elem_type: { tensor_type: { elem_type: number } } } }
+}
+
+interface TensorTypeProto {
+  tensor_type: { elem_type: number; shape: { dim: readonly ({ dim_value: number } | { dim_param: string })[] } }
 }
 
 export interface GraphProto {

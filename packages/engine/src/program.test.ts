@@ -2,13 +2,13 @@ import { expect, test } from 'vitest'
 import { compileGradients } from './gradient-program.ts'
 import { Graph } from './graph.ts'
 import { mul, scale } from './ops/elementwise.ts'
-import { sum } from './ops/layout.ts'
+import { expand, reshape, sum } from './ops/layout.ts'
 import { createComputePool } from './optim/compute-pool.ts'
 import type { GradientMap } from './optim/gradients.ts'
 import { createParameter } from './parameter.ts'
 import { compile } from './program.ts'
 
-test('what is written in place leaves no copy behind, whether or not memory is freed', async () => {
+test('an output is written where it is to be, and ONNX Runtime’s binding makes no copy of it', async () => {
   const graph = new Graph()
   const program = await compile(graph, { doubled: scale(graph.input('x', 'float32', ['N']), 2) })
   const numbers = Float32Array.from({ length: 2 ** 20 }, (_, i) => i)
@@ -41,4 +41,20 @@ test('gradients of a program that is gone are written again where name and size 
   const larger = await programOf(5, first.gradients)
   expect(larger.gradients.get('w')).toHaveLength(5)
   for (const program of [first, second, larger]) await program.dispose()
+})
+
+test('an output has the sizes of what is fed, also of an input that it does not need', async () => {
+  const graph = new Graph()
+  const x = graph.input('x', 'float32', ['N', 2])
+  graph.input('y', 'float32', ['M'])
+  const flat = reshape(x, { shape: ['2*N'] })
+  const program = await compile(graph, { flat, ones: expand(graph.constant(1), { shape: ['M'] }), total: sum(flat) })
+  const feed = (count: number) => ({ data: Float32Array.from({ length: count }, (_, i) => i), shape: [count] })
+  for (const size of [3, 1, 0]) {
+    const { flat, ones, total } = await program.run({ x: { ...feed(size * 2), shape: [size, 2] }, y: feed(2) })
+    expect(flat).toEqual(feed(size * 2))
+    expect(ones).toEqual({ data: Float32Array.of(1, 1), shape: [2] })
+    expect(total).toEqual({ data: Float32Array.of(size && size * (2 * size - 1)), shape: [] })
+  }
+  await program.dispose()
 })

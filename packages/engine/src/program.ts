@@ -2,8 +2,9 @@ import { availableParallelism } from 'node:os'
 import { PlumblineError } from '@plumbline/contracts'
 import ort from 'onnxruntime-node'
 import type { Graph, Tensor } from './graph.ts'
-import { type LowerOptions, lowerGraph, outputName } from './lower.ts'
-import { type DataType, type Dim, formatShape, type Shape } from './shape.ts'
+import { EMPTY_SEQUENCE, type LowerOptions, lowerGraph, outputName } from './lower.ts'
+import { elementCount } from './parameter.ts'
+import { type DataType, formatShape, type Shape, type TensorType } from './shape.ts'
 
 /** Numbers with their shape, as a program is fed and as it answers. */
 export interface Value {
@@ -19,9 +20,9 @@ export interface CompileOptions extends LowerOptions {
 }
 
 export interface ProgramRunOptions<Outputs extends string, Wanted extends Outputs = Outputs> {
-  /** Buffers that are written in place; an output without one gets a new buffer. */
+  /** Buffers to write; an output without one gets a new buffer. */
   readonly into?: Partial<Readonly<Record<Outputs, Value>>>
-  /** The outputs to hand over, all by default: ONNX Runtime's Node binding copies each once more. */
+  /** The outputs that are asked for, all by default. */
   readonly wanted?: readonly Wanted[]
   /**
    * Gives back most of the memory in which this was computed; otherwise the program keeps it for its next run, as what is
@@ -69,29 +70,50 @@ export async function compile<Outputs extends string>(
       feeds: Feeds,
       { into = {}, wanted = keys as Wanted[], frees = false }: ProgramRunOptions<Outputs, Wanted> = {},
     ) {
-      checkSizes(inputNames.map((name) => [name, shapes.get(name)!, feeds[name]?.shape]))
+      const sizes = sizesOf(inputNames.map((name) => [name, shapes.get(name)!, feeds[name]?.shape]))
+      // An output may have an axis of an input that it does not need.
+      for (const [name, { shape }] of graph.inputs)
+        for (const [axis, dim] of shape.entries())
+          if (typeof dim === 'string' && !sizes.has(dim) && feeds[name]) sizes.set(dim, feeds[name].shape[axis])
       const inputs: Record<string, ort.Tensor> = {}
       for (const name of inputNames) inputs[name] = toOrt(types.get(name)!, feeds[name])
-      const fetches: Record<string, ort.Tensor | null> = {}
-      for (const key of wanted) fetches[outputName(key)] = into[key] ? toOrt(outputs[key].type, into[key]) : null
+      const results = {} as Record<Wanted, Value>
+      const fetches: Record<string, ort.Tensor | null> = { [EMPTY_SEQUENCE]: null }
+      for (const key of wanted) {
+        results[key] = into[key] ?? newValue(outputs[key], sizes)
+        fetches[outputName(key)] = toOrt(outputs[key].type, results[key])
+      }
       const options = frees ? { extra: { memory: { enable_memory_arena_shrinkage: 'cpu:0' } } } : {}
-      const results = await session.run(inputs, fetches as ort.InferenceSession.FetchesType, options)
-      // The copies of what was written in place go now, before there can be two of them.
-      for (const key of wanted) if (into[key]) freeCopy(results[outputName(key)], into[key])
-      return Object.fromEntries(wanted.map((key) => [key, into[key] ?? fromOrt(results[outputName(key)])])) as Record<
-        Wanted,
-        Value
-      >
+      await writeAll(session, inputs, fetches, options)
+      return results
     },
     dispose: () => session.release(),
   }
 }
 
-/** Each named size is one number in a run: ONNX Runtime would stop deep inside the graph, or broadcast. */
-function checkSizes(
+/**
+ * Computes the fetches, which are all written in place. The Node binding would then copy each once more into an array of
+ * its own: 540 MB in every step of SmolLM2. It hands over one after the other and stops at the first that it cannot, which
+ * is the empty sequence before them: by then all are computed, and none is copied.
+ */
+async function writeAll(
+  session: ort.InferenceSession,
+  inputs: Readonly<Record<string, ort.Tensor>>,
+  fetches: Readonly<Record<string, ort.Tensor | null>>,
+  options: ort.InferenceSession.RunOptions,
+): Promise<void> {
+  try {
+    await session.run(inputs, fetches as ort.InferenceSession.FetchesType, options)
+  } catch (error) {
+    if ((error as Error).message !== 'Non tensor type is temporarily not supported.') throw error
+  }
+}
+
+/** The named sizes: each is one number in a run, as ONNX Runtime would stop deep inside the graph, or broadcast. */
+function sizesOf(
   inputs: readonly (readonly [name: string, shape: Shape, given: readonly number[] | undefined])[],
-): void {
-  const sizes = new Map<Dim, readonly [size: number, name: string]>()
+): Map<string, number> {
+  const sizes = new Map<string, readonly [size: number, name: string]>()
   for (const [name, shape, given] of inputs) {
     if (!given) throw new PlumblineError('FEED_MISSING', `the program needs a value for ${name}.`)
     const fits =
@@ -112,17 +134,30 @@ function checkSizes(
       sizes.set(dim, [given[axis], name])
     }
   }
+  return new Map([...sizes].map(([dim, [size]]) => [dim, size]))
 }
 
 function toOrt(type: DataType, value: Value): ort.Tensor {
   return new ort.Tensor(type as 'float32', value.data as Float32Array, value.shape)
 }
 
-function freeCopy({ data }: ort.Tensor, written: Value): void {
-  const { buffer } = data as Float32Array<ArrayBuffer>
-  if (buffer !== written.data.buffer) buffer.transfer(0)
-}
+/** By the types of outputs; a program has none of `bool`. */
+const arrays = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint32: Uint32Array,
+  int64: BigInt64Array,
+} as const
 
-function fromOrt({ data, dims }: ort.Tensor): Value {
-  return { data: data as Float32Array, shape: dims }
+/** Room for an output. */
+function newValue({ type, shape }: TensorType, sizes: ReadonlyMap<string, number>): Value {
+  const known = shape.map((dim) => {
+    const factors = String(dim).split('*')
+    // An input may have a product of sizes for its axis.
+    const size = sizes.get(String(dim)) ?? factors.reduce((size, name) => size * (sizes.get(name) ?? Number(name)), 1)
+    if (Number.isNaN(size))
+      throw new PlumblineError('FEED_MISSING', `an output is ${formatShape(shape)}; no value that is fed tells ${dim}.`)
+    return size
+  })
+  return { data: new arrays[type as keyof typeof arrays](elementCount(known)), shape: known }
 }

@@ -50,7 +50,8 @@ export async function startUpstream(): Promise<UpstreamServer> {
     res.setHeader('set-cookie', 'session=upstream')
     res.setHeader('x-request-id', 'req_upstream')
     const json = body === '' ? {} : JSON.parse(body)
-    const name = script.shift() ?? mode ?? json.model
+    // Fuzz has models that are anything, also what cannot be made a string.
+    const name = script.shift() ?? mode ?? (typeof json.model === 'string' ? json.model : '')
     const released = new Promise<void>((resolve) => waiting.add(resolve))
     const behave = Object.hasOwn(behaviours, name) ? behaviours[name] : answerPlainly
     await behave(req, res, json, released)
