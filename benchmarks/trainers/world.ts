@@ -39,7 +39,9 @@ export function openTrainersWorld(options: BenchOptions): TrainersWorld {
     ...world,
     rewardFolder: once(async () => writeRewardFolder(`${await world.folder()}-reward`, await world.model())),
     async ours(op, request) {
-      const child = startLineProcess(process.execPath, [fileURLToPath(new URL('./our-trainer.ts', import.meta.url))])
+      const file = fileURLToPath(new URL('./our-trainer.ts', import.meta.url))
+      // As bin/plumb.js starts a trainer.
+      const child = startLineProcess(process.execPath, [file], { MALLOC_MMAP_THRESHOLD_: '1048576', ...process.env })
       const output = join(await scratch(), String(runs++))
       return stepped(child, op, { ...request, output })
     },

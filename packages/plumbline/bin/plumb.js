@@ -7,6 +7,12 @@ import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+/**
+ * Memory that glibc gives back to the system as soon as it is freed: a model's matrices, of which it would otherwise keep
+ * the holes. A tenth less at the peak of PPO (docs/decisions/0005-engine.md).
+ */
+const memory = process.platform === 'linux' ? { MALLOC_MMAP_THRESHOLD_: '1048576' } : {}
+
 const oldestNode = 24
 const isOldNode = Number.parseInt(process.versions.node, 10) < oldestNode
 
@@ -33,7 +39,7 @@ function findInstalledNode() {
 function runWith(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: 'inherit',
-    env: { ...process.env, PLUMBLINE_NODE: node },
+    env: { ...memory, ...process.env, PLUMBLINE_NODE: node },
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => fail(`cannot start ${node}: ${error.message}.`))
@@ -45,7 +51,13 @@ function fail(message) {
   process.exit(1)
 }
 
-if (!isOldNode) {
+if (!isOldNode && Object.keys(memory).some((name) => process.env[name] === undefined)) {
+  // glibc reads it when a process starts. The process stays the same one: no child, no second to wait for.
+  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
+    ...memory,
+    ...process.env,
+  })
+} else if (!isOldNode) {
   nodeModule.enableCompileCache()
   await import('../src/main.ts')
 } else {

@@ -24,6 +24,22 @@ test('--json writes JSON alone to stdout, nothing to stderr, and ends with 0', a
   expect(stderr).toBe('')
 })
 
+test.runIf(process.platform === 'linux')(
+  'glibc is told to give memory back, unless the user says otherwise',
+  async () => {
+    const atEnd = "process.on('exit', () => console.log(process.env.MALLOC_MMAP_THRESHOLD_))"
+    const NODE_OPTIONS = `--import=${JSON.stringify(`data:text/javascript,${encodeURIComponent(atEnd)}`)}`
+    for (const [given, used] of [
+      [undefined, '1048576'],
+      ['7', '7'],
+    ]) {
+      const options = { env: { ...env, NODE_OPTIONS, MALLOC_MMAP_THRESHOLD_: given } }
+      const { stdout } = await run(process.execPath, [bin, 'version'], options)
+      expect(stdout.trim().split('\n')).toEqual([expect.stringMatching(/\d/), used])
+    }
+  },
+)
+
 test('an error ends with its status; off a terminal nothing has control codes', async () => {
   const failed = await plumb('env', '--bogus').catch((error) => error)
   expect(failed).toMatchObject({ code: 2, stdout: '' })
