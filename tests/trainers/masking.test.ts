@@ -193,7 +193,7 @@ test('passes over contrasts come last and are of these pairs alone', async () =>
   expect(metrics[0].margin).toBeCloseTo(margins.reduce((sum, x) => sum + x, 0) / margins.length, 4)
   expect(metrics[1].margin).toBeCloseTo((margins[2] + margins[3]) / 2, 4)
   const best = { contrast_epochs: 1, load_best_model_at_end: true, eval_fraction: 0.5, eval_steps: 1, save_steps: 1 }
-  await expect(reward(path, best, rows)).rejects.toMatchObject({ code: 'BEST_BEFORE_CONTRASTS' })
+  await expect(reward(path, best, rows)).rejects.toMatchObject({ code: 'BEST_BEFORE_LAST' })
 })
 
 test('a conversation is scored at the token that ends the answer, where PPO scores it, not at the line feed behind', async () => {

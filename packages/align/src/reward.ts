@@ -35,7 +35,7 @@ import {
 } from '@plumbline/models'
 import type { RewardConfig, RewardRow } from './config.ts'
 import { microBatches, type PlanOptions, planBatches, planBefore, shuffled } from './parts/batches.ts'
-import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
+import { checkBestIsLast, checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { freezeLayers } from './parts/frozen-layers.ts'
 import { rewardLoss, rewardScoreLoss } from './parts/losses/reward.ts'
 import { weightedSum } from './parts/losses/weighted.ts'
@@ -87,7 +87,7 @@ export interface RewardResult {
 
 /**
  * Trains the trunk of `model` in place (or an adapter on it), with a new score head or the one that it has.
- * Throws DATA_MIXED, NOT_A_REWARD_MODEL, NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_CONTRASTS.
+ * Throws DATA_MIXED, NOT_A_REWARD_MODEL, NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_LAST.
  */
 export async function trainReward(
   config: RewardConfig,
@@ -181,12 +181,7 @@ export function prepareReward(
   const kind = rewardKind(data.train)
   const { train, evaluation } = encodeAndSplit(model, data, config, kind, random, world)
   checkBestIsMeasured(config, evaluation.length > 0, 'Give --eval-data, or raise --eval-fraction.')
-  if (config.load_best_model_at_end && config.contrast_epochs > 0)
-    throw new PlumblineError(
-      'BEST_BEFORE_CONTRASTS',
-      '--load-best-model-at-end measures all held-out pairs, so it would undo what --contrast-epochs trains.',
-      { hint: 'Leave out one of the two.' },
-    )
+  checkBestIsLast(config, config.contrast_epochs, '--contrast-epochs', 'all held-out pairs')
   const trainable = makeTrainable(model, config, random)
   const plan = planSteps(train, config, random)
   const seen = seenRows(train, plan)

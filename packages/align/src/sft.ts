@@ -27,7 +27,7 @@ import {
 } from '@plumbline/models'
 import type { SftConfig, SftRow } from './config.ts'
 import { microBatches, type PlanOptions, planBatches, planBefore } from './parts/batches.ts'
-import { checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
+import { checkBestIsLast, checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { encodeDemonstration, openingOf, truncate } from './parts/encode.ts'
 import { freezeLayers } from './parts/frozen-layers.ts'
 import { sftLoss } from './parts/losses/sft.ts'
@@ -65,7 +65,7 @@ interface EncodedRow extends TargetSequence {
 
 /**
  * Trains `model` in place (or an adapter on it). Throws what encoding and the run folder throw, NOT_A_LANGUAGE_MODEL,
- * NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_OPENINGS.
+ * NOT_FINITE, MEMORY_SHORT and BEST_BEFORE_LAST.
  */
 export async function trainSft(
   config: SftConfig,
@@ -144,12 +144,7 @@ export function prepareSft(
   const random = createRandom(config.seed)
   checkLanguageModel(model.parameters, '--model')
   checkBestIsMeasured(config, data.evaluation !== undefined, 'Give --eval-data.')
-  if (config.load_best_model_at_end && config.opening_epochs > 0)
-    throw new PlumblineError(
-      'BEST_BEFORE_OPENINGS',
-      '--load-best-model-at-end measures whole answers, so it would undo what --opening-epochs trains.',
-      { hint: 'Leave out one of the two.' },
-    )
+  checkBestIsLast(config, config.opening_epochs, '--opening-epochs', 'whole answers')
   const train = encodeRows(model, data.train, config, world)
   const evaluation = data.evaluation && encodeRows(model, data.evaluation, config, world)
   const plan = planSteps(train, config, random)

@@ -171,7 +171,7 @@ export interface CachedAttentionState {
   readonly tables?: RopeInputs
   /**
    * Called with the keys and values that each layer adds to its cache, [B, K, T, D], which become outputs. Not the whole
-   * cache: ONNX Runtime's Node binding copies every output, also where it was given a buffer to write to.
+   * cache, which would be written anew in every step.
    */
   readonly onCache: (layer: number, keys: Tensor, values: Tensor) => void
 }

@@ -10,7 +10,7 @@ import {
 } from './attention.ts'
 import type { ModelConfig } from './config.ts'
 import { gpt2 } from './gpt2.ts'
-import { UNTIED_HEAD } from './head-names.ts'
+import { SCORE_HEAD, UNTIED_HEAD } from './head-names.ts'
 import { llama } from './llama.ts'
 import { type Adapt, createModelGraph, type ModelGraph, type Trunk, takeRows } from './model-graph.ts'
 
@@ -188,8 +188,21 @@ export function headName({ family, hasTiedHead }: ModelConfig): string {
   return family === 'gpt2' ? 'transformer.wte.weight' : 'model.embed_tokens.weight'
 }
 
-/** Throws NOT_A_LANGUAGE_MODEL when the scores over the vocabulary are missing, as in a reward model. */
+/** Throws NOT_A_LANGUAGE_MODEL, naming the model, when it has a score head: it is not there to write answers. */
+export function checkLanguageModel(parameters: ParameterMap, name = 'the model'): void {
+  if (!parameters.has(SCORE_HEAD)) return
+  throw new PlumblineError(
+    'NOT_A_LANGUAGE_MODEL',
+    `${name} has a ${SCORE_HEAD}: it is a reward model, which scores answers and writes none.`,
+    {
+      hint: 'Give a language model, such as the one that it was trained from. plumb ppo takes this one as --reward-model, and plumb reward --model trains it further.',
+    },
+  )
+}
+
+/** Throws NOT_A_LANGUAGE_MODEL for a reward model, with or without the scores over the vocabulary. */
 export function checkHead(config: ModelConfig, parameters: ParameterMap): void {
+  checkLanguageModel(parameters)
   if (parameters.has(headName(config))) return
   throw new PlumblineError(
     'NOT_A_LANGUAGE_MODEL',

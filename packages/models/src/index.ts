@@ -23,6 +23,7 @@ export {
   buildForward,
   buildLowerLayers,
   buildRaggedForward,
+  checkLanguageModel,
   type Forward,
   type ForwardAtRows,
   headName,
@@ -60,7 +61,6 @@ export { type Adapter, loadAdapter, type SaveAdapterOptions, saveAdapter } from 
 export { type PulledModel, type PullOptions, pullModel } from './pull.ts'
 export type { PullEvent } from './pull-events.ts'
 export {
-  checkLanguageModel,
   checkRewardable,
   checkRewardModel,
   createRewardScorer,

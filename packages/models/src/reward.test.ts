@@ -4,10 +4,12 @@ import { compile, createParameter, type Parameter } from '@plumbline/engine'
 import { describe, expect, test } from 'vitest'
 import { forwardFeeds } from './batch.ts'
 import { parseModelConfig } from './config.ts'
-import { buildForward } from './forward.ts'
+import { createDecoder } from './decoder.ts'
+import { buildForward, checkLanguageModel } from './forward.ts'
 import { loadModelFolder } from './model-folder.ts'
 import { randomModel, randomModelConfigs } from './random-model.test-support.ts'
-import { checkLanguageModel, checkRewardable, checkRewardModel, createRewardScorer } from './reward.ts'
+import { checkRewardable, checkRewardModel, createRewardScorer } from './reward.ts'
+import { createScorer } from './score.ts'
 
 const golden = fileURLToPath(new URL('../../../tests/golden/reward-model', import.meta.url))
 
@@ -90,8 +92,8 @@ test('sequences that cannot be scored are named', async () => {
   await scorer.dispose()
 })
 
-test('a model with a score head is no language model, whatever its labels', () => {
-  const { parameters } = randomModel(randomModelConfigs.llama)
+test('a model with a score head is no language model, whatever its labels', async () => {
+  const { config, parameters } = randomModel(randomModelConfigs.llama)
   expect(() => checkLanguageModel(parameters)).not.toThrow()
   for (const labels of [1, 3])
     expect(() =>
@@ -102,6 +104,10 @@ test('a model with a score head is no language model, whatever its labels', () =
         message: expect.stringMatching(/^--model has a score\.weight: it is a reward model/),
       }),
     )
+  const rewardModel = new Map(parameters).set('score.weight', scoreHead([1, 64]))
+  const refused = { code: 'NOT_A_LANGUAGE_MODEL' }
+  await expect(createDecoder(config, rewardModel, { slots: 1, length: 8 })).rejects.toMatchObject(refused)
+  await expect(createScorer(config, rewardModel)).rejects.toMatchObject(refused)
 })
 
 test('what is no reward model is refused with the reason', async () => {

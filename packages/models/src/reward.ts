@@ -62,18 +62,6 @@ export function checkRewardModel(config: ModelConfig, parameters: ParameterMap, 
   })
 }
 
-/** Throws NOT_A_LANGUAGE_MODEL, naming the model, when it has a score head: it is not there to write answers. */
-export function checkLanguageModel(parameters: ParameterMap, name = 'the model'): void {
-  if (!parameters.has(SCORE_HEAD)) return
-  throw new PlumblineError(
-    'NOT_A_LANGUAGE_MODEL',
-    `${name} has a ${SCORE_HEAD}: it is a reward model, which scores answers and writes none.`,
-    {
-      hint: 'Give a language model, such as the one that it was trained from. plumb ppo takes this one as --reward-model, and plumb reward --model trains it further.',
-    },
-  )
-}
-
 /** Compiles a reward model: a `…ForSequenceClassification` with one label. Throws NOT_A_REWARD_MODEL. */
 export async function createRewardScorer(
   config: ModelConfig,

@@ -31,6 +31,21 @@ export function checkBestIsMeasured(
   )
 }
 
+/** Throws BEST_BEFORE_LAST when `epochs` of a last stage follow, which `eval_loss` does not measure. */
+export function checkBestIsLast(
+  { load_best_model_at_end }: BestCheckpointConfig,
+  epochs: number,
+  flag: string,
+  measured: string,
+): void {
+  if (!load_best_model_at_end || epochs === 0) return
+  throw new PlumblineError(
+    'BEST_BEFORE_LAST',
+    `--load-best-model-at-end measures ${measured}, so it would undo what ${flag} trains.`,
+    { hint: 'Leave out one of the two.' },
+  )
+}
+
 /** Puts the best checkpoint's weights into `parameters`, and says which. False when none is there whole. */
 export async function loadBestWeights(
   run: RunFolder,
