@@ -118,9 +118,14 @@ async function closedLoop(request: {
   return { answered, failed, seconds: took, ids }
 }
 
-/** Streamed answers one after the other on each connection: when their events come. */
-async function streams(request: { target: Target; connections: number; each: number }): Promise<StreamsAnswer> {
-  const { target, connections, each } = request
+/** Streamed answers one after the other on each connection, which begin `apartMs` after each other: when their events come. */
+async function streams(request: {
+  target: Target
+  connections: number
+  each: number
+  apartMs: number
+}): Promise<StreamsAnswer> {
+  const { target, connections, each, apartMs } = request
   const pool = open(target, connections)
   const firsts: number[] = []
   const lags: number[] = []
@@ -137,7 +142,8 @@ async function streams(request: { target: Target; connections: number; each: num
     })
     if (!isGood || seen !== events) failed++
   }
-  const client = async () => {
+  const client = async (_: unknown, number: number) => {
+    await sleep(number * apartMs)
     for (let i = 0; i < each; i++) await one()
   }
   await Promise.all(Array.from({ length: connections }, client))

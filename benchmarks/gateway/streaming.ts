@@ -7,48 +7,58 @@ import { events, type StreamsAnswer, spacingMs, type Target } from './traffic.ts
 import { type GatewayWorld, sharing } from './world.ts'
 
 const connections = 10
+/** Streams that begin evenly spread over the length of one. */
+const apartMs = (events * spacingMs) / connections
 
-const first: Figure = {
-  name: 'added_first_token',
-  title: 'added to the first token of a streamed answer, median',
+const added = (name: string, title: string, goal?: Figure['goal']): Figure => ({
+  name,
+  title: `added to ${title}, median`,
   unit: 'ms',
   better: 'lower',
-  goal: { atMost: 1 },
-}
-const next: Figure = {
-  name: 'added_next_token',
-  title: 'added to each next token of a streamed answer, median',
-  unit: 'ms',
-  better: 'lower',
-  goal: { atMost: 0.2 },
-}
+  ...(goal && { goal }),
+})
+const first = added('added_first_token', 'the first token of a streamed answer', { atMost: 1 })
+const next = added('added_next_token', 'each next token of a streamed answer', { atMost: 0.2 })
+const firstAtOnce = added('added_first_token_at_once', `the first token, where ${connections} answers begin at once`)
 
 /** Each event says when the upstream sent it, so a late one does not hide behind the pace of the stream. */
 export const streaming: Section<GatewayWorld> = {
-  figures: [first, next],
-  async run(world, record) {
-    const each = world.scale(10, 1)
+  figures: [first, next, firstAtOnce],
+  async run(world, record, isWanted) {
     const upstream = await world.upstream()
     await withServing({ folder: await world.folder(), upstream }, async ({ target }) => {
-      const answers: Record<'direct' | 'ours', StreamsAnswer[]> = { direct: [], ours: [] }
-      const side = (name: keyof typeof answers, to: Target) => async () => {
-        const answer = await world.load<StreamsAnswer>('streams', { target: to, connections, each })
-        if (answer.failed > 0) throw new PlumblineError('BENCH_ANSWER', `${answer.failed} streams were not whole.`)
-        answers[name].push(answer)
-        return answer.firstMs
+      if (isWanted(first) || isWanted(next)) {
+        const { direct, ours } = await compare(world, { origin: upstream, headers: {} }, target, apartMs)
+        const details = { streams: connections, events, spacing_ms: spacingMs, apart_ms: apartMs, note: sharing }
+        record(first, difference(direct, ours, 'firstMs', details))
+        record(next, difference(direct, ours, 'nextMs', details))
       }
-      const sides = { direct: side('direct', { origin: upstream, headers: {} }), ours: side('ours', target) }
-      await interleave(sides, { runs: world.runs ?? world.scale(5, 1) })
-      for (const [figure, key] of [
-        [first, 'firstMs'],
-        [next, 'nextMs'],
-      ] as const) {
-        // The first of each is the round that does not count.
-        const direct = answers.direct.slice(1).map((answer) => answer[key])
-        const ours = answers.ours.slice(1).map((answer) => answer[key])
-        const details = { streams: connections, events, spacing_ms: spacingMs, direct, through: ours, note: sharing }
-        record(figure, { ours: ours.map((ms, i) => ms - direct[i]), details })
+      if (isWanted(firstAtOnce)) {
+        const { direct, ours } = await compare(world, { origin: upstream, headers: {} }, target, 0)
+        record(firstAtOnce, difference(direct, ours, 'firstMs', { streams: connections, note: sharing }))
       }
     })
   },
+}
+
+type Answers = readonly StreamsAnswer[]
+
+async function compare(world: GatewayWorld, upstream: Target, gateway: Target, apartMs: number) {
+  const each = world.scale(10, 1)
+  const answers: Record<'direct' | 'ours', StreamsAnswer[]> = { direct: [], ours: [] }
+  const side = (name: keyof typeof answers, target: Target) => async () => {
+    const answer = await world.load<StreamsAnswer>('streams', { target, connections, each, apartMs })
+    if (answer.failed > 0) throw new PlumblineError('BENCH_ANSWER', `${answer.failed} streams were not whole.`)
+    answers[name].push(answer)
+    return answer.firstMs
+  }
+  const sides = { direct: side('direct', upstream), ours: side('ours', gateway) }
+  await interleave(sides, { runs: world.runs ?? world.scale(5, 1) })
+  // The first of each is the round that does not count.
+  return { direct: answers.direct.slice(1), ours: answers.ours.slice(1) }
+}
+
+function difference(direct: Answers, ours: Answers, key: 'firstMs' | 'nextMs', details: object) {
+  const [alone, through] = [direct, ours].map((answers) => answers.map((answer) => answer[key]))
+  return { ours: through.map((ms, i) => ms - alone[i]), details: { ...details, direct: alone, through } }
 }
