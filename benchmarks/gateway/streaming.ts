@@ -8,7 +8,7 @@ import { type GatewayWorld, sharing } from './world.ts'
 
 const connections = 10
 /** Streams that begin evenly spread over the length of one. */
-const apartMs = (events * spacingMs) / connections
+const evenly = (events * spacingMs) / connections
 
 const added = (name: string, title: string, goal?: Figure['goal']): Figure => ({
   name,
@@ -28,8 +28,8 @@ export const streaming: Section<GatewayWorld> = {
     const upstream = await world.upstream()
     await withServing({ folder: await world.folder(), upstream }, async ({ target }) => {
       if (isWanted(first) || isWanted(next)) {
-        const { direct, ours } = await compare(world, { origin: upstream, headers: {} }, target, apartMs)
-        const details = { streams: connections, events, spacing_ms: spacingMs, apart_ms: apartMs, note: sharing }
+        const { direct, ours } = await compare(world, { origin: upstream, headers: {} }, target, evenly)
+        const details = { streams: connections, events, spacing_ms: spacingMs, apart_ms: evenly, note: sharing }
         record(first, difference(direct, ours, 'firstMs', details))
         record(next, difference(direct, ours, 'nextMs', details))
       }

@@ -3,6 +3,7 @@ import { compileGradients } from './gradient-program.ts'
 import { Graph } from './graph.ts'
 import { mul, scale } from './ops/elementwise.ts'
 import { expand, reshape, sum } from './ops/layout.ts'
+import { matmul } from './ops/matmul.ts'
 import { createComputePool } from './optim/compute-pool.ts'
 import type { GradientMap } from './optim/gradients.ts'
 import { createParameter } from './parameter.ts'
@@ -48,10 +49,19 @@ test('an output has the sizes of what is fed, also of an input that it does not 
   const x = graph.input('x', 'float32', ['N', 2])
   graph.input('y', 'float32', ['M'])
   const flat = reshape(x, { shape: ['2*N'] })
-  const program = await compile(graph, { flat, ones: expand(graph.constant(1), { shape: ['M'] }), total: sum(flat) })
+  const products = graph.input('products', 'float32', [1, 'A*B'])
+  const twice = reshape(matmul(graph.constant(Float32Array.of(1, 1), [2, 1]), products), { shape: ['2*A*B'] })
+  const program = await compile(graph, {
+    flat,
+    twice,
+    ones: expand(graph.constant(1), { shape: ['M'] }),
+    total: sum(flat),
+  })
   const feed = (count: number) => ({ data: Float32Array.from({ length: count }, (_, i) => i), shape: [count] })
   for (const size of [3, 1, 0]) {
-    const { flat, ones, total } = await program.run({ x: { ...feed(size * 2), shape: [size, 2] }, y: feed(2) })
+    const feeds = { x: { ...feed(size * 2), shape: [size, 2] }, y: feed(2), products: { ...feed(6), shape: [1, 6] } }
+    const { flat, twice, ones, total } = await program.run(feeds)
+    expect(twice.shape).toEqual([12])
     expect(flat).toEqual(feed(size * 2))
     expect(ones).toEqual({ data: Float32Array.of(1, 1), shape: [2] })
     expect(total).toEqual({ data: Float32Array.of(size && size * (2 * size - 1)), shape: [] })

@@ -141,23 +141,26 @@ function toOrt(type: DataType, value: Value): ort.Tensor {
   return new ort.Tensor(type as 'float32', value.data as Float32Array, value.shape)
 }
 
-/** By the types of outputs; a program has none of `bool`. */
 const arrays = {
   float32: Float32Array,
   int32: Int32Array,
   uint32: Uint32Array,
   int64: BigInt64Array,
-} as const
+  bool: Uint8Array,
+} satisfies Record<DataType, unknown>
 
 /** Room for an output. */
 function newValue({ type, shape }: TensorType, sizes: ReadonlyMap<string, number>): Value {
   const known = shape.map((dim) => {
-    const factors = String(dim).split('*')
+    const parts = String(dim).split('*')
+    const isScaled = !Number.isNaN(Number(parts[0]))
+    const [factor, names] = isScaled ? [Number(parts[0]), parts.slice(1)] : [1, parts]
     // An input may have a product of sizes for its axis.
-    const size = sizes.get(String(dim)) ?? factors.reduce((size, name) => size * (sizes.get(name) ?? Number(name)), 1)
-    if (Number.isNaN(size))
+    const product =
+      sizes.get(names.join('*')) ?? names.reduce((size, name) => size * (sizes.get(name) ?? Number.NaN), 1)
+    if (Number.isNaN(product))
       throw new PlumblineError('FEED_MISSING', `an output is ${formatShape(shape)}; no value that is fed tells ${dim}.`)
-    return size
+    return factor * product
   })
-  return { data: new arrays[type as keyof typeof arrays](elementCount(known)), shape: known }
+  return { data: new arrays[type](elementCount(known)) as Value['data'], shape: known }
 }

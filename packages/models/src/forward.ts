@@ -200,7 +200,7 @@ export function checkLanguageModel(parameters: ParameterMap, name = 'the model')
   )
 }
 
-/** Throws NOT_A_LANGUAGE_MODEL for a reward model, with or without the scores over the vocabulary. */
+/** Throws NOT_A_LANGUAGE_MODEL for a reward model, and where the scores over the vocabulary are missing. */
 export function checkHead(config: ModelConfig, parameters: ParameterMap): void {
   checkLanguageModel(parameters)
   if (parameters.has(headName(config))) return

@@ -8,10 +8,10 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
- * Memory that glibc gives back to the system as soon as it is freed: a model's matrices, of which it would otherwise keep
- * the holes. A tenth less at the peak of PPO (docs/decisions/0005-engine.md).
+ * Matrices that are freed go back to the system at once; glibc would keep the holes, for a model 0.2 to 0.4 GB
+ * (docs/decisions/0005-engine.md). The second says that the process knows, where glibc is not let see the first.
  */
-const memory = process.platform === 'linux' ? { MALLOC_MMAP_THRESHOLD_: '1048576' } : {}
+const memory = { MALLOC_MMAP_THRESHOLD_: '1048576', PLUMBLINE_MEMORY: 'given back' }
 
 const oldestNode = 24
 const isOldNode = Number.parseInt(process.versions.node, 10) < oldestNode
@@ -51,13 +51,19 @@ function fail(message) {
   process.exit(1)
 }
 
-if (!isOldNode && Object.keys(memory).some((name) => process.env[name] === undefined)) {
-  // glibc reads it when a process starts. The process stays the same one: no child, no second to wait for.
-  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)], {
-    ...memory,
-    ...process.env,
-  })
-} else if (!isOldNode) {
+/** Starts this process over, since glibc reads its settings at the start. It stays the same process: no child. */
+function startOver() {
+  const { platform, env, connected, execPath, execArgv, argv } = process
+  if (platform !== 'linux' || connected || Object.keys(memory).some((name) => env[name] !== undefined)) return
+  try {
+    process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], { ...memory, ...env })
+  } catch {
+    // Node's --permission forbids it: then with more memory.
+  }
+}
+
+if (!isOldNode) {
+  startOver()
   nodeModule.enableCompileCache()
   await import('../src/main.ts')
 } else {

@@ -32,7 +32,9 @@ export const chat = defineCommand({
   ],
   config,
   async run(config, world) {
+    const { checkLanguageModel, createGrowingDecoder } = await import('@plumbline/models')
     const model = await openModel(config.model, world, modelOptions(config))
+    checkLanguageModel(model.parameters, '--model')
     if (model.tokenizer.chatTemplate === undefined)
       throw new PlumblineError('NO_CHAT_TEMPLATE', `${config.model} has no chat template.`, {
         hint: 'Pass one with --chat-template, or use plumb generate.',
@@ -41,7 +43,6 @@ export const chat = defineCommand({
     let messages = [...start]
     if (world.stdout.isTerminal)
       world.log.info('One line is one message. /new starts over, Ctrl-C stops an answer, /quit or Ctrl-D ends.', 'dim')
-    const { createGrowingDecoder } = await import('@plumbline/models')
     const decoder = createGrowingDecoder(model.config, model.parameters)
     let running: AbortController | undefined
     const stopAnswer = () => {

@@ -47,13 +47,14 @@ export const generate = defineCommand({
   config,
   async run(config, world) {
     const { prompts, lines } = await readPrompts(config, world)
+    const { checkLanguageModel, checkPromptLengths } = await import('@plumbline/models')
     const model = await openModel(config.model, world, modelOptions(config))
+    checkLanguageModel(model.parameters, '--model')
     const placeOf = (index: number) => (lines ? `${dataName(config.data!)}:${lines[index]}` : '--prompt')
     const promptIds = prompts.map((prompt, index) =>
       located(placeOf(index), () => encodePrompt(model, prompt, config.parse_special)),
     )
     const nameOf = (index: number) => (lines ? `${placeOf(index)}: the prompt` : 'the prompt')
-    const { checkPromptLengths } = await import('@plumbline/models')
     checkPromptLengths(promptIds, config.max_new_tokens, model.config.maxPositions, nameOf)
     const total = prompts.length * config.num_generations
     const isStreamed = total === 1 && !world.json

@@ -106,8 +106,9 @@ type NameOf = (index: number) => string
 
 /** Opens the model and checks the rows; what comes back does the work. */
 async function openScorer(config: ScoreConfig, rows: readonly Row[], nameOf: NameOf, world: World) {
-  const { checkScorable, createScorer } = await import('@plumbline/models')
+  const { checkLanguageModel, checkScorable, createScorer } = await import('@plumbline/models')
   const model = await openModel(config.model, world, modelOptions(config))
+  checkLanguageModel(model.parameters, '--model')
   const encoded = await encodeRows(model, rows, config.parse_special, nameOf)
   checkScorable(model.config, encoded, nameOf)
   const scorer = await createScorer(model.config, model.parameters)
