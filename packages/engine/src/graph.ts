@@ -131,7 +131,7 @@ export class Graph {
         `constant: ${data.length} numbers do not make a tensor of shape ${formatShape(shape)}.`,
         { hint: 'Use expand to repeat a number.' },
       )
-    const id = typeof values === 'number' ? `constant.${values}` : this.#nextId('constant')
+    const id = typeof values === 'number' ? `number.${values}` : this.#nextId('constant')
     const known = this.constants.get(id)
     if (known) return known.tensor
     const type = data instanceof Int32Array ? 'int32' : 'float32'

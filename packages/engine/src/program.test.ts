@@ -68,3 +68,11 @@ test('an output has the sizes of what is fed, also of an input that it does not 
   }
   await program.dispose()
 })
+
+test('no number is taken for an array among the constants', () => {
+  const graph = new Graph()
+  for (const count of [0, 1, 2]) {
+    graph.constant(Float32Array.of(7, 7), [2])
+    expect(graph.constant(count).shape).toEqual([])
+  }
+})
