@@ -95,14 +95,6 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
       >
         <LeaseClock until={leasedUntil} />
         <Opinions opinions={item.opinions} />
-        {problem !== undefined && <Trouble error={problem} />}
-        {lost !== undefined && (
-          <Alert color="yellow" title={lost.title} mb="sm">
-            <Button size="xs" onClick={() => onDone(lost.said)}>
-              Go on to the next one
-            </Button>
-          </Alert>
-        )}
         <fieldset className="labels">
           <legend>Label</legend>
           {labels.map(({ key, label, means }) => (
@@ -151,13 +143,24 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
           onChange={(event) => change({ correction: event.currentTarget.value })}
           maxLength={64_000}
         />
-        <div className="filter-buttons">
-          <Button type="submit" loading={isSent}>
-            Submit
-          </Button>
-          <Button variant="default" onClick={skip}>
-            Skip
-          </Button>
+        <div className="judgement-end">
+          {problem !== undefined && lost === undefined && <Trouble error={problem} />}
+          {lost !== undefined && (
+            <Alert color="yellow" role="alert" title={lost.title} mb="sm">
+              <p>{problem?.message}</p>
+              <Button size="xs" onClick={() => onDone(lost.said)}>
+                Go on to the next one
+              </Button>
+            </Alert>
+          )}
+          <div className="filter-buttons">
+            <Button type="submit" loading={isSent}>
+              Submit
+            </Button>
+            <Button variant="default" onClick={skip}>
+              Skip
+            </Button>
+          </div>
         </div>
       </form>
     </div>
