@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ReviewStats } from '@plumbline/contracts'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { chromiumPath } from '../../packages/align/src/report/testing/chromium.ts'
 import { type Demo, launch, patienceMs, signIn, startDemo, tooWide, violations, visit } from './dashboard-browser.ts'
@@ -218,6 +218,63 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     await second.page.keyboard.press('Enter')
     await second.page.getByText('Judged good: others see it differently, one more person decides.').waitFor()
     await second.close()
+  })
+
+  test('a judgement on its way locks the form; one that fails loses nothing; one that is gone lets go on', async () => {
+    const interaction = await answer('a question for a slow line')
+    await demo.send('POST', '/api/review/items', { interaction, reason: 'uncertainty', priority: 950 })
+    const { key } = await demo.send<{ key: string }>('POST', '/api/keys', { scope: 'reviewer', name: 'locked' })
+    const { page, close } = await visit(browser, demo)
+    const held: Route[] = []
+    await page.route(/\/api\/review\/[^/]+\/(submit|skip)$/, (route) => void held.push(route))
+    await signIn(page, key)
+    await page.getByText('asked a question for a slow line').waitFor()
+    const form = page.locator('form.judgement')
+    const comment = form.locator('[name=comment]')
+    const reached = () =>
+      form.evaluate((element) => {
+        const controls = [...element.querySelectorAll<HTMLElement>('input, textarea, button')]
+        return controls.filter((one) => {
+          one.focus()
+          return document.activeElement === one
+        }).length
+      })
+
+    await page.keyboard.press('2')
+    await page.keyboard.press('e')
+    await page.keyboard.type('rude')
+    const submit = (await form.getByRole('button', { name: 'Submit' }).boundingBox())!
+    await page.keyboard.press('Control+Enter')
+    await expect.poll(() => held.length, { timeout: patienceMs }).toBe(1)
+    for (const pressed of ['Enter', 'Control+Enter', '1', 's']) await page.keyboard.press(pressed)
+    await page.mouse.click(submit.x + submit.width / 2, submit.y + submit.height / 2)
+    expect(await reached()).toBe(0)
+    await page.waitForTimeout(300)
+    expect(held).toHaveLength(1)
+
+    // The server has it, but its answer is lost.
+    await held[0].fetch()
+    await held[0].fulfill({ status: 503, json: { error: { code: 'busy', message: 'The store is busy: try again.' } } })
+    await page.getByText('The store is busy: try again.').waitFor()
+    // Whoever goes on writing writes, and skips nothing.
+    await page.keyboard.type(' and so')
+    expect(await comment.inputValue()).toBe('rude and so')
+    expect(await form.getByRole('textbox', { name: 'Label' }).inputValue()).toBe('harmful')
+    expect(await reached()).toBeGreaterThan(5)
+    expect(held).toHaveLength(1)
+
+    // It was judged already: nothing can be sent from here, and there is a way on.
+    await form.getByRole('button', { name: 'Submit' }).click()
+    await expect.poll(() => held.length, { timeout: patienceMs }).toBe(2)
+    await held[1].continue()
+    await page.getByText('it was judged or skipped already').waitFor()
+    await page.getByText('This item is not open here any more').waitFor()
+    expect(await violations(page)).toEqual([])
+    await page.getByRole('button', { name: 'Go on to the next one' }).click()
+    await page.getByText('This item is not open here any more').waitFor({ state: 'hidden' })
+    await form.getByRole('button', { name: 'Submit' }).waitFor()
+    expect(held).toHaveLength(2)
+    await close()
   })
 
   test('what disagrees about an answer stands with it', async () => {

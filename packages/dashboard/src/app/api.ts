@@ -57,7 +57,11 @@ async function reach(path: string, sent: RequestInit): Promise<Response> {
     return await fetch(path, sent)
   } catch (error) {
     if (sent.signal?.aborted) throw error
-    throw new ApiError(0, 'unreachable', 'The server cannot be reached.')
+    throw new ApiError(
+      0,
+      'unreachable',
+      'The server cannot be reached: try again when it runs and the network is there.',
+    )
   }
 }
 

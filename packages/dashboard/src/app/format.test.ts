@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatNumber, formatSeconds } from './format.ts'
+import { formatNumber, formatSeconds, formatShare } from './format.ts'
 
 test('numbers have about three digits that say something', () => {
   const texts = [0, 0.01234, -2.5, 1234.5, 0.00000123, 4e9, 12.345, -0.5].map(formatNumber)
@@ -14,5 +14,15 @@ test('seconds become what a person would say', () => {
     '6 min 45 s',
     '1 h 0 min',
     '2 h 1 min',
+  ])
+})
+
+test('a share has as many digits on both sides of ten per cent', () => {
+  expect([0.0234, 0.0999, 0.09996, 0.1, 1].map(formatShare)).toEqual([
+    '2.34 %',
+    '9.99 %',
+    '10.0 %',
+    '10.0 %',
+    '100.0 %',
   ])
 })

@@ -7,7 +7,8 @@ export const formatCount = (value: number) => whole.format(value)
 /** 0.0234 → 2.34 %; small shares keep two digits that say something. */
 export function formatShare(value: number): string {
   const percent = value * 100
-  const digits = Math.abs(percent) >= 10 ? 1 : 2
+  // From where two digits would be rounded to 10.00.
+  const digits = Math.abs(percent) >= 9.995 ? 1 : 2
   return `${percent.toFixed(digits)} %`
 }
 

@@ -108,7 +108,10 @@ export function check<Schema extends z.ZodType>(schema: Schema, value: unknown):
 /** Of a value that may have several forms: what is wrong with it in the form that it comes closest to. */
 function mostTelling(issue: z.core.$ZodIssue): { readonly path: readonly PropertyKey[]; readonly message: string } {
   if (issue.code !== 'invalid_union') return issue
-  const inForms = issue.errors.flatMap((issues) => issues.slice(0, 1)).map(mostTelling)
-  const deepest = inForms.toSorted((a, b) => b.path.length - a.path.length)[0] ?? issue
+  const inForms = issue.errors.flatMap((issues) => issues.slice(0, 1))
+  // A list that is too long is not told that it is no object.
+  const ofItsKind = inForms.filter(({ code, path }) => code !== 'invalid_type' || path.length > 0)
+  const told = (ofItsKind.length > 0 ? ofItsKind : inForms).map(mostTelling)
+  const deepest = told.toSorted((a, b) => b.path.length - a.path.length)[0] ?? issue
   return { path: [...issue.path, ...deepest.path], message: deepest.message }
 }

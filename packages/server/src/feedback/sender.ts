@@ -100,9 +100,8 @@ function byKey(
 ): Sender {
   const actorKind = actor?.kind ?? (scope === 'client' ? 'end_user' : 'moderator')
   if (actorKind === 'moderator' && scope === 'client') {
-    throw new RequestError(403, 'wrong_actor', 'A key of scope client does not speak for moderators.', {
-      param: 'actor',
-    })
+    const message = 'A key of scope client does not speak for moderators: use one of scope reviewer or admin.'
+    throw new RequestError(403, 'wrong_actor', message, { param: 'actor' })
   }
   limiter.take('key', id)
   const hashed = hashSubject(project, actor?.id ?? `key:${id}`)

@@ -156,6 +156,10 @@ function mine<T>(answer: LeaseAnswer<T>): T {
     const message = 'The lease ran out and another reviewer has the item. What you wrote is kept as a draft.'
     throw new RequestError(409, 'lease_lost', message)
   }
-  if (answer === 'none') throw new RequestError(404, 'no_such_lease', 'You hold no such item: ask for the next one.')
+  if (answer === 'none') {
+    const message =
+      'You hold no such item: it was judged or skipped already, or was taken anew in another window. Ask for the next one.'
+    throw new RequestError(404, 'no_such_lease', message)
+  }
   return answer as T
 }

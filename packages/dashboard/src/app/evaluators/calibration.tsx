@@ -12,7 +12,8 @@ type Rate = NonNullable<Evaluator['calibration']>['sensitivity']
 export function Calibration({ one: { calibration, live, corrected_by: by } }: { readonly one: Evaluator }) {
   return (
     <div className="calibrations">
-      <Measured title="Calibration: data set" isUsed={by === 'dataset'}>
+      <h3>Calibration</h3>
+      <Measured title="on a data set" isUsed={by === 'dataset'}>
         {calibration === null ? (
           <Fact name="Error">unknown until it is measured on human labels</Fact>
         ) : (
@@ -32,7 +33,7 @@ export function Calibration({ one: { calibration, live, corrected_by: by } }: { 
           </>
         )}
       </Measured>
-      <Measured title="Calibration: live labels" isUsed={by === 'live_labels'}>
+      <Measured title="on live labels" isUsed={by === 'live_labels'}>
         {live.state === 'no_question' ? (
           <Fact name="Error">unknown: review.labels in the monitoring file does not say what it should flag</Fact>
         ) : (
@@ -65,9 +66,9 @@ interface MeasuredProps {
 function Measured({ title, isUsed, children }: MeasuredProps) {
   return (
     <div className="calibration">
-      <h3>
+      <h4>
         {title} {isUsed && <StateBadge tone="good">in use</StateBadge>}
-      </h3>
+      </h4>
       <dl className="facts">{children}</dl>
     </div>
   )

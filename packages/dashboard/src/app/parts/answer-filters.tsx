@@ -124,7 +124,7 @@ function FurtherFilters({ filters }: { readonly filters: Filters }) {
           </option>
         ))}
       </NativeSelect>
-      <TextInput name="subject" label="Person" defaultValue={filters.subject} placeholder="as the caller names them" />
+      <TextInput name="subject" label="Person" defaultValue={filters.subject} placeholder="named by the caller" />
       <TextInput name="key" label="Key id" defaultValue={filters.key} />
       <TextInput name="since" label="Since" type="datetime-local" defaultValue={toLocal(filters.since)} />
       <TextInput name="until" label="Until" type="datetime-local" defaultValue={toLocal(filters.until)} />

@@ -1,4 +1,5 @@
 import { type ReactNode, useId, useState } from 'react'
+import { tickTexts } from './chart-scale.ts'
 import { useWidth } from './use-width.ts'
 
 interface ChartFigureProps {
@@ -45,11 +46,12 @@ interface ScaleProps {
 
 /** Lines across, with their values on the left. */
 export function Scale({ ticks, y, from, to, format }: ScaleProps) {
-  return ticks.map((tick) => (
+  const texts = tickTexts(ticks, format)
+  return ticks.map((tick, index) => (
     <g key={tick}>
       <line className="grid" x1={from} x2={to} y1={y(tick)} y2={y(tick)} />
       <text className="tick" x={from - 6} y={y(tick) + 4} textAnchor="end">
-        {format(tick)}
+        {texts[index]}
       </text>
     </g>
   ))

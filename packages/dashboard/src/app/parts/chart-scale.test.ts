@@ -1,9 +1,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { linePieces, niceTop, ticksAround, topOf } from './chart-scale.ts'
+import { formatNumber } from '../format.ts'
+import { linePieces, niceTop, ticksAround, tickTexts, topOf } from './chart-scale.ts'
 
 test('the top of a scale is 1, 2 or 5 times a power of ten, and not more than needed', () => {
-  expect([0, 0.03, 0.05, 1, 7, 999, Number.NaN].map(niceTop)).toEqual([1, 0.05, 0.05, 1, 10, 1000, 1])
+  expect([0, 0.03, 0.05, 1, 7, 999, Number.NaN].map((largest) => niceTop(largest))).toEqual([
+    1, 0.05, 0.05, 1, 10, 1000, 1,
+  ])
   fc.assert(
     fc.property(fc.double({ min: 1e-9, max: 1e12, noNaN: true }), (largest) => {
       const top = niceTop(largest)
@@ -28,9 +31,10 @@ test('a day without a number breaks line and band; it is not drawn as zero', () 
 
 test('wide bands do not press the line to the ground; where all is zero they are all there is to see', () => {
   const point = (value: number, high: number) => ({ day: '2026-01-01', value, low: 0, high })
-  expect(topOf([point(0.01, 0.9), point(0.02, 0.03)])).toBe(0.1)
+  expect(topOf([point(0.01, 0.9), point(0.02, 0.03)])).toBeCloseTo(0.08)
   expect(topOf([point(0.01, 0.02)])).toBe(0.02)
-  expect(topOf([point(0, 0.3)])).toBe(0.5)
+  expect(topOf([point(0, 0.3)])).toBeCloseTo(0.3)
+  expect(topOf([point(0.26, 0.585)])).toBeCloseTo(0.6)
   expect(topOf([])).toBe(1)
 })
 
@@ -50,4 +54,10 @@ test('ticks are three to six round values that hold the range between them', () 
       expect(ticks.at(-1)!).toBeGreaterThanOrEqual(high - room)
     }),
   )
+})
+
+test('no two ticks say the same', () => {
+  expect(tickTexts([0, 0.5, 1], formatNumber)).toEqual(['0', '0.5', '1'])
+  expect(tickTexts(ticksAround(0.99991, 1.00013), formatNumber)).toEqual(['0.9999', '1.0000', '1.0001', '1.0002'])
+  expect(new Set(tickTexts(ticksAround(12_340.1, 12_340.9), formatNumber)).size).toBeGreaterThan(2)
 })

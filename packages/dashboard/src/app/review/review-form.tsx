@@ -26,11 +26,18 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
   const form = useRef<HTMLFormElement>(null)
   const heading = useRef<HTMLHeadingElement>(null)
   useEffect(() => heading.current?.focus(), [])
+  // A locked form loses the focus: what is typed after a failure would be taken for keys that act, "s" among them.
+  const held = useRef<Element>(null)
+  useEffect(() => {
+    if (!isSent && held.current instanceof HTMLElement) held.current.focus()
+  }, [isSent])
 
   const send = async (step: 'submit' | 'skip', body: object, said: (answer: { state?: string }) => string) => {
     if (isBusy.current) return
     isBusy.current = true
+    held.current = document.activeElement
     setIsSent(true)
+    setFailure(undefined)
     stop()
     try {
       const answer = await call<{ state?: string }>(`/api/review/${item.item}/${step}`, {
@@ -62,7 +69,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
   useHotkeys(isSent ? {} : hotkeys)
 
   const problem = failure ?? error
-  const isLost = problem?.code === 'lease_lost'
+  const lost = problem === undefined ? undefined : losses[problem.code]
   return (
     <div className="two-columns">
       <div>
@@ -88,14 +95,6 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
       >
         <LeaseClock until={leasedUntil} />
         <Opinions opinions={item.opinions} />
-        {problem !== undefined && <Trouble error={problem} />}
-        {isLost && (
-          <Alert color="yellow" title="Somebody else has this item now" mb="sm">
-            <Button size="xs" onClick={() => onDone('Your draft is kept.')}>
-              Go on to the next one
-            </Button>
-          </Alert>
-        )}
         <fieldset className="labels">
           <legend>Label</legend>
           {labels.map(({ key, label, means }) => (
@@ -144,17 +143,34 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
           onChange={(event) => change({ correction: event.currentTarget.value })}
           maxLength={64_000}
         />
-        <div className="filter-buttons">
-          <Button type="submit" loading={isSent}>
-            Submit
-          </Button>
-          <Button variant="default" onClick={skip}>
-            Skip
-          </Button>
+        <div className="judgement-end">
+          {problem !== undefined && lost === undefined && <Trouble error={problem} />}
+          {lost !== undefined && (
+            <Alert color="yellow" role="alert" title={lost.title} mb="sm">
+              <p>{problem?.message}</p>
+              <Button size="xs" onClick={() => onDone(lost.said)}>
+                Go on to the next one
+              </Button>
+            </Alert>
+          )}
+          <div className="filter-buttons">
+            <Button type="submit" loading={isSent}>
+              Submit
+            </Button>
+            <Button variant="default" onClick={skip}>
+              Skip
+            </Button>
+          </div>
         </div>
       </form>
     </div>
   )
+}
+
+/** After these nothing can be sent from here any more. */
+const losses: Readonly<Record<string, { readonly title: string; readonly said: string }>> = {
+  lease_lost: { title: 'Somebody else has this item now', said: 'Your draft is kept.' },
+  no_such_lease: { title: 'This item is not open here any more', said: '' },
 }
 
 const outcomes: Readonly<Record<string, string>> = {

@@ -76,5 +76,5 @@ function Outcomes({ outcomes }: { readonly outcomes: readonly Outcome[] }) {
 function unwanted(outcome: Outcome | undefined): string {
   const share = outcome?.kind === 'harmful' ? outcome.complied : outcome?.refused
   if (outcome === undefined || share == null) return 'no data'
-  return `${formatBand(share.raw)} of ${formatCount(outcome.counts.n - outcome.counts.error)}`
+  return `${formatBand(share.raw)} of\u00a0${formatCount(outcome.counts.n - outcome.counts.error)}`
 }
