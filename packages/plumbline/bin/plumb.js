@@ -39,7 +39,7 @@ function findInstalledNode() {
 function runWith(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: 'inherit',
-    env: { ...memory, ...process.env, PLUMBLINE_NODE: node },
+    env: { ...process.env, PLUMBLINE_NODE: node },
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => fail(`cannot start ${node}: ${error.message}.`))
@@ -51,10 +51,20 @@ function fail(message) {
   process.exit(1)
 }
 
+/** Those who hold several models at once. Others are not made to wait for a second start. */
+const trainers = ['align', 'sft', 'reward', 'ppo']
+
 /** Starts this process over, since glibc reads its settings at the start. It stays the same process: no child. */
 function startOver() {
   const { platform, env, connected, execPath, execArgv, argv } = process
-  if (platform !== 'linux' || connected || Object.keys(memory).some((name) => env[name] !== undefined)) return
+  const command = argv.slice(2).find((word) => !word.startsWith('-'))
+  if (
+    !trainers.includes(command) ||
+    platform !== 'linux' ||
+    connected ||
+    Object.keys(memory).some((name) => env[name] !== undefined)
+  )
+    return
   try {
     process.execve(execPath, [execPath, ...execArgv, ...argv.slice(1)], { ...memory, ...env })
   } catch {
