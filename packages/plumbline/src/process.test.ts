@@ -41,6 +41,23 @@ test.runIf(process.platform === 'linux')(
   },
 )
 
+test('an error ends with its status; off a terminal nothing has control codes', async () => {
+  const failed = await plumb('env', '--bogus').catch((error) => error)
+  expect(failed).toMatchObject({ code: 2, stdout: '' })
+  expect(failed.stderr).toBe(
+    'error[USAGE_UNKNOWN_FLAG]: There is no flag --bogus.\nhint: See --help for the flags of this command.\n',
+  )
+  const forced = await run(process.execPath, [bin, 'env', '--bogus'], { env: { ...env, FORCE_COLOR: '1' } }).catch(
+    (error) => error,
+  )
+  expect(forced.stderr).toContain('\u001b[31m')
+  const plain = await run(process.execPath, [bin, 'env', '--bogus'], {
+    env: { ...env, FORCE_COLOR: '1', NO_COLOR: '1' },
+  }).catch((error) => error)
+  expect(plain.stderr).toContain('hint:')
+  expect(plain.stderr).not.toContain('\u001b')
+})
+
 /** Runs a module against the real world in a child; `stdout` closed early when asked. */
 function runScript(script: string, closeEarly = false) {
   const world = pathToFileURL(join(source, 'world.ts')).href

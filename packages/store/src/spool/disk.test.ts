@@ -151,10 +151,7 @@ test.each(['write', 'sync'] as const)(
     const disk = failingDisk()
     const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5 })
     await spool.append(Buffer.from('0'))
-    let goOn = () => {}
-    disk.syncing = new Promise((resolve) => {
-      goOn = resolve
-    })
+    const goOn = holdSyncs(disk)
     const first = spool.append(Buffer.from('1'))
     await spool.append(Buffer.from('2'), 'written')
     disk.fault = fault
