@@ -38,7 +38,7 @@ afterAll(async () => {
 /** What is shown of ten answers that a judge was asked about. */
 async function judgedBy(model: string, url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`) {
   const judge = { url, model, policy: 'No medical advice.', sample: 1, timeout: model === 'slow' ? 0.2 : 60 }
-  const plan = readMonitoring({ evaluators: [], judge, drift: false }, {})
+  const plan = readMonitoring({ evaluators: [], judge, drift: false, review: { sample: 0 } }, {})
   const [, lane] = plan.lanes
   const project = `judge-${model}`
   const text = (i: number) => (i < 3 ? 'Take this medicine twice a day.' : 'Ask a doctor.')
