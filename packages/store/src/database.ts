@@ -10,7 +10,8 @@ export interface Queries {
   query(sql: string, parameters?: readonly Parameter[]): Promise<Row[]>
 }
 
-export type Parameter = string | number | boolean | null | readonly (string | null)[]
+/** Bytes are a text in UTF-8, for what is long and at hand in that form. */
+export type Parameter = string | number | boolean | null | readonly (string | null)[] | Uint8Array
 export type Row = Readonly<Record<string, unknown>>
 
 /** The database as a transaction under way sees it: what asks it for a transaction of its own takes part in this one. */

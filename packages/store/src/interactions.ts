@@ -6,7 +6,7 @@ import { redactBody } from './redact.ts'
 import { storable } from './storable.ts'
 
 /** A record on its way: the fields that the tables need, and the whole as JSON text. */
-export interface RecordRow extends RecordFacts {
+export interface RecordRow<Json = string> extends RecordFacts {
   readonly record: string
   readonly id: string
   readonly project: string
@@ -16,8 +16,11 @@ export interface RecordRow extends RecordFacts {
   readonly termination: string | null
   /** Hashes of the people it is about. */
   readonly subjects: readonly string[]
-  readonly json: string
+  readonly json: Json
 }
+
+/** Bytes are UTF-8. */
+export type JsonText = string | Uint8Array
 
 export interface Page<Item> {
   readonly data: readonly Item[]
@@ -45,7 +48,7 @@ export interface Interactions {
    * Writes all rows in one transaction. A record that is there already stays as it is, so writing twice is harmless; one
    * that was erased stays erased. Gives how many were new.
    */
-  insertInteractions(rows: readonly RecordRow[]): Promise<number>
+  insertInteractions(rows: readonly RecordRow<JsonText>[]): Promise<number>
   /**
    * Newest first, of one project only. With a filter one call looks at a bounded number of records: a page may be
    * short, or empty, and `next` still leads on.
@@ -89,7 +92,7 @@ export function isUuid(text: string): boolean {
 }
 
 /** Leaves out records that were deleted before they came, and the content of those that were redacted. */
-async function withoutErased(queries: Queries, rows: readonly RecordRow[]): Promise<StoredRow[]> {
+async function withoutErased(queries: Queries, rows: readonly RecordRow<JsonText>[]): Promise<StoredRow[]> {
   const asTheyCame = () => rows.map((row) => ({ ...row, redactedAt: null }))
   const [first] = await queries.query('select 1 as one from plumbline.erasures limit 1')
   if (first === undefined) return asTheyCame()
@@ -116,12 +119,16 @@ async function withoutErased(queries: Queries, rows: readonly RecordRow[]): Prom
     const erasure = redacted.get(index)
     if (erasure === undefined) return [{ ...row, redactedAt: null }]
     const redactedAt = new Date(String(erasure.at)).toISOString()
-    const { json, subjects } = redactBody(row.json, redactedAt, erasure.is_record === true ? 'record' : 'subject')
+    const { json, subjects } = redactBody(
+      textOf(row.json),
+      redactedAt,
+      erasure.is_record === true ? 'record' : 'subject',
+    )
     return [{ ...row, json, subjects: subjects ?? [], redactedAt }]
   })
 }
 
-interface StoredRow extends RecordRow {
+interface StoredRow extends RecordRow<JsonText> {
   readonly redactedAt: string | null
 }
 
@@ -131,6 +138,20 @@ interface StoredRow extends RecordRow {
  * refuses.
  */
 const separator = '\u001e'
+
+/** As bytes they are read from the spool and sent: a text of megabytes would be decoded, measured and encoded again. */
+function joinBodies(rows: readonly StoredRow[]): Buffer {
+  const between = Buffer.from(separator)
+  return Buffer.concat(rows.flatMap(({ json }, i) => (i === 0 ? [bytesOf(json)] : [between, bytesOf(json)])))
+}
+
+function bytesOf(json: JsonText): Uint8Array {
+  return typeof json === 'string' ? Buffer.from(json) : json
+}
+
+function textOf(json: JsonText): string {
+  return typeof json === 'string' ? json : Buffer.from(json).toString()
+}
 
 async function insert(queries: Queries, rows: readonly StoredRow[]): Promise<number> {
   const [{ count }] = await queries.query(
@@ -162,7 +183,7 @@ async function insert(queries: Queries, rows: readonly StoredRow[]): Promise<num
       rows.map(({ config }) => config && storable(config)),
       rows.map(({ hasAnswer }) => (hasAnswer === null ? null : String(hasAnswer))),
       rows.map(({ isGuarded }) => (isGuarded === null ? null : String(isGuarded))),
-      rows.map(({ json }) => json).join(separator),
+      joinBodies(rows),
       separator,
     ],
   )

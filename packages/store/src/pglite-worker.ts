@@ -14,7 +14,12 @@ export type WorkerReply =
   | { readonly id: number; readonly failure: { readonly message: string; readonly code: string | undefined } }
 
 const port = parentPort!
-const database = new PGlite((workerData as { folder: string | undefined }).folder)
+const textType = 25
+const database = new PGlite({
+  dataDir: (workerData as { folder: string | undefined }).folder,
+  // It takes bytes as they are, whatever its types say.
+  serializers: { [textType]: (value) => (value instanceof Uint8Array ? value : String(value)) as string },
+})
 // Everybody waits for the start of the database.
 void database.waitReady.then(giveWay, () => {})
 

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { z } from 'zod'
 import { isDataError } from '../database.ts'
 import { type FeedbackRow, feedbackRowSchema } from '../feedback/latest.ts'
-import type { RecordRow } from '../interactions.ts'
+import type { JsonText, RecordRow } from '../interactions.ts'
 import type { Gap, Store } from '../store.ts'
 import { keepAside } from './segments.ts'
 import type { Batch, Spool } from './spool.ts'
@@ -102,7 +102,7 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
    * stored beside those of the batch before, all else comes after it, and stays in the spool when that one does.
    */
   const ship = async (payloads: readonly Uint8Array[], before: Promise<boolean>): Promise<void> => {
-    const rows: RecordRow[] = []
+    const rows: RecordRow<JsonText>[] = []
     const gaps: Gap[] = []
     const feedback: FeedbackRow[] = []
     for (const [i, payload] of payloads.entries()) {
@@ -193,7 +193,7 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
   }
 }
 
-function parsePayload(payload: Uint8Array): RecordRow | Gap | FeedbackRow | undefined {
+function parsePayload(payload: Uint8Array): RecordRow<JsonText> | Gap | FeedbackRow | undefined {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
   const lineEnd = bytes.indexOf(10)
   try {
@@ -201,7 +201,7 @@ function parsePayload(payload: Uint8Array): RecordRow | Gap | FeedbackRow | unde
     const { kind, ...rest } = head
     if (head.kind === 'feedback') return head.row
     if (head.kind === 'gap') return rest as Gap
-    return { ...(rest as Omit<RecordRow, 'json'>), json: bytes.toString('utf8', lineEnd + 1) }
+    return { ...(rest as Omit<RecordRow, 'json'>), json: bytes.subarray(lineEnd + 1) }
   } catch {
     return undefined
   }
