@@ -1,6 +1,6 @@
 /** The main job on a two-layer model: all stages, the report, and going on after an interruption. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { alignReportSchema } from '@plumbline/contracts'
@@ -102,7 +102,8 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   // As if the job had been killed in its last stages: what is there is kept, the rest comes out the same.
   const file = (await readdir(join(output, 'answers'))).find((name) => name.startsWith('ppo-'))!
   const answers = await read(output, 'answers', file)
-  await rm(join(output, 'answers', file))
+  // By whatever: a job writes them whole.
+  await writeFile(join(output, 'answers', file), answers.slice(0, 50))
   await rm(join(output, 'ppo'), { recursive: true })
   expect((await align(output)).status).toBe(0)
   expect(await read(output, 'answers', file)).toBe(answers)
@@ -119,6 +120,22 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   expect(further.stderr).toMatch(/warning: The run in .*ppo wrote no checkpoint: it starts from step 0\./)
   expect((await readdir(join(output, 'answers'))).filter((name) => name.startsWith('ppo-'))).toHaveLength(2)
 
+  // Other data is refused before it starts, and so is a stage that is finished and has lost its model.
+  await writeFile(
+    join(base, 'other.jsonl'),
+    rows.preferences.map((row) => `${JSON.stringify({ ...row, chosen: 'x' })}\n`).join(''),
+  )
+  const changed = await align(output, { iterations: '3', given: { preferences: 'other' } })
+  expect(changed.stderr).toMatch(/error\[INPUTS_DIFFER\][\s\S]*the preferences changed[\s\S]*\nhint: Remove /)
+  await rename(join(output, 'sft', 'model'), join(output, 'sft', 'gone'))
+  const modelless = await align(output, { iterations: '3' })
+  expect(modelless.stderr).toMatch(/error\[RUN_BROKEN\]: .*sft is finished, and its model is gone\.\nhint: Remove /)
+  for (const { status, stderr } of [changed, modelless]) {
+    expect(status).toBe(1)
+    expect(stderr).not.toContain('[1/7]')
+  }
+  await rename(join(output, 'sft', 'gone'), join(output, 'sft', 'model'))
+
   // Longer fine-tuning is another one from its first step on: refused, with a next step that works.
   const longer = { iterations: '3', epochs: '2' }
   const refused = await align(output, longer)
@@ -133,6 +150,16 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   expect((await align(output, longer)).status).toBe(0)
 })
 
+test.each(['report.html', 'sft/notes.txt'])('a folder with somebody’s %s is left as it is', async (name) => {
+  const output = join(base, 'theirs')
+  await mkdir(join(output, 'sft'), { recursive: true })
+  await writeFile(join(output, name), 'mine')
+  const { status, stderr } = await align(output)
+  expect([status, stderr]).toEqual([1, expect.stringMatching(/error\[ALIGN_FOLDER\]: .*nothing was written\./)])
+  expect(await read(output, name)).toBe('mine')
+  await rm(output, { recursive: true })
+})
+
 test('data that a later stage could not use is refused before the first one starts', async () => {
   const equal = words.map((prompt) => ({ prompt, chosen: 'yes', rejected: 'yes' }))
   await writeFile(join(base, 'equal.jsonl'), equal.map((row) => `${JSON.stringify(row)}\n`).join(''))
@@ -141,6 +168,15 @@ test('data that a later stage could not use is refused before the first one star
   expect(stderr).toContain('error[NOTHING_TO_LEARN]: reward model: none of the 6 pairs is left to learn from.')
   expect(stderr).not.toContain('[1/7]')
   expect(stderr).toMatch(/\nhint: Look at --preferences: /)
+})
+
+test.each(['prompts', 'eval-prompts'])('--%s of which its split leaves nothing', async (name) => {
+  const split = name === 'prompts' ? 'eval' : 'train'
+  const others = rows[name as 'prompts'].map((row) => ({ ...row, split }))
+  await writeFile(join(base, 'others.jsonl'), others.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  const { status, stderr } = await align(join(base, 'refused'), { given: { [name]: 'others' } })
+  expect(status).toBe(1)
+  expect(stderr).toContain(`error[DATA_EMPTY]: --${name}: all 6 rows say "split": "${split}"`)
 })
 
 test('rows of the wrong kind: the flag that they are for', async () => {

@@ -205,7 +205,7 @@ test.each([
   const changed = await plumb([...line, '--max-steps', '4', '--resume'])
   expect(changed.status).toBe(1)
   expect(changed.stderr).toMatch(
-    /error\[INPUTS_DIFFER\]: .* was started from something else:\n {2}data: .*jsonl has changed, some of its 3 rows\n?\.?\nhint: .*--allow-changed-inputs/,
+    /error\[INPUTS_DIFFER\]: .* was started from something else:\n {2}data: .*jsonl changed, some of the 3 rows\n?\.?\nhint: .*--allow-changed-inputs/,
   )
   expect(await readFile(join(output, 'metrics.jsonl'), 'utf8')).toBe(before)
   const allowed = await plumb([...line, '--max-steps', '4', '--resume', '--allow-changed-inputs'])
@@ -220,7 +220,7 @@ test('--resume notices another model at the same path', async () => {
   await rm(own, { recursive: true })
   await writeTinyModel(own, { seed: 4 })
   const { stderr, status } = await plumb(line)
-  expect(stderr).toMatch(/error\[INPUTS_DIFFER\][\s\S]*\n {2}model: .* has changed\n?\nhint/)
+  expect(stderr).toMatch(/error\[INPUTS_DIFFER\][\s\S]*\n {2}model: .* changed\n?\nhint/)
   expect(status).toBe(1)
 })
 
@@ -238,7 +238,7 @@ test.each([
   await writeFile(template, '{{ messages }}!')
   const changed = await plumb(line)
   expect(changed.stderr).toMatch(
-    /error\[INPUTS_DIFFER\][\s\S]*\n {2}chat_template: .*\.jinja has changed\n?\nhint: .*--allow-changed-inputs/,
+    /error\[INPUTS_DIFFER\][\s\S]*\n {2}chat_template: .*\.jinja changed\n?\nhint: .*--allow-changed-inputs/,
   )
   await writeFile(template, '{{ messages }}')
   expect((await plumb(line)).status).toBe(0)
@@ -295,7 +295,7 @@ test('equal sides of a pair are left out and counted; nothing else left is an er
   const equal = { prompt: 'a', chosen: 'same', rejected: 'same' }
   const some = await train('reward', [...pairs, equal])
   expect(some.status).toBe(0)
-  expect(some.stderr).toContain('1 of 4 pairs have equal sides and were left out.')
+  expect(some.stderr).toContain('1 of 4 pairs have equal sides and were left out; row 4 is the first.')
   const all = await train('reward', [equal])
   expect(all.status).toBe(1)
   expect(all.stderr).toMatch(/error\[NOTHING_TO_LEARN\].*\nhint: Chosen and rejected must differ/)

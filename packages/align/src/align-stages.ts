@@ -108,6 +108,9 @@ const stageFacts: Readonly<Record<Stage, { readonly name: string; readonly dataF
   ppo: { name: 'PPO', dataFlag: '--prompts' },
 }
 
+const diskHint =
+  'Free some space, or see to the disk and your rights to the folder; the same command goes on from the newest checkpoint.'
+
 /** What helps here where a trainer's own hint names flags that only its own command has. */
 const hints: Readonly<Record<string, (stage: Stage) => string>> = {
   MEMORY_SHORT: (stage) =>
@@ -115,6 +118,8 @@ const hints: Readonly<Record<string, (stage: Stage) => string>> = {
   NOT_FINITE: (stage) => `Lower --${stage}-learning-rate, or look at these rows of ${stageFacts[stage].dataFlag}.`,
   NOTHING_TO_LEARN: (stage) =>
     `Look at ${stageFacts[stage].dataFlag}: its rows are too long for the model, or hold nothing to learn from.`,
+  CHECKPOINT_FAILED: () => diskHint,
+  RUN_NOT_WRITABLE: () => diskHint,
   POLICY_RAN_AWAY: () => 'Start PPO again with a higher --kl-coef or a lower --ppo-learning-rate.',
 }
 

@@ -41,8 +41,8 @@ export interface AlignData {
 }
 
 export interface AlignWorld {
-  /** Whether the run of a stage is finished. Throws where its folder holds one that cannot go on so. */
-  readonly checkRun: (stage: string, config: Readonly<Record<string, unknown>>) => Promise<boolean>
+  /** Whether the run of a stage is finished. Throws where its folder holds one that cannot go on so; `inputs` may be some. */
+  readonly checkRun: (stage: string, config: Readonly<Record<string, unknown>>, inputs: RunInputs) => Promise<boolean>
   /** Opens, or resumes, the run folder of a stage. */
   readonly openRun: (stage: string, config: Readonly<Record<string, unknown>>, inputs: RunInputs) => Promise<RunFolder>
   readonly pool: ComputePool
@@ -79,9 +79,15 @@ export async function runAlign(
   world: AlignWorld,
 ): Promise<AlignReport> {
   const configs = stageConfigs(config, data.preferences)
+  // Models of later stages are known when those before are done.
+  const given = {
+    sft: { model: await describeModel(modelPath), ...inputsOf.sft(data) },
+    reward: inputsOf.reward(data),
+    ppo: inputsOf.ppo(data),
+  }
   const toCome: Stage[] = []
   for (const name of ['sft', 'reward', 'ppo'] as const)
-    if (!(await world.checkRun(name, configs[name]))) toCome.push(name)
+    if (!(await world.checkRun(name, configs[name], given[name]))) toCome.push(name)
   const availableBytes = world.availableBytes()
   checkStages(configs, await loadLanguageModel(modelPath), data, { toCome, availableBytes })
   const durations = await openDurations(join(output, 'durations.json'), world.clock)
@@ -188,16 +194,16 @@ async function stage(
   }
 }
 
-async function sftStage(
-  config: SftConfig,
-  modelPath: string,
-  { demonstrations }: AlignData,
-  world: PartWorld,
-): Promise<void> {
-  const inputs = {
-    model: await describeModel(modelPath),
-    demonstrations: describeRows('the demonstrations', demonstrations),
-  }
+/** The data of each stage. */
+const inputsOf = {
+  sft: ({ demonstrations }: AlignData) => ({ demonstrations: describeRows('the demonstrations', demonstrations) }),
+  reward: ({ preferences }: AlignData) => ({ preferences: describeRows('the preferences', preferences) }),
+  ppo: ({ prompts }: AlignData) => ({ prompts: describeRows('the prompts', prompts) }),
+}
+
+async function sftStage(config: SftConfig, modelPath: string, data: AlignData, world: PartWorld): Promise<void> {
+  const { demonstrations } = data
+  const inputs = { model: await describeModel(modelPath), ...inputsOf.sft(data) }
   await stage('sft', config, inputs, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
     const { trainable } = await trainSft(config, model, { train: demonstrations }, trainer)
@@ -205,13 +211,9 @@ async function sftStage(
   })
 }
 
-async function rewardStage(
-  config: RewardConfig,
-  modelPath: string,
-  { preferences }: AlignData,
-  world: PartWorld,
-): Promise<void> {
-  const inputs = { model: await describeModel(modelPath), preferences: describeRows('the preferences', preferences) }
+async function rewardStage(config: RewardConfig, modelPath: string, data: AlignData, world: PartWorld): Promise<void> {
+  const { preferences } = data
+  const inputs = { model: await describeModel(modelPath), ...inputsOf.reward(data) }
   await stage('reward', config, inputs, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
     const result = await trainReward(config, model, { train: preferences }, trainer)
@@ -223,13 +225,14 @@ async function ppoStage(
   config: PpoConfig,
   policyPath: string,
   rewardPath: string,
-  { prompts }: AlignData,
+  data: AlignData,
   world: PartWorld,
 ): Promise<void> {
+  const { prompts } = data
   const inputs = {
     model: await describeModel(policyPath),
     reward_model: await describeModel(rewardPath),
-    prompts: describeRows('the prompts', prompts),
+    ...inputsOf.ppo(data),
   }
   await stage('ppo', config, inputs, world, async (trainer) => {
     const policy = await loadLanguageModel(policyPath)

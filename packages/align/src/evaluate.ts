@@ -25,12 +25,8 @@ export async function answersOf(
   path: string,
   { maxNewTokens, signal, onAnswer }: { maxNewTokens: number; signal: AbortSignal; onAnswer: (done: number) => void },
 ): Promise<Answer[]> {
-  const known = await readFile(path, 'utf8').catch(() => undefined)
-  if (known !== undefined)
-    return known
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line))
+  const known = await readAnswers(path)
+  if (known?.length === prompts.length) return known
   const model = await loadModel()
   const promptIds = prompts.map((row, i) => encodePrompt(model.tokenizer, row.prompt, rowName(row, i)))
   checkPromptLengths(promptIds, maxNewTokens, model.config.maxPositions, (i) => shownRow(rowName(prompts[i], i)))
@@ -45,6 +41,19 @@ export async function answersOf(
   await makeFolder(dirname(path))
   await replaceDurably(path, `${answers.map((answer) => JSON.stringify(answer)).join('\n')}\n`)
   return answers
+}
+
+/** Undefined where there is none, or what is there is no whole file of ours: it is made again. */
+async function readAnswers(path: string): Promise<Answer[] | undefined> {
+  try {
+    const text = await readFile(path, 'utf8')
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+  } catch {
+    return undefined
+  }
 }
 
 /** The reward of each answer, for several lists of answers to the same prompts. */

@@ -66,10 +66,14 @@ export function encodeRewardRows(
     const target = chosen === undefined ? score : margin
     return { answers, target, isContrast, prompt: JSON.stringify(row.prompt), row: i + 1 }
   })
-  const differing = encoded.filter(({ answers }) => answers.length === 1 || answers[0].join() !== answers[1].join())
+  const isEqual = ({ answers }: EncodedAnswers) => answers.length > 1 && answers[0].join() === answers[1].join()
+  const firstEqual = encoded.find(isEqual)
+  const differing = encoded.filter((one) => !isEqual(one))
   const kept = differing.filter(({ answers }) => answers.every(({ length }) => length <= limit))
-  if (differing.length < rows.length)
-    log(`${rows.length - differing.length} of ${rows.length} pairs have equal sides and were left out.`)
+  if (firstEqual !== undefined)
+    log(
+      `${rows.length - differing.length} of ${rows.length} pairs have equal sides and were left out; row ${firstEqual.row} is the first.`,
+    )
   if (kept.length < differing.length)
     log(
       `${differing.length - kept.length} of ${rows.length} ${noun} are longer than ${limit} tokens and were left out.`,

@@ -255,9 +255,7 @@ function encodeAndSplit(
     : holdOutPrompts(rows, config.eval_fraction, random.fork('held out'))
   log(describeSplit(split, rowsNoun[kind]))
   if (config.contrast_epochs > 0 && !split.train.some(({ isContrast }) => isContrast))
-    log(
-      'No pair to learn from says "contrast": true, so there are no passes over contrasts: --contrast-epochs does nothing.',
-    )
+    log('No pair to learn from says "contrast": true, so there are no passes over contrasts.')
   return split
 }
 

@@ -62,6 +62,14 @@ export async function openCheckpoints(runFolder: string, options: CheckpointsOpt
     checkConfig(`${folder}, step ${step}`, record.config, config, { mayDiffer })
     return { record, checkpoint: await readCheckpoint(folder, record) }
   }
+  const removeOld = async () => {
+    const kept = keptSteps(metrics, keep, best)
+    for (const old of await listCheckpoints(folder)) {
+      if (kept.has(old)) continue
+      await removeCheckpoint(folder, old)
+      metrics.delete(old)
+    }
+  }
   return {
     async loadNewest() {
       let damage: PlumblineError | undefined
@@ -95,14 +103,11 @@ export async function openCheckpoints(runFolder: string, options: CheckpointsOpt
       await logs.flush({ sync: true }).catch(async (error) => {
         throw await checkpointFailed(folder, checkpoint, error)
       })
+      // A run that goes on with a lower limit, as the disk was full, needs the room first.
+      await removeOld()
       await writeCheckpoint(folder, checkpoint, origin, logs.sizes)
       metrics.set(step, metric !== undefined && Number.isFinite(metric) ? metric : null)
-      const kept = keptSteps(metrics, keep, best)
-      for (const old of await listCheckpoints(folder)) {
-        if (kept.has(old)) continue
-        await removeCheckpoint(folder, old)
-        metrics.delete(old)
-      }
+      await removeOld()
     },
   }
 }

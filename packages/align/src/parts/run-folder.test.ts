@@ -227,6 +227,23 @@ test('the newest checkpoints stay, and the best', async () => {
   await again.close()
 })
 
+test('a run that goes on with a lower limit makes room before it writes', async () => {
+  const run = await open({ keep: 4 })
+  const training = startTraining(undefined)
+  for (let i = 0; i < 4; i++) {
+    trainStep(run, training)
+    await save(run, training)
+  }
+  await run.close()
+  expect(await steps()).toHaveLength(4)
+  const again = await open({ keep: 1 })
+  const { step, arrays } = (await again.loadCheckpoint())!
+  const unwritable = { step: step + 1, arrays, state: { count: 1n as never } }
+  await expect(again.saveCheckpoint(unwritable)).rejects.toThrow('state.count')
+  expect(await steps()).toEqual(['step-00000004'])
+  await again.close()
+})
+
 test('the same step may be saved again', async () => {
   const [run, training] = await trainTo(4)
   trainStep(run, { ...training, step: 3 })

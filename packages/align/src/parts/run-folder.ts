@@ -109,17 +109,26 @@ export async function openRunFolder(path: string, options: OpenRunOptions): Prom
 }
 
 /**
- * Whether the run in the folder is finished, as resuming would find it. Throws RUN_OTHER_COMMAND and CONFIG_DIFFERS as
- * resuming would, long before it is tried. Changes nothing.
+ * Whether the run in the folder is finished, as resuming would find it. Throws RUN_OTHER_COMMAND, CONFIG_DIFFERS and
+ * INPUTS_DIFFER as resuming would, long before it is tried, and RUN_BROKEN where the model of a finished run is gone;
+ * `inputs` are those that are known by now. Changes nothing.
  */
 export async function checkRunFolder(
   path: string,
-  options: Pick<OpenRunOptions, 'command' | 'config' | 'startOver'>,
+  options: Pick<OpenRunOptions, 'command' | 'config' | 'startOver' | 'inputs'>,
 ): Promise<boolean> {
   const folder = resolve(path)
   const before = await readRunRecord(folder)
-  if (before !== undefined) checkResumable(folder, before, { ...options, resume: true })
-  return isFinished(before, options.config)
+  if (before === undefined) return false
+  const { inputs = {}, config, startOver } = options
+  const known = Object.entries(before.inputs ?? {}).filter(([name]) => Object.hasOwn(inputs, name))
+  checkResumable(folder, { ...before, inputs: Object.fromEntries(known) }, { ...options, resume: true })
+  const isDone = isFinished(before, config)
+  if (isDone && (await statOf(join(folder, 'model'))) === undefined)
+    throw new PlumblineError('RUN_BROKEN', `The run in ${folder} is finished, and its model is gone.`, {
+      hint: startOver ?? 'Put the model back, or start a new run with another --output.',
+    })
+  return isDone
 }
 
 /** Whether nothing is left to do for a run with this configuration. */

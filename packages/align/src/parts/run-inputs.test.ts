@@ -56,12 +56,12 @@ test('what differs is named', () => {
   })
   expect(lines).toEqual([
     'data: a.jsonl had 2 rows in the run, a.jsonl has 3 now',
-    'model: m has changed',
+    'model: m changed',
     'eval_data: a.jsonl in the run, not given now',
     'prompts: not given in the run, a.jsonl now',
   ])
   expect(changedInputs({ data: a }, { data: { ...a, path: 'moved.jsonl' } })).toEqual([])
   const check = () => checkInputs('runs/a', { data: a }, { data: { ...a, sha256: '2' } }, 'Go back.')
   expect(check).toThrow(expect.objectContaining({ code: 'INPUTS_DIFFER', hint: 'Go back.' }))
-  expect(check).toThrow('data: a.jsonl has changed, some of its 2 rows')
+  expect(check).toThrow('data: a.jsonl changed, some of the 2 rows')
 })

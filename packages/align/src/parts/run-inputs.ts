@@ -57,7 +57,7 @@ export function changedInputs(before: RunInputs, now: RunInputs): string[] {
     if (was.rows !== is.rows)
       return [`${key}: ${was.path} had ${was.rows} rows in the run, ${is.path} has ${is.rows} now`]
     if (was.path !== is.path) return [`${key}: ${was.path} in the run, ${is.path} now`]
-    return [`${key}: ${is.path} has changed${was.rows === undefined ? '' : `, some of its ${was.rows} rows`}`]
+    return [`${key}: ${is.path} changed${was.rows === undefined ? '' : `, some of the ${was.rows} rows`}`]
   })
 }
 

@@ -23,7 +23,9 @@ export function encodePrompts(
   if (kept.length === 0)
     throw new PlumblineError(
       'NOTHING_TO_LEARN',
-      `no prompt leaves room for an answer of ${response_length} tokens: at most ${limit} tokens of a prompt fit.`,
+      limit < 1
+        ? `an answer of ${response_length} tokens is longer than the models can read: ${Math.min(...positions)} tokens.`
+        : `no prompt leaves room for an answer of ${response_length} tokens: at most ${limit} tokens of a prompt fit.`,
       { hint: 'Lower --response-length, or shorten the prompts.' },
     )
   if (kept.length < rows.length)

@@ -90,8 +90,8 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
   const data = {
     demonstrations: await readRows(files.demonstrations, sftRowSchema, world, flagHint),
     preferences: await readRows(files.preferences, preferenceRowSchema, world, flagHint),
-    prompts: prompts.filter((row) => row.split !== 'eval'),
-    evalPrompts: evalPrompts.filter((row) => row.split !== 'train'),
+    prompts: without('eval', prompts, '--prompts'),
+    evalPrompts: without('train', evalPrompts, '--eval-prompts'),
   }
   const { path } = await pullShown(config.model, world)
   const [{ checkRunFolder, openRunFolder, renderReport, runAlign }, { createComputePool }, { makeFolder }] =
@@ -101,10 +101,11 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
   const pool = createComputePool()
   try {
     const report = await runAlign(config, path, data, output, await setting(config, files, data, world), {
-      checkRun: (stage, resolved) =>
+      checkRun: (stage, resolved, inputs) =>
         checkRunFolder(join(output, stage), {
           command: stage,
           config: resolved,
+          inputs,
           startOver: startOver(stage, output),
         }),
       openRun: (stage, resolved, inputs) =>
@@ -131,11 +132,28 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     await writeReplacing(join(output, 'report.json'), `${JSON.stringify(report, null, 2)}\n`)
     await writeReplacing(join(output, 'report.html'), renderReport(report))
     return report
+  } catch (error) {
+    throw asFullDisk(error, output)
   } finally {
     pool.dispose()
     if (world.signal.aborted)
       world.log.info(`What is done is kept in ${config.output}: the same command goes on from there.`)
   }
+}
+
+/** The rows that are not for the other use. */
+function without<Row extends { readonly split?: 'train' | 'eval' | undefined }>(
+  split: 'train' | 'eval',
+  rows: readonly Row[],
+  flag: string,
+): Row[] {
+  const kept = rows.filter((row) => row.split !== split)
+  if (kept.length > 0) return kept
+  throw new PlumblineError(
+    'DATA_EMPTY',
+    `${flag}: ${rows.length === 1 ? 'its row says' : `all ${rows.length} rows say`} "split": "${split}", which ${flag} leaves out.`,
+    { hint: `Give a file with rows of the other split, or without "split".` },
+  )
 }
 
 const flagOf: Readonly<Record<TrainerCommand, string>> = {
@@ -169,15 +187,34 @@ async function checkOutput(folder: string): Promise<void> {
       hint: 'Give another --output.',
     })
   })
-  const stranger = names.find(
-    (name) => !/^(?:answers|sft|reward|ppo|(?:durations\.json|report\.(?:json|html))(?:\.draft)?)$/.test(name),
-  )
+  const isOurs = await Promise.all(names.map((name) => isOfJob(folder, name, names)))
+  const stranger = names.find((_, i) => !isOurs[i])
   if (stranger === undefined) return
   throw new PlumblineError(
     'ALIGN_FOLDER',
     `${folder} holds something that is not of plumb align (there is ${stranger}); nothing was written.`,
     { hint: 'Give a new or an empty folder as --output.' },
   )
+}
+
+async function isOfJob(folder: string, name: string, names: readonly string[]): Promise<boolean> {
+  if (trainingStages.includes(name)) {
+    const inside = await readdir(join(folder, name)).catch(() => [name])
+    return inside.length === 0 || inside.includes('run.json')
+  }
+  // No job has a report before it has answers.
+  if (/^report\.(?:json|html)(?:\.draft)?$/.test(name)) return names.includes('answers')
+  return /^(?:answers|durations\.json(?:\.draft)?)$/.test(name)
+}
+
+/** What the system says of a full disk names neither the folder nor a next step. */
+function asFullDisk(error: unknown, output: string): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error
+  return new PlumblineError('RUN_NOT_WRITABLE', `${output} cannot be written: the disk or quota is full.`, {
+    hint: 'Free some space; the same command goes on from what is there.',
+    cause: error,
+  })
 }
 
 /** A bar that appears with its first step: only then is its length known. */
