@@ -308,6 +308,10 @@ describe('bad input', () => {
     await refused(await post(''), 400, 'invalid_json')
     await refused(await post(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x7d])), 400, 'invalid_encoding')
     await refused(await post(`{"a":${'['.repeat(200)}${']'.repeat(200)}}`), 400, 'nested_too_deep')
+    // An upstream could read the other one.
+    const twice = '{"model":"m","messages":[{"role":"user","content":"a","content":"b"}]}'
+    await refused(await post(twice), 400, 'duplicate_field')
+    await refused(await post('{"model":"m","mod\\u0065l":"n","messages":[]}'), 400, 'duplicate_field')
     await refused(await post('{}', { 'content-encoding': 'gzip' }), 415, 'unsupported_encoding')
   })
 

@@ -145,6 +145,18 @@ describe('retries', () => {
     expect(first.requests.length).toBe(42)
     expect(await gateway.metric('plumbline_retry_budget_exhausted_total')).toBe(18)
   })
+
+  test('one that cannot be connected to takes nothing of it: the other has all answers', async () => {
+    const gateway = await open([preferred(nobody), other(second.url)], { retries: { ...retries, budget: 0.1 } })
+    const statuses: number[] = []
+    for (let i = 0; i < 30; i++) {
+      const response = await gateway.post('/v1/chat/completions', '{"model":"m"}')
+      await response.text()
+      statuses.push(response.status)
+    }
+    expect(statuses).toEqual(Array(30).fill(200))
+    expect(await gateway.metric('plumbline_retry_budget_exhausted_total')).toBeUndefined()
+  })
 })
 
 describe('the breaker', () => {

@@ -36,6 +36,7 @@ const retryBreaks: readonly Termination[] = [
   'timeout_connect',
   'timeout_first_token',
 ]
+const unreached: readonly Termination[] = ['upstream_unreachable', 'timeout_connect']
 /** Endings that are not the upstream's doing. */
 const othersFault: readonly Termination[] = ['client_abort', 'client_stalled', 'shutdown']
 
@@ -165,7 +166,10 @@ export class Pursuit implements AttemptListener {
     if (this.notes.length > this.policies.retries.max) return false
     const next = this.plan()
     if (next === undefined) return false
-    if (!this.policies.budget.take()) {
+    // Who was not reached had no load, and who was not asked yet has none of this request's: no load is multiplied.
+    const { budget } = this.policies
+    const isFree = budget.share > 0 && unreached.includes(termination) && !this.asked.has(next.upstream)
+    if (!isFree && !budget.take()) {
       this.world.onNoBudget()
       return false
     }

@@ -43,7 +43,8 @@ export function createRecordHold(
     isBehind = true
   }
   const catchUp = () => {
-    if (!isBehind) return
+    // A record that reached the store from memory says nothing of a disk that takes none.
+    if (!isBehind || spool.state().fault !== undefined) return
     isBehind = false
     warn(`Records reach the disk again; ${late - lateBefore} answers went out before theirs.`)
     lateBefore = late

@@ -71,9 +71,19 @@ export function parseObject(body: Buffer): Record<string, unknown> {
 /** As `parseObject`, for any JSON. */
 export function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw new RequestError(400, 'invalid_encoding', 'The request body is not UTF-8.')
-  if (isTooDeep(body)) {
+  const { deepest, fields } = measure(body)
+  if (deepest > maxDepth) {
     throw new RequestError(400, 'nested_too_deep', `The request body is nested deeper than ${maxDepth} levels.`)
   }
+  const value = parsed(body)
+  // Of two fields of one name we would read the last and an upstream maybe the first: guards and records would be wrong.
+  if (fieldsOf(value) < fields) {
+    throw new RequestError(400, 'duplicate_field', 'An object in the request body has two fields of one name.')
+  }
+  return value
+}
+
+function parsed(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'))
   } catch {
@@ -81,15 +91,25 @@ export function parseJson(body: Buffer): unknown {
   }
 }
 
-/** Whether a JSON text is nested deeper than is read. */
-export function isTooDeep(json: Uint8Array): boolean {
-  return nesting(json) > maxDepth
+/** Fields of all objects in a value. */
+function fieldsOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  const inner = Array.isArray(value) ? value : Object.values(value)
+  let sum = inner === value ? 0 : inner.length
+  for (const one of inner) sum += fieldsOf(one)
+  return sum
 }
 
-/** The deepest nesting of a JSON text, without reading it as JSON. */
-function nesting(json: Uint8Array): number {
+/** Whether a JSON text is nested deeper than is read. */
+export function isTooDeep(json: Uint8Array): boolean {
+  return measure(json).deepest > maxDepth
+}
+
+/** The deepest nesting of a JSON text, and how many fields its objects have, without reading it as JSON. */
+function measure(json: Uint8Array): { readonly deepest: number; readonly fields: number } {
   let depth = 0
   let deepest = 0
+  let fields = 0
   let isText = false
   for (let i = 0; i < json.length; i++) {
     const byte = json[i]
@@ -99,6 +119,7 @@ function nesting(json: Uint8Array): number {
     } else if (byte === 0x22) isText = true
     else if (byte === 0x5b || byte === 0x7b) deepest = Math.max(deepest, ++depth)
     else if (byte === 0x5d || byte === 0x7d) depth--
+    else if (byte === 0x3a) fields++
   }
-  return deepest
+  return { deepest, fields }
 }

@@ -53,7 +53,7 @@ export async function withPlace<T>(
   world: World,
   work: (place: StorePlace, folder: string | undefined) => Promise<T>,
 ): Promise<T> {
-  const folder = data === undefined ? undefined : resolve(world.cwd, data)
+  const folder = data === undefined ? undefined : await makeDataFolder(data, world)
   if (folder === undefined) {
     if (database !== undefined) return work({ url: database }, undefined)
     throw new PlumblineError('USAGE_MISSING', 'Where are the records? Neither --data nor --database is given.', {

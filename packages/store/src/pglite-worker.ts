@@ -1,3 +1,4 @@
+import { chmodSync, mkdirSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
@@ -14,14 +15,22 @@ export type WorkerReply =
   | { readonly id: number; readonly failure: { readonly message: string; readonly code: string | undefined } }
 
 const port = parentPort!
+const { folder } = workerData as { folder: string | undefined }
+if (folder !== undefined) makePrivate(folder)
 const textType = 25
 const database = new PGlite({
-  dataDir: (workerData as { folder: string | undefined }).folder,
+  dataDir: folder,
   // It takes bytes as they are, whatever its types say.
   serializers: { [textType]: (value) => (value instanceof Uint8Array ? value : String(value)) as string },
 })
 // Everybody waits for the start of the database.
 void database.waitReady.then(giveWay, () => {})
+
+/** PGlite leaves its files to whoever may enter the folder. */
+function makePrivate(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  chmodSync(path, 0o700)
+}
 
 /**
  * Of this thread alone, which Linux allows: answers come before the records of earlier ones, which are safe in the spool.

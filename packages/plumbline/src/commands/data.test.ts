@@ -91,7 +91,12 @@ test('a backup comes back in another folder, and never over anything', { timeout
   await makeData()
   const { rows } = await json('backup --data data --output backup.jsonl.gz')
   expect(rows).toMatchObject({ interactions: 3 })
+  // PGlite leaves its files to everybody, so nobody else may enter.
+  await mkdir(join(folder, 'other'), { mode: 0o755 })
   expect((await json('restore --input backup.jsonl.gz --data other')).rows).toEqual(rows)
+  expect((await json('restore --input backup.jsonl.gz --data new')).rows).toEqual(rows)
+  for (const path of ['other/store', 'new/store', 'new'])
+    expect((await stat(join(folder, path))).mode & 0o777, path).toBe(0o700)
   const again = await plumb('restore --input backup.jsonl.gz --data other')
   expect(again).toMatchObject({ status: 1, err: expect.stringContaining('error[STORE_NOT_EMPTY]') })
   expect(await json('data redact --data other --subject anna')).toMatchObject({ records: 2 })

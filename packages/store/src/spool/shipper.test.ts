@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -75,6 +76,24 @@ test('a stop while the store fails for an answer: what comes behind it stays in 
   expect(warnings).toEqual([expect.stringContaining('connection refused')])
   expect(spool.state().bytes).toBe(bytes)
   await spool.close(0)
+})
+
+test('a stop holds the process for as long as it has, while the store is away', async () => {
+  const of = (name: string) => JSON.stringify(new URL(name, import.meta.url).href)
+  const program = `
+    const { openSpool } = await import(${of('./spool.ts')})
+    const { gapPayload, startShipper } = await import(${of('./shipper.ts')})
+    const spool = await openSpool(${JSON.stringify(folder)}, { warn: () => {} })
+    const at = '2026-01-01T00:00:00.000Z'
+    await spool.append(gapPayload({ record: crypto.randomUUID(), from: at, to: at, count: 1, reason: 'disk' }))
+    const away = async () => { throw new Error('connection refused') }
+    const store = { insertInteractions: away, insertGaps: away, insertFeedback: away }
+    const shipper = startShipper(spool, store, { warn: () => {}, folder: ${JSON.stringify(folder)}, retryMs: 50 })
+    await shipper.stop(500)
+    await spool.close(0)
+    console.log('stopped')`
+  const { stdout, status } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' })
+  expect([stdout, status]).toEqual(['stopped\n', 0])
 })
 
 test('a stop ships what is in memory, though the rest of the disk is damage that was looked at ahead', async () => {

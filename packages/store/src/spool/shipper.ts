@@ -88,6 +88,12 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
   let hardStop = Number.POSITIVE_INFINITY
   const state = { shipped: 0, refused: 0, isStoreAway: false }
 
+  /** The end of a wait is the stop; what is tried after that holds the process until the deadline. */
+  const pause = async (ms: number) => {
+    const { signal } = stopping
+    await sleep(ms, undefined, signal.aborted ? {} : { signal, ref: false }).catch(() => {})
+  }
+
   const refuse = async (payload: Uint8Array, reason: string) => {
     // Named by its content: a batch that is sent again brings it again.
     const name = `refused-${createHash('sha256').update(payload).digest('hex').slice(0, 32)}.json`
@@ -143,16 +149,13 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
           warn(`The store cannot be written, records wait in the spool: ${(error as Error).message}`)
         state.isStoreAway = true
         if (performance.now() >= hardStop) return false
-        // The signal only ends the wait: the last tries are made by the deadline of `stop`.
-        const signal = stopping.signal.aborted ? undefined : stopping.signal
-        await sleep(retryMs, undefined, { signal, ref: false }).catch(() => {})
+        await pause(retryMs)
       }
     }
   }
 
   const gather = async () => {
-    if (spool.state().bytes >= batchBytes) return
-    await sleep(gatherMs, undefined, { signal: stopping.signal, ref: false }).catch(() => {})
+    if (spool.state().bytes < batchBytes && !stopping.signal.aborted) await pause(gatherMs)
   }
 
   const run = async () => {
@@ -172,7 +175,7 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
       if ((await before?.done) === false) return
       const wasBusy = before !== undefined
       before = undefined
-      if (batch === undefined) await sleep(retryMs, undefined, { ref: false })
+      if (batch === undefined) await pause(retryMs)
       else if (batch.payloads.length >= heavyRecords) await gather()
       if (performance.now() >= hardStop) return
       // A look past a batch that is on its way sees neither memory nor what came since.

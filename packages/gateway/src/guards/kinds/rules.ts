@@ -24,7 +24,10 @@ const schema = z.strictObject({
 
 /** Words and regular expressions of the operator's own. */
 export const rules = defineKind({
-  schema: schema.refine(({ keywords, patterns }) => keywords.length + patterns.length > 0, 'has keywords or patterns'),
+  schema: schema.refine(
+    ({ keywords, patterns }) => keywords.length + patterns.length > 0,
+    'needs keywords or patterns',
+  ),
   modes: ['observe', 'block', 'redact', 'replace'],
   layer: 0,
   build: (settings) => {
