@@ -72,6 +72,13 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   const first = await align(output)
   expect(first.stderr).not.toMatch(/error|warning/)
   expect(first.status).toBe(0)
+  for (const begin of [
+    'answers of base: 0 % (0 of 6 answers)',
+    'ppo: 0 % (0 of 2 steps)',
+    'rewards: 0 % (0 of 18 answers)',
+    'rewards: 100 % (18 of 18 answers)',
+  ])
+    expect(first.stderr).toContain(`\n${begin}`)
   const report = alignReportSchema.parse(JSON.parse(await read(output, 'report.json')))
   expect(report.outcomes.map(({ stage, kind, counts }) => `${stage} ${kind} ${counts.n}`)).toEqual(
     ['base', 'sft', 'ppo'].flatMap((stage) => ['harmful', 'sensitive', 'plain'].map((kind) => `${stage} ${kind} 2`)),

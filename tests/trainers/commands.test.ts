@@ -196,7 +196,9 @@ test.each([
   const line = [trainer, '--model', model, ...models, '--data', data, '--output', output, ...small]
   const resume = ['--max-steps', '3', '--resume']
   await writeFile(data, rows.map((row) => `${JSON.stringify(row, null, 1).replaceAll('\n', '')}\n\n`).join(''))
-  expect((await plumb([...line, ...resume])).status).toBe(0)
+  const resumed = await plumb([...line, ...resume])
+  expect(resumed.status).toBe(0)
+  expect(resumed.stderr).toContain(`${trainer}: 66 % (2 of 3 steps)\n`)
   await writeFile(
     data,
     [...rows.slice(1), { ...rows[0], prompt: 'other' }].map((row) => `${JSON.stringify(row)}\n`).join(''),

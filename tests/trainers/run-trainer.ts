@@ -22,6 +22,9 @@ export interface RunOptions {
 export interface TrainerRun<Result> {
   readonly result: Result | undefined
   readonly error: PlumblineError | undefined
+  /** Steps that were done before. */
+  readonly began: number | undefined
+  /** Steps that this run did. */
   readonly steps: number
   readonly said: readonly string[]
   /** Lines of metrics.jsonl. */
@@ -52,10 +55,12 @@ export async function runInFolder<Result>(
       best: 'lowest',
       warn: (text) => said.push(text),
     })
+  let began: number | undefined
   let steps = 0
   const onStep = (step: number) => {
-    steps++
-    options.onStep?.(step)
+    began ??= step
+    steps = step - began
+    if (steps > 0) options.onStep?.(step)
     if (step === stopAfter) interrupt()
   }
   const { signal } = stop
@@ -77,7 +82,7 @@ export async function runInFolder<Result>(
     if (!(thrown instanceof PlumblineError)) throw thrown
     error = thrown
   }
-  return { result, error, steps, said, metrics: readLines(join(folder, 'metrics.jsonl')) }
+  return { result, error, began, steps, said, metrics: readLines(join(folder, 'metrics.jsonl')) }
 }
 
 /** A world in which a weight becomes infinite after a step. */

@@ -86,6 +86,7 @@ describe.each(Object.entries<TrainerCase>(trainers))('%s', (name, trainer) => {
       expect(stopped.error?.code).toBe('INTERRUPTED')
       expect(stopped.steps).toBe(stopAfter)
       const resumed = await trainer.run({ models: base, folder }, {}, { resume: true })
+      expect(resumed.began).toBe(stopAfter)
       expect(resumed.steps).toBe(trainer.steps - stopAfter)
       expect(await traceOf(folder, resumed), `after step ${stopAfter}`).toEqual(expected)
     }

@@ -50,8 +50,11 @@ export interface AlignWorld {
   /** Memory that is free now. */
   readonly availableBytes: () => number
   readonly log: (text: string) => void
-  /** Shows how far a stage is. */
-  readonly progress: (stage: string) => { set(done: number, total: number): void; end(): void }
+  /** Shows how far a stage is, from the first `set`, which says what was done before. */
+  readonly progress: (
+    stage: string,
+    unit: 'answers' | 'steps',
+  ) => { set(done: number, total: number): void; end(): void }
   /** Milliseconds of a clock that does not go back. */
   readonly clock: () => number
 }
@@ -111,9 +114,16 @@ export async function runAlign(
 
   const stages = await timed('rewards', async (found) => {
     found('new')
-    const rewardModel = await loadLanguageModel(folder('reward'))
     const answered = { base, sft, ppo }
-    const rewards = await rewardsOf(rewardModel, data.evalPrompts, Object.values(answered))
+    const total = Object.values(answered).flat().length
+    const shown = world.progress('rewards', 'answers')
+    shown.set(0, total)
+    const rewardModel = await loadLanguageModel(folder('reward'))
+    const rewards = await rewardsOf(rewardModel, data.evalPrompts, Object.values(answered), {
+      signal: world.signal,
+      onScored: (done) => shown.set(done, total),
+    })
+    shown.end()
     return Object.entries(answered).map(
       ([stage, given], i): StageAnswers => ({
         stage: stage as StageAnswers['stage'],
@@ -147,7 +157,7 @@ async function evaluate(
   output: string,
   { signal, progress, found }: PartWorld,
 ) {
-  const shown = progress(`answers of ${stage}`)
+  const shown = progress(`answers of ${stage}`, 'answers')
   // Answers of another model, to other prompts or of another length are not those of this job.
   const [model, asked] = [await describeModel(path), describeRows('the evaluation prompts', prompts)].map(
     (input) => input.sha256,
@@ -158,14 +168,13 @@ async function evaluate(
     .slice(0, 12)
   const file = join(output, 'answers', `${stage}-${key}.jsonl`)
   found('finished')
-  const answers = await answersOf(() => loadLanguageModel(path), prompts, file, {
-    maxNewTokens: max_new_tokens,
-    signal,
-    onAnswer: (done) => {
-      found('new')
-      shown.set(done, prompts.length)
-    },
-  })
+  const onAnswer = (done: number) => shown.set(done, prompts.length)
+  const loadModel = () => {
+    found('new')
+    onAnswer(0)
+    return loadLanguageModel(path)
+  }
+  const answers = await answersOf(loadModel, prompts, file, { maxNewTokens: max_new_tokens, signal, onAnswer })
   shown.end()
   return answers
 }
@@ -178,15 +187,14 @@ async function stage(
   { openRun, progress, found, ...world }: PartWorld,
   train: (world: TrainerWorld) => Promise<(folder: string) => Promise<void>>,
 ): Promise<void> {
-  const shown = progress(name)
-  const onStep = (step: number, total: number) => shown.set(step, total)
+  const shown = progress(name, 'steps')
   const open = async () => {
     const run = await openRun(name, config, inputs)
     found(run.state)
     return run
   }
   try {
-    await runTrainer({ ...world, openRun: open, onStep }, train)
+    await runTrainer({ ...world, openRun: open, onStep: shown.set }, train)
   } catch (error) {
     throw asOfJob(error, name)
   } finally {

@@ -1,6 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { checkPromptLengths, createRewardScorer, type LanguageModel, makeFolder } from '@plumbline/models'
+import {
+  checkPromptLengths,
+  createRewardScorer,
+  type LanguageModel,
+  makeFolder,
+  type RewardsOptions,
+} from '@plumbline/models'
 import type { EvalPromptRow } from './config.ts'
 import { completionsOf } from './parts/completions.ts'
 import { encodePrompt } from './parts/encode.ts'
@@ -61,12 +67,14 @@ export async function rewardsOf(
   rewardModel: LanguageModel,
   prompts: readonly EvalPromptRow[],
   lists: readonly (readonly Answer[])[],
+  options: RewardsOptions,
 ): Promise<number[][]> {
   const scorer = await createRewardScorer(rewardModel.config, rewardModel.parameters)
   const promptIds = prompts.map((row, i) => encodePrompt(rewardModel.tokenizer, row.prompt, rowName(row, i)))
   // In one call, in which each prompt is read once.
   const rewards = await scorer.rewards(
     lists.flatMap((answers) => answers.map(({ tokenIds }, i) => [...promptIds[i], ...tokenIds])),
+    options,
   )
   await scorer.dispose()
   return lists.map((_, list) => rewards.slice(list * prompts.length, (list + 1) * prompts.length))

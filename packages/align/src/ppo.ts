@@ -65,6 +65,7 @@ export async function trainPpo(
   const update = createUpdate(config, networks, world)
   const state = await restoreTraining(run, parameters, optimizer.adamw, () => ({ klCoef: config.kl_coef, updates: 0 }))
   const controller = createKlController(klOptions(config), { klCoef: state.totals.klCoef })
+  world.onStep(state.step, plan.length)
 
   while (state.step < plan.length) {
     await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))

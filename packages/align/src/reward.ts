@@ -123,6 +123,7 @@ export async function trainReward(
   }
   const state = await restoreTraining(run, parameters, optimizer.adamw, emptyTotals)
 
+  world.onStep(state.step, plan.length)
   let measured: RewardEvaluation | undefined
   while (state.step < plan.length) {
     await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))

@@ -84,6 +84,7 @@ export async function trainSft(
   const program = await compileGradients(loss, trainable.parameters, { pool, outputs: metrics, accumulates })
   const evaluate = evaluation && (await createEvaluator(model, trainable, evaluation, config))
   const state = await restoreTraining(run, trainable.parameters, optimizer.adamw, emptyTotals)
+  world.onStep(state.step, plan.length)
 
   while (state.step < plan.length) {
     await stopIfAsked(signal, state, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))

@@ -86,7 +86,7 @@ async function score(
     throw new PlumblineError('REWARD_TEXT_TOO_LONG', `${longest} tokens are too many for the reward model: ${limit}.`)
   }
   const { mean, std } = scaleOf(model)
-  return (await scorer.rewards(sequences, signal)).map((reward) => (reward - mean) / std)
+  return (await scorer.rewards(sequences, { signal })).map((reward) => (reward - mean) / std)
 }
 
 /** What somebody wrote stays text, special tokens too. */

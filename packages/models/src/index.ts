@@ -65,6 +65,7 @@ export {
   checkRewardModel,
   createRewardScorer,
   type RewardScorer,
+  type RewardsOptions,
   scoredIds,
 } from './reward.ts'
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from './safetensors.ts'

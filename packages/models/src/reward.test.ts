@@ -38,7 +38,9 @@ describe.each(Object.entries(randomModelConfigs))('%s', (_name, raw) => {
 
   test('the reward is the score head times the last hidden state, in any batch and order', async () => {
     const scorer = await createRewardScorer(model.config, parameters)
-    const rewards = await scorer.rewards(sequences)
+    const told: number[] = []
+    const rewards = await scorer.rewards(sequences, { onScored: (done) => told.push(done) })
+    expect(told.at(-1)).toBe(sequences.length)
     const forward = buildForward(model.config)
     const program = await compile(forward.graph, { hidden: forward.hidden })
     for (const [row, sequence] of sequences.entries()) {
@@ -86,7 +88,7 @@ test('sequences that cannot be scored are named', async () => {
   expect(await scorer.rewards([])).toEqual([])
   const stopping = new AbortController()
   // 64 of 64 tokens in more batches than one: the first goes on, the second does not begin.
-  const several = scorer.rewards(new Array(64).fill(long.slice(1)), stopping.signal)
+  const several = scorer.rewards(new Array(64).fill(long.slice(1)), { signal: stopping.signal })
   stopping.abort(new Error('nobody waits'))
   await expect(several).rejects.toThrow('nobody waits')
   await scorer.dispose()

@@ -12,8 +12,14 @@ export interface RewardScorer {
    * The reward of each sequence, read at its last token. Throws EMPTY_PROMPT and SEQUENCE_TOO_LONG, and between two
    * batches the reason of an aborted `signal`.
    */
-  rewards(sequences: readonly (readonly number[])[], signal?: AbortSignal): Promise<number[]>
+  rewards(sequences: readonly (readonly number[])[], options?: RewardsOptions): Promise<number[]>
   dispose(): Promise<void>
+}
+
+export interface RewardsOptions {
+  readonly signal?: AbortSignal
+  /** Called after each batch with how many sequences have their reward. */
+  readonly onScored?: (done: number) => void
 }
 
 /**
@@ -75,9 +81,10 @@ export async function createRewardScorer(
   const weights: Record<string, Value> = Object.fromEntries(parameters)
 
   return {
-    async rewards(sequences, signal) {
+    async rewards(sequences, { signal, onScored } = {}) {
       checkRewardable(config, sequences)
       const rewards = new Array<number>(sequences.length)
+      let done = 0
       for (const indices of batchesByBeginning(sequences)) {
         signal?.throwIfAborted()
         const batch = indices.map((index) => sequences[index])
@@ -88,6 +95,8 @@ export async function createRewardScorer(
         indices.forEach((index, i) => {
           rewards[index] = scored.rewards.data[i] as number
         })
+        done += batch.length
+        onScored?.(done)
       }
       return rewards
     },

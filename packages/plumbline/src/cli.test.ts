@@ -19,7 +19,7 @@ const probe = defineCommand({
     world.log.info('a note')
     world.log.warn('a warning')
     world.log.debug('a detail')
-    world.progress('work', 3).end()
+    world.progress('work', 3, { unit: 'rows' }).end()
     if (kind === 'user')
       throw new PlumblineError('MODEL_MISSING', 'no such model.', { hint: 'Pull it.', cause: new Error('inner') })
     if (kind === 'bug') throw new TypeError('undefined is not a function')
@@ -45,7 +45,7 @@ test('results on stdout, notes on stderr, and --quiet leaves results and warning
   expect(await plumb('probe it --kind rows')).toEqual({
     status: 0,
     stdout: 'for people\n',
-    stderr: 'a note\nwarning: a warning\nwork: 0 % (0 of 3)\n',
+    stderr: 'a note\nwarning: a warning\nwork: 0 % (0 of 3 rows)\n',
   })
   expect(await plumb('--quiet probe it --kind rows')).toEqual({
     status: 0,

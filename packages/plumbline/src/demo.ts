@@ -26,7 +26,7 @@ async function fill(folder: string, plan: MonitoringPlan, world: World): Promise
   const { openStore } = await import('@plumbline/store')
   const { demoDays, seedDemo } = await import('@plumbline/server')
   const store = await openStore({ folder })
-  const progress = world.progress('a month of the demo', demoDays)
+  const progress = world.progress('a month of the demo', demoDays, { unit: 'days' })
   const onDay = (day: number) => {
     world.signal.throwIfAborted()
     progress.set(day)

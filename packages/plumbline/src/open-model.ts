@@ -13,7 +13,7 @@ export async function pullShown(name: string, world: World) {
   let progress: Progress | undefined
   const onProgress = ({ kind, file, bytes, totalBytes, message }: PullEvent) => {
     if (message) world.log.info(message)
-    if (kind === 'start' && !progress) progress = world.progress(file, totalBytes || undefined, { unit: 'bytes' })
+    if (kind === 'start') progress ??= world.progress(file, totalBytes || undefined, { unit: 'bytes', from: bytes })
     if (kind === 'start' || kind === 'progress') progress?.set(bytes)
     if (kind !== 'done') return
     progress?.end()

@@ -17,7 +17,9 @@ export interface Drawing extends Progress {
 
 export interface ProgressOptions {
   /** `bytes` are shown as MB. */
-  readonly unit?: 'bytes' | 'rows' | 'answers' | 'tokens' | 'steps'
+  readonly unit: 'bytes' | 'rows' | 'answers' | 'tokens' | 'steps' | 'days'
+  /** What an earlier process did of it: rate and remaining time are those of the work that is done here. */
+  readonly from?: number
 }
 
 /** Where a progress is drawn. `write` gets whole lines, or on a terminal `\r…` and no line end. */
@@ -35,19 +37,20 @@ const barCells = 24
 const clearLine = '\r\u001b[K'
 
 /**
- * A bar with rate and remaining time on a terminal; elsewhere a plain line at each 10 % (at most one a second) or
- * after 5 s. Our own, as the well-known libraries have had no release for years and draw nothing off a terminal.
+ * A bar with rate and remaining time on a terminal; elsewhere a plain line at once, then at each 10 % (at most one a
+ * second) or after 5 s. Our own, as the well-known libraries have had no release for years and draw nothing off a
+ * terminal.
  */
 export function createProgress(
   title: string,
   total: number | undefined,
-  { unit }: ProgressOptions,
+  { unit, from = 0 }: ProgressOptions,
   target: ProgressTarget,
 ): Drawing {
   const start = target.now()
-  let done = 0
+  let done = from
   let drawnAt = start
-  let drawnDone: number | undefined
+  let drawnDone = from
   let hasEnded = false
   let isShown = false
   // Some terminals say that they are 0 columns wide.
@@ -55,7 +58,8 @@ export function createProgress(
   const draw = () => {
     drawnAt = target.now()
     drawnDone = done
-    const facts = describe(done, total, drawnAt - start, unit)
+    const rate = done > from && drawnAt > start ? ((done - from) * 1000) / (drawnAt - start) : undefined
+    const facts = describe(done, total, rate, unit)
     if (!target.isTerminal) target.write(`${title}: ${facts}\n`)
     else target.write(`${clearLine}${`${title} ${bar(done, total)} ${facts}`.slice(0, width)}`)
     isShown = target.isTerminal
@@ -63,13 +67,14 @@ export function createProgress(
   const isDue = () => {
     const elapsed = target.now() - drawnAt
     if (target.isTerminal) return elapsed >= redrawMs
-    const grown = total === undefined ? 0 : (done - (drawnDone ?? 0)) / total
+    const grown = total === undefined ? 0 : (done - drawnDone) / total
     return elapsed >= lineMs || (elapsed >= calmMs && grown >= 0.1)
   }
   const set = (next: number) => {
     done = next
     if (!hasEnded && isDue()) draw()
   }
+  draw()
   return {
     set,
     advance: (by = 1) => set(done + by),
@@ -96,20 +101,31 @@ function bar(done: number, total: number | undefined): string {
   return '█'.repeat(filled) + '░'.repeat(barCells - filled)
 }
 
-/** `45 % (12.3 of 27.1 MB), 3.1 MB/s, 0:05 left`. */
-function describe(done: number, total: number | undefined, elapsedMs: number, unit: ProgressOptions['unit']): string {
-  const amount = (value: number) => (unit === 'bytes' ? (value / 1e6).toFixed(1) : String(Math.round(value * 10) / 10))
-  const label = unit === 'bytes' ? ' MB' : unit === undefined ? '' : ` ${unit}`
-  const rate = elapsedMs > 0 ? (done * 1000) / elapsedMs : 0
+/** `45 % (12.3 of 27.1 MB), 3.1 MB/s, 0:05 left`; `rate` is by the second, where there is one yet. */
+function describe(
+  done: number,
+  total: number | undefined,
+  rate: number | undefined,
+  unit: ProgressOptions['unit'],
+): string {
+  const amount = (value: number) => (unit === 'bytes' ? (value / 1e6).toFixed(1) : String(round(value)))
+  const label = unit === 'bytes' ? 'MB' : unit
   const parts = [
     total === undefined || total <= 0
-      ? `${amount(done)}${label}`
-      : `${Math.floor((done / total) * 100)} % (${amount(done)} of ${amount(total)}${label})`,
+      ? `${amount(done)} ${label}`
+      : `${Math.floor((done / total) * 100)} % (${amount(done)} of ${amount(total)} ${label})`,
   ]
-  if (rate > 0) parts.push(`${amount(rate)}${label}/s`)
-  if (total !== undefined && rate > 0 && done < total) parts.push(`${clock((total - done) / rate)} left`)
+  if (rate !== undefined) parts.push(speed(unit === 'bytes' ? rate / 1e6 : rate, label))
+  if (total !== undefined && rate !== undefined && done < total) parts.push(`${clock((total - done) / rate)} left`)
   return parts.join(', ')
 }
+
+/** `3.1 steps/s`, and what takes longer than a second as `23.4 s/step`. */
+function speed(rate: number, label: string): string {
+  return rate >= 1 ? `${round(rate)} ${label}/s` : `${round(1 / rate)} s/${label.replace(/s$/, '')}`
+}
+
+const round = (value: number) => Math.round(value * 10) / 10
 
 function clock(seconds: number): string {
   const whole = Math.ceil(seconds)

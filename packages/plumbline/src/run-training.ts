@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { saveResolvedConfig } from './config-file.ts'
 import { dataName, readJsonLines } from './json-lines.ts'
 import { pullShown, readChatTemplate } from './open-model.ts'
+import type { Progress, ProgressOptions } from './progress.ts'
 import { version } from './version.ts'
 import type { World } from './world.ts'
 
@@ -58,23 +59,34 @@ export async function runTraining(
     if (resume && run.state === 'new') world.log.warn(`${run.path} holds no run to resume: a new one starts.`)
     return run
   }
-  let progress: ReturnType<World['progress']> | undefined
-  const onStep = (step: number, total: number) => {
-    progress ??= world.progress(command, total, { unit: 'steps' })
-    progress.set(step)
-  }
+  const progress = lateProgress(command, 'steps', world)
   const { signal, log, availableMemory: availableBytes } = world
   const pool = createComputePool()
   try {
     const clock = () => performance.now()
-    const run = await runTrainer({ openRun, pool, signal, availableBytes, onStep, log: log.info, clock }, train)
-    progress?.end()
+    const run = await runTrainer(
+      { openRun, pool, signal, availableBytes, onStep: progress.set, log: log.info, clock },
+      train,
+    )
+    progress.end()
     if (run.state === 'finished') log.info(`${run.path} is finished; nothing to do.`)
     return run.modelFolder
   } finally {
     pool.dispose()
     if (signal.aborted && isOpen)
       log.info(`The run is kept in ${config.output}: the same command with --resume goes on.`)
+  }
+}
+
+/** A bar that appears with the first call of `set`: only then is it known how long the work is, and where it begins. */
+export function lateProgress(title: string, unit: ProgressOptions['unit'], world: World) {
+  let progress: Progress | undefined
+  return {
+    set(done: number, total: number) {
+      progress ??= world.progress(title, total, { unit, from: done })
+      progress.set(done)
+    },
+    end: () => progress?.end(),
   }
 }
 

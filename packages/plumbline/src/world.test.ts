@@ -64,7 +64,7 @@ test('results and a bar on one terminal do not run into each other', () => {
 
 test('a failure leaves no bar behind', () => {
   const { world, wait, screen } = terminalWorld()
-  const progress = world.progress('work', 2)
+  const progress = world.progress('work', 2, { unit: 'answers' })
   wait(1000)
   progress.advance()
   reportFailure(new PlumblineError('DATA', 'bad.'), world)

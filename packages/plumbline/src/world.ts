@@ -31,7 +31,7 @@ export interface World {
   /** One result as a JSON line on stdout. Call it only when `json` is set. */
   emit(value: unknown): void
   readonly log: Log
-  progress(title: string, total: number | undefined, options?: ProgressOptions): Progress
+  progress(title: string, total: number | undefined, options: ProgressOptions): Progress
   /** Takes away the bars of work that will not go on. */
   dropProgress(): void
   /** Styles for `stdout`. */
@@ -116,7 +116,7 @@ export function assembleWorld({ json, quiet, verbose }: Globals, around: Surroun
       warn: (text) => stderr.write(`${errorColor.yellow('warning:')} ${printable(text)}\n`),
       debug: (text) => verbose && line(text),
     },
-    progress: (title, total, options = {}) => {
+    progress: (title, total, options) => {
       const target = { ...(quiet ? silent : around.stderr), now }
       const bar = createProgress(printable(title), total, options, target)
       bars.add(bar)

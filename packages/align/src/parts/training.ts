@@ -9,7 +9,7 @@ export interface TrainerWorld {
   readonly signal: AbortSignal
   /** Memory that training may take, before the model was read. */
   readonly availableBytes: number
-  /** Called after each step. */
+  /** Called with the steps that are done: before the first one here, then after each. */
   readonly onStep: (step: number, totalSteps: number) => void
   readonly log: (text: string) => void
   /** Milliseconds of a clock that does not go back. */

@@ -101,6 +101,27 @@ describe.skipIf(chromiumPath === undefined)(`the report in a browser${why}`, () 
     await page.close()
   })
 
+  for (const width of [390, 1280])
+    test(`each link of the navigation brings its section to the top, ${width} px`, { timeout: 60_000 }, async () => {
+      const samples = Array.from({ length: 24 }, (_, i) => exampleReport.samples[i % exampleReport.samples.length])
+      for (const id of ['summary', 'changes', 'categories', 'answers', 'training', 'reward', 'setup']) {
+        const { page } = await open({ ...exampleReport, samples }, width)
+        const scrolled = page.evaluate(() => new Promise<void>((end) => addEventListener('scrollend', () => end())))
+        await page.locator(`nav a[href="#${id}"]`).click()
+        await scrolled
+        const missedBy = await page.evaluate((id) => {
+          const section = document.getElementById(id)!
+          const toScroll = document.documentElement.scrollHeight - innerHeight - scrollY
+          const below =
+            section.getBoundingClientRect().top - Number.parseFloat(getComputedStyle(section).scrollMarginTop)
+          // The last section may be too short to reach the top.
+          return Math.abs(Math.min(below, toScroll))
+        }, id)
+        expect(missedBy, id).toBeLessThan(1)
+        await page.close()
+      }
+    })
+
   test('the filters choose samples without a script', async () => {
     const { page } = await open(exampleReport, 1280)
     const shown = () => page.locator('.sample:visible').count()

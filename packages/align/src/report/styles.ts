@@ -136,7 +136,7 @@ body:has(#show-changed:checked) .is-same,
 body:has(#show-same:checked) .is-changed{display:none}
 .samples{display:grid;gap:14px}
 .more{margin-top:14px}
-.sample{content-visibility:auto;contain-intrinsic-size:auto 260px;padding:0;overflow:hidden}
+.sample{padding:0;overflow:hidden}
 .sample header{padding:12px 18px;border-bottom:1px solid var(--line)}
 .tags{display:flex;flex-wrap:wrap;gap:6px;margin-bottom:4px}
 .tag{color:var(--muted);font-size:13px}
@@ -167,6 +167,6 @@ body:has(#show-same:checked) .is-changed{display:none}
 .goal-state{min-height:0}
 legend{float:none;width:100%;margin-bottom:4px}
 }
-@media print{body{font-size:12px}nav,.filters{display:none}.page{max-width:none;padding:0}.card,.warnings{break-inside:avoid}.sample{content-visibility:visible}section{margin-top:24px}}
+@media print{body{font-size:12px}nav,.filters{display:none}.page{max-width:none;padding:0}.card,.warnings{break-inside:avoid}section{margin-top:24px}}
 @media (prefers-reduced-motion:reduce){html{scroll-behavior:auto}}
 `

@@ -19,7 +19,7 @@ import { defineCommand } from '../command.ts'
 import { saveResolvedConfig } from '../config-file.ts'
 import { modelField } from '../fields-of-models.ts'
 import { pullShown } from '../open-model.ts'
-import { readRows } from '../run-training.ts'
+import { lateProgress, readRows } from '../run-training.ts'
 import { version } from '../version.ts'
 import type { World } from '../world.ts'
 
@@ -126,7 +126,7 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
       signal: world.signal,
       availableBytes: world.availableMemory,
       log: world.log.info,
-      progress: (stage) => shownProgress(stage, world),
+      progress: (stage, unit) => lateProgress(stage, unit, world),
       clock: () => performance.now(),
     })
     await writeReplacing(join(output, 'report.json'), `${JSON.stringify(report, null, 2)}\n`)
@@ -215,18 +215,6 @@ function asFullDisk(error: unknown, output: string): unknown {
     hint: 'Free some space; the same command goes on from what is there.',
     cause: error,
   })
-}
-
-/** A bar that appears with its first step: only then is its length known. */
-function shownProgress(stage: string, world: World) {
-  let progress: ReturnType<World['progress']> | undefined
-  return {
-    set(done: number, total: number) {
-      progress ??= world.progress(stage, total, { unit: 'steps' })
-      progress.set(done)
-    },
-    end: () => progress?.end(),
-  }
 }
 
 async function setting(
