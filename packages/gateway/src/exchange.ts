@@ -263,8 +263,10 @@ export class Exchange implements BestOfListener, DeliveryListener {
     const isReadable = this.filter?.unknown === undefined
     const headers = withOwnHeaders(reply?.headers ?? {}, this.request.ownHeaders)
     if (reply !== undefined) this.delivery.reply({ ...reply, headers })
-    else if (isGivenAsCame(termination) && isReadable) this.delivery.end()
-    else if (this.isBetweenEvents && termination !== 'client_stalled') {
+    else if (isGivenAsCame(termination) && isReadable) {
+      if (this.isCutShort(termination)) this.delivery.hold(Buffer.from(failureEvent(termination)))
+      this.delivery.end()
+    } else if (this.isBetweenEvents && termination !== 'client_stalled') {
       // Never a [DONE] that the upstream did not send: the client must see that this is no whole answer.
       this.delivery.breakOff(failureEvent(termination))
     } else this.delivery.breakOff(undefined)
@@ -275,9 +277,16 @@ export class Exchange implements BestOfListener, DeliveryListener {
     return this.filter === undefined ? this.reader?.isBetweenEvents === true : this.reader?.isEventStream === true
   }
 
+  /** Whether a guarded stream is not whole. Of half an event nothing passes the guards, so the client must be told. */
+  private isCutShort(termination: Termination): boolean {
+    const isStream = this.filter !== undefined && this.reader?.isEventStream === true
+    return isStream && (termination === 'upstream_incomplete' || termination === 'upstream_invalid')
+  }
+
   /** An answer of ours, where the upstream's cannot be sent. */
   private replyTo(termination: Termination, answer: Answer) {
-    const isGiven = this.reader !== undefined && isGivenAsCame(termination) && this.filter?.unknown === undefined
+    const isLost = this.filter?.unknown !== undefined || (this.isCutShort(termination) && this.delivery.heldBytes === 0)
+    const isGiven = this.reader !== undefined && isGivenAsCame(termination) && !isLost
     if (this.delivery.isBegun || isGiven) return undefined
     const { refusal, pursuit, request, policies } = this
     const ending = {

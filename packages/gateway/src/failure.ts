@@ -4,13 +4,14 @@ import type { Refusal } from './attempt.ts'
 import type { Reply } from './delivery.ts'
 import type { ExchangeRequest } from './exchange.ts'
 import { fallbackReply } from './fallback-answer.ts'
-import { plainError } from './guards/answer-filter.ts'
+import { plainError } from './guards/plain-error.ts'
 import type { OpenAIError } from './openai-error.ts'
 
 const explain: Partial<Record<Termination, string>> = {
   no_upstream: 'Every upstream for this model has failed too often and is left alone for a while.',
   upstream_unreachable: 'The upstream cannot be reached.',
   upstream_reset: 'The connection to the upstream broke.',
+  upstream_incomplete: 'The upstream ended its answer before it was whole.',
   upstream_invalid: 'The upstream gave an answer that is none.',
   timeout_connect: 'The upstream did not take the connection in time.',
   timeout_first_token: 'The upstream did not begin its answer in time.',

@@ -230,3 +230,149 @@ test('text after another text has begun, or after the end, is refused', async ()
     expect((await filter(chat, guardSets['rules that block'], events)).unknown).toBeDefined()
   }
 })
+
+const texts = '/v1/completions'
+const responses = '/v1/responses'
+const line = (json: object) => `data: ${JSON.stringify(json)}\n\n`
+
+test.each([
+  ['no choices', chat, false, { foo: 'bar' }],
+  ['only facts', chat, false, { id: 'x', model: 'm' }],
+  ['no choices', texts, false, { id: 'x', completion: 'bar' }],
+  ['no output', responses, false, { id: 'x', status: 'completed', text: 'bar' }],
+  ['no choices, and a field that may be the text', chat, true, { id: 'x', content: 'bar' }],
+  ['no choices, and a field that may be the text', texts, true, { id: 'x', content: 'bar' }],
+  ['another endpoint’s text', chat, false, { choices: [{ index: 0, text: 'bar' }] }],
+  ['another endpoint’s text', chat, true, { choices: [{ index: 0, text: 'bar' }] }],
+  ['a whole message in a stream', chat, true, { choices: [{ index: 0, message: { content: 'bar' } }] }],
+  ['another endpoint’s text', texts, false, { choices: [{ index: 0, message: { content: 'bar' } }] }],
+  ['another endpoint’s text', texts, true, { choices: [{ index: 0, delta: { content: 'bar' } }] }],
+  ['a call that is no object', chat, true, { choices: [{ delta: { tool_calls: [{ index: 0, function: 'bar' }] } }] }],
+  ['a call that is no object', chat, false, { choices: [{ message: { function_call: 'bar' } }] }],
+  ['a response that is no object', responses, true, { type: 'response.created', response: 'bar' }],
+  ['a response that is no object', responses, true, { type: 'response.completed', response: 'bar' }],
+  [
+    'no output, and a field that may be it',
+    responses,
+    true,
+    { type: 'response.completed', response: { answer: 'bar' } },
+  ],
+  ['no delta, and a field that may be it', responses, true, { type: 'response.output_text.delta', text: 'bar' }],
+])('%s is refused, not waved through (%s, stream: %s)', async (_, path, isEventStream, json) => {
+  const piece = isEventStream ? line(json) : JSON.stringify(json)
+  const { out, unknown } = await filter(path, guardSets['rules that block'], [piece], { isEventStream })
+  expect([unknown !== undefined, out]).toEqual([true, ''])
+})
+
+const call = { index: 0, id: 'c', type: 'function', function: { name: 'look', arguments: '{}' } }
+const response = {
+  id: 'resp',
+  object: 'response',
+  status: 'completed',
+  model: 'm',
+  instructions: 'Be kind.',
+  output: [],
+}
+test.each([
+  [
+    'no text',
+    chat,
+    false,
+    { choices: [{ index: 0, message: { role: 'assistant', content: '' }, finish_reason: 'stop' }] },
+  ],
+  [
+    'a call',
+    chat,
+    false,
+    { choices: [{ message: { content: null, tool_calls: [call] }, finish_reason: 'tool_calls' }] },
+  ],
+  ['a call', chat, true, { choices: [{ index: 0, delta: { tool_calls: [call] }, finish_reason: null }] }],
+  ['an end without a delta', chat, true, { choices: [{ index: 0, finish_reason: 'stop' }] }],
+  ['usage', chat, true, { id: 'x', choices: [], usage: { total_tokens: 1 } }],
+  [
+    'usage, and no choices at all',
+    chat,
+    true,
+    { id: 'x', object: 'chat.completion.chunk', usage: { total_tokens: 1 } },
+  ],
+  ['nothing', chat, true, {}],
+  ['no text', texts, false, { choices: [{ index: 0, text: '', finish_reason: 'stop' }] }],
+  ['usage', texts, true, { choices: [], usage: { total_tokens: 1 } }],
+  ['no output', responses, false, response],
+  ['a beginning', responses, true, { type: 'response.created', sequence_number: 0, response }],
+  ['an end', responses, true, { type: 'response.completed', sequence_number: 9, response }],
+  [
+    'a call’s end',
+    responses,
+    true,
+    { type: 'response.function_call_arguments.done', item_id: 'i', output_index: 0, name: 'look', arguments: '{}' },
+  ],
+])('%s passes as it came (%s, stream: %s)', async (_, path, isEventStream, json) => {
+  const piece = isEventStream ? line(json) : JSON.stringify(json)
+  const { out, unknown } = await filter(path, guardSets['rules that block'], [piece], { isEventStream })
+  expect([unknown, out]).toEqual([undefined, piece])
+})
+
+const azure = { hate: { filtered: false, severity: 'safe' } }
+test.each([
+  [
+    'what Azure says of the prompt',
+    chat,
+    { choices: [], prompt_filter_results: [{ prompt_index: 0, content_filter_results: azure }] },
+    { choices: [] },
+  ],
+  [
+    'the same without choices',
+    chat,
+    { id: '', prompt_filter_results: [{ prompt_index: 0, content_filter_results: azure }] },
+    { id: '' },
+  ],
+  [
+    'what Azure says of a text, after it',
+    chat,
+    {
+      choices: [{ index: 0, finish_reason: null, content_filter_results: azure, content_filter_offsets: { start: 0 } }],
+    },
+    { choices: [{ index: 0, finish_reason: null, delta: {} }] },
+  ],
+  [
+    'a message beside its delta',
+    chat,
+    { choices: [{ index: 0, delta: { content: 'a' }, message: { content: 'secret' } }] },
+    { choices: [{ index: 0, delta: { content: 'a' } }] },
+  ],
+  [
+    'what is not known of an answer',
+    responses,
+    { type: 'response.completed', note: 'secret', response: { ...response, output_text: 'secret', note: 'secret' } },
+    { type: 'response.completed', response },
+  ],
+  [
+    'the words of an error',
+    responses,
+    { type: 'response.failed', response: { ...response, error: { code: 'server_error', message: 'no secret' } } },
+    {
+      type: 'response.failed',
+      response: { ...response, error: { code: 'server_error', message: 'The upstream reports an error.' } },
+    },
+  ],
+])('%s is taken out', async (_, path, json, given) => {
+  const { out, unknown } = await filter(path, guardSets['rules that block'], [line(json)])
+  expect([unknown, JSON.parse(out.slice(6))]).toEqual([undefined, given])
+})
+
+const mail = 'ann@example.com'
+const logprobs = { content: [{ token: mail, logprob: -1, top_logprobs: [] }], tokens: [mail] }
+test.each([
+  [chat, false, { message: { role: 'assistant', content: `to ${mail}` } }],
+  [chat, true, { delta: { content: `to ${mail}` } }],
+  [texts, false, { text: `to ${mail}` }],
+  [texts, true, { text: `to ${mail}` }],
+])('what is redacted does not stand in the log-probabilities (%s, stream: %s)', async (path, isEventStream, choice) => {
+  const json = { id: 'x', choices: [{ index: 0, ...choice, logprobs, finish_reason: 'stop' }] }
+  const pieces = isEventStream ? [line(json), 'data: [DONE]\n\n'] : [JSON.stringify(json)]
+  const { out, unknown } = await filter(path, guardSets['personal data'], pieces, { isEventStream })
+  expect(unknown).toBeUndefined()
+  expect(out).toContain('[EMAIL]')
+  expect(out).not.toContain(mail)
+})

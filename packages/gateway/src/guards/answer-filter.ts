@@ -4,6 +4,7 @@ import { isTooDeep } from '../request-body.ts'
 import { SseReader } from '../sse.ts'
 import { AnswerGate } from './answer-gate.ts'
 import type { Guard, Question } from './guard.ts'
+import { plainError } from './plain-error.ts'
 import { chat, completions } from './shapes/chat.ts'
 import { responses } from './shapes/responses.ts'
 import { type Mutable, type Shape, type ShapedEvent, UnknownShape } from './shapes/shape.ts'
@@ -37,6 +38,7 @@ export class AnswerFilter {
   private readonly whole: Buffer[] = []
   private keptBytes = 0
   private isRead = false
+  private hasEvent = false
   private isOver = false
   private resolveDrained = () => {}
   /** Why nothing more goes out, where that is so. */
@@ -51,7 +53,10 @@ export class AnswerFilter {
       this.keptBytes = 0
       this.resolveDrained()
     })
-    this.sse = new SseReader((data, event) => this.attempt(() => this.readEvent(data, event)))
+    this.sse = new SseReader((data, event) => {
+      this.hasEvent = true
+      this.attempt(() => this.readEvent(data, event))
+    })
   }
 
   /** Whether some text of the answer was stopped. */
@@ -70,11 +75,12 @@ export class AnswerFilter {
     }
   }
 
-  /** All bytes have come: what came in one piece is read, or refused, once. */
+  /** All bytes have come: what came in one piece is read, or refused, once, as is a stream without an event. */
   readEnd(): void {
-    if (this.isRead || this.options.isEventStream) return
+    if (this.isRead) return
     this.isRead = true
-    this.attempt(() => this.readWhole())
+    if (!this.options.isEventStream) this.attempt(() => this.readWhole())
+    else if (!this.hasEvent) this.refuse('there is no event in it')
   }
 
   /** Nothing more comes: resolves when all of the answer that may go out has gone out. */
@@ -158,15 +164,6 @@ function parseObject(text: string): Mutable {
   const json: unknown = JSON.parse(text)
   if (asObject(json) !== json) throw new UnknownShape('it is no JSON object')
   return json as Mutable
-}
-
-/** An upstream's error without its words, which nobody has looked at. */
-export function plainError(json: Mutable): Mutable {
-  const { type, code } = asObject(json.error ?? json)
-  const short = (value: unknown) => (typeof value === 'string' && /^[\w.-]{1,60}$/.test(value) ? value : null)
-  const message = 'The upstream reports an error.'
-  const error = { message, type: short(type) ?? 'server_error', code: short(code), param: null }
-  return json.type === 'error' ? { type: 'error', message, code: error.code, param: null, error } : { error }
 }
 
 /** Lets guards that only observe look at an answer that has passed. */

@@ -2,9 +2,10 @@ import { asObject } from '../../answer.ts'
 import {
   createParts,
   indexOf,
-  keepOnly,
+  keepBeside,
   knowAll,
   type Mutable,
+  objectOf,
   objects,
   type Parts,
   type Shape,
@@ -22,10 +23,9 @@ const topFields = new Set([
   'service_tier',
   'system_fingerprint',
   'usage',
-  'choices',
   'obfuscation',
 ])
-const choiceFields = new Set(['index', 'delta', 'message', 'finish_reason', 'logprobs', 'text'])
+const choiceFields = new Set(['index', 'finish_reason', 'logprobs'])
 const messageFields = new Set([
   'role',
   'content',
@@ -42,22 +42,27 @@ const callFields = new Set(['index', 'id', 'type', 'function', 'custom'])
 /** /v1/chat/completions */
 export const chat: Shape = {
   readEvent: (json) => readChoices(json, 'delta'),
-  readWhole: (json) => readChoices(json, 'message'),
+  readWhole: (json) => readChoices(wholeOf(json), 'message'),
 }
 
 /** /v1/completions */
-export const completions: Shape = { readEvent: readTexts, readWhole: readTexts }
+export const completions: Shape = { readEvent: readTexts, readWhole: (json) => readTexts(wholeOf(json)) }
+
+/** Of a stream alone some events have no choices. */
+function wholeOf(json: Mutable): Mutable {
+  if (!Array.isArray(json.choices)) throw new UnknownShape('there are no choices')
+  return json
+}
 
 function readChoices(json: Mutable, field: 'delta' | 'message'): ShapedEvent {
   const parts = createParts(json)
-  keepOnly(parts, json, topFields)
+  keepBeside('choices', parts, json, topFields, 'an answer')
   for (const [place, item] of objects(json.choices, 'choices').entries()) {
-    keepOnly(parts, item, choiceFields)
+    keepBeside(field, parts, item, choiceFields, 'a choice')
+    pruneLogprobs(parts, item)
     const choice = indexOf(item.index, place, 'the index of a choice')
-    const message = asObject(item[field]) as Mutable
-    if (item[field] !== message && item[field] !== undefined && item[field] !== null)
-      throw new UnknownShape(`a ${field} is no object`)
-    if (item[field] === undefined || item[field] === null) item[field] = message
+    item[field] ??= {}
+    const message = objectOf(item[field], `a ${field}`)
     readMessage(parts, choice, message, field)
     readFinish(parts, choice, item, (replacement) => {
       message.content = replacement
@@ -65,7 +70,6 @@ function readChoices(json: Mutable, field: 'delta' | 'message'): ShapedEvent {
     })
     parts.dropped.push((stopped) => {
       if (stopped !== choice) return
-      item.logprobs = null
       delete message.tool_calls
       delete message.function_call
     })
@@ -99,10 +103,10 @@ function readMessage(parts: Parts, choice: number, message: Mutable, field: stri
     knowAll(call, callFields, 'a tool call')
     const index = indexOf(call.index, place, 'the index of a tool call')
     for (const kind of ['function', 'custom']) {
-      if (call[kind] !== undefined) addCall(parts, choice, `call ${index}`, asObject(call[kind]) as Mutable)
+      if (!isBlank(call[kind])) addCall(parts, choice, `call ${index}`, objectOf(call[kind], `a ${kind}`))
     }
   }
-  if (!isBlank(message.function_call)) addCall(parts, choice, 'call', asObject(message.function_call) as Mutable)
+  if (!isBlank(message.function_call)) addCall(parts, choice, 'call', objectOf(message.function_call, 'a call'))
 }
 
 /** Two names for one thing; where a server sends both they must say the same. */
@@ -143,19 +147,24 @@ function addCall(parts: Parts, choice: number, name: string, called: Mutable): v
 
 function readTexts(json: Mutable): ShapedEvent {
   const parts = createParts(json)
-  keepOnly(parts, json, topFields)
+  keepBeside('choices', parts, json, topFields, 'an answer')
   for (const [place, item] of objects(json.choices, 'choices').entries()) {
-    keepOnly(parts, item, choiceFields)
+    keepBeside('text', parts, item, choiceFields, 'a choice')
+    pruneLogprobs(parts, item)
     const choice = indexOf(item.index, place, 'the index of a choice')
     addText(parts, choice, item, 'text', 'text')
     readFinish(parts, choice, item, setter(item, 'text'))
-    parts.dropped.push((stopped) => {
-      if (stopped === choice) item.logprobs = null
-    })
   }
   return shaped(parts, () =>
     objects(json.choices, 'choices').every((item) => isBlank(item.finish_reason) && isBlank(item.text)),
   )
+}
+
+/** Their tokens are the text once more, with what guards take out of it. */
+function pruneLogprobs(parts: Parts, item: Mutable): void {
+  if (isBlank(item.logprobs)) return
+  item.logprobs = null
+  parts.isPruned = true
 }
 
 function readFinish(parts: Parts, choice: number, item: Mutable, replace: (replacement: string) => void): void {

@@ -1,11 +1,14 @@
 import { asObject } from '../../answer.ts'
+import { plainError } from '../plain-error.ts'
 import { isBlank, shaped } from './chat.ts'
 import {
   type CallPiece,
   createParts,
   indexOf,
+  keepBeside,
   knowAll,
   type Mutable,
+  objectOf,
   objects,
   type Parts,
   type Piece,
@@ -29,10 +32,60 @@ export const responses: Shape = {
     return event ?? shaped(parts, () => false)
   },
   readWhole: (json) => {
-    const parts = createParts(json)
-    return readResponse(parts, json, false)
+    if (!Array.isArray(json.output)) throw new UnknownShape('there is no output')
+    return readResponse(createParts(json), json, false)
   },
 }
+
+const eventFields = new Set([
+  'type',
+  'sequence_number',
+  'item_id',
+  'output_index',
+  'content_index',
+  'summary_index',
+  'status',
+  'obfuscation',
+])
+const textFields = new Set([...eventFields, 'logprobs'])
+const callFields = new Set([...eventFields, 'name'])
+
+/** Of an answer; most of them say what was asked for. */
+const responseFields = new Set([
+  'id',
+  'object',
+  'created_at',
+  'completed_at',
+  'status',
+  'error',
+  'incomplete_details',
+  'model',
+  'usage',
+  'background',
+  'conversation',
+  'instructions',
+  'max_output_tokens',
+  'max_tool_calls',
+  'metadata',
+  'parallel_tool_calls',
+  'previous_response_id',
+  'prompt',
+  'prompt_cache_key',
+  'prompt_cache_options',
+  'prompt_cache_retention',
+  'reasoning',
+  'safety_identifier',
+  'service_tier',
+  'store',
+  'temperature',
+  'text',
+  'tool_choice',
+  'tools',
+  'top_logprobs',
+  'top_p',
+  'truncation',
+  'user',
+])
 
 type Source = Piece['source']
 type Read = (parts: Parts, json: Mutable) => ShapedEvent | undefined
@@ -40,6 +93,7 @@ type Read = (parts: Parts, json: Mutable) => ShapedEvent | undefined
 const delta =
   (source: Source, place: string): Read =>
   (parts, json) => {
+    keepBeside('delta', parts, json, textFields, 'an event')
     addPiece(parts, { name: nameOf(json, source, place), source, holder: json, key: 'delta', isRepeat: false })
     pruneLogprobs(parts, json)
     return shaped(parts, () => isBlank(json.delta))
@@ -48,12 +102,14 @@ const delta =
 const done =
   (source: Source, place: string, key: string): Read =>
   (parts, json) => {
+    keepBeside(key, parts, json, textFields, 'an event')
     addPiece(parts, { name: nameOf(json, source, place), source, holder: json, key, isRepeat: true })
     pruneLogprobs(parts, json)
     return undefined
   }
 
 const callDelta: Read = (parts, json) => {
+  keepBeside('delta', parts, json, eventFields, 'an event')
   addCall(parts, json.output_index, 'arguments', json, 'delta', false)
   return shaped(parts, () => true)
 }
@@ -61,30 +117,36 @@ const callDelta: Read = (parts, json) => {
 const callDone =
   (key: string): Read =>
   (parts, json) => {
+    keepBeside(key, parts, json, callFields, 'an event')
     if (json.name !== undefined) addCall(parts, json.output_index, 'name', json, 'name', true)
     addCall(parts, json.output_index, 'arguments', json, key, true)
     return shaped(parts, () => true)
   }
 
 const part: Read = (parts, json) => {
+  keepBeside('part', parts, json, eventFields, 'an event')
   readPart(parts, asObject(json.part) as Mutable, json.output_index, json.content_index ?? json.summary_index, true)
   return undefined
 }
 
 const item: Read = (parts, json) => {
+  keepBeside('item', parts, json, eventFields, 'an event')
   const held = asObject(json.item) as Mutable
   readItem(parts, held, indexOf(json.output_index, 0, 'output_index'), true)
   return shaped(parts, () => isCall(held))
 }
 
 const pass: Read = (parts, json) => {
-  const response = asObject(json.response)
+  keepBeside('response', parts, json, eventFields, 'an event')
+  const response = objectOf(json.response, 'a response')
+  readHead(parts, response)
   if (objects(response.output, 'output').length > 0) throw new UnknownShape('an answer has output before it has begun')
   return shaped(parts, () => false)
 }
 
 const end: Read = (parts, json) => {
-  const event = readResponse(parts, asObject(json.response) as Mutable, true)
+  keepBeside('response', parts, json, eventFields, 'an event')
+  const event = readResponse(parts, objectOf(json.response, 'a response'), true)
   return {
     ...event,
     json,
@@ -130,11 +192,16 @@ const itemFields: Readonly<Record<string, ReadonlySet<string>>> = {
   custom_tool_call: new Set(['id', 'type', 'status', 'call_id', 'name', 'input']),
 }
 
+function readHead(parts: Parts, response: Mutable): void {
+  keepBeside('output', parts, response, responseFields, 'an answer')
+  if (isBlank(response.error)) return
+  const { code, message } = asObject(plainError(response).error)
+  response.error = { code, message }
+  parts.isPruned = true
+}
+
 function readResponse(parts: Parts, response: Mutable, isRepeat: boolean): ShapedEvent {
-  if (response.output_text !== undefined) {
-    delete response.output_text
-    parts.isPruned = true
-  }
+  readHead(parts, response)
   for (const [index, held] of objects(response.output, 'output').entries()) readItem(parts, held, index, isRepeat)
   parts.finishes.push({
     choice,

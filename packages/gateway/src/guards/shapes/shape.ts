@@ -75,10 +75,19 @@ export function createParts(json: Mutable) {
 }
 export type Parts = ReturnType<typeof createParts>
 
-/** Takes out what is not on the list: it could hold text that nobody reads. */
-export function keepOnly(parts: Parts, object: Mutable, allowed: ReadonlySet<string>): void {
+/** What Azure's own filter says, of which some has no text beside it. */
+const filterFields = ['prompt_filter_results', 'content_filter_results', 'content_filter_offsets']
+
+/**
+ * Takes out what is neither `holder`, in which the text is, nor on the list: it could hold text that nobody reads. Where
+ * there is no `holder` it could be the text itself, and is refused.
+ */
+export function keepBeside(holder: string, parts: Parts, object: Mutable, known: ReadonlySet<string>, where: string) {
+  if (object[holder] === undefined || object[holder] === null) {
+    knowAll(object, new Set([holder, ...known, ...filterFields]), `${where} without ${holder}`)
+  }
   for (const key of Object.keys(object)) {
-    if (allowed.has(key)) continue
+    if (key === holder || known.has(key)) continue
     delete object[key]
     parts.isPruned = true
   }
@@ -107,6 +116,11 @@ export function objects(value: unknown, where: string): Mutable[] {
   if (!Array.isArray(value) || value.some((item) => asObject(item) !== item))
     throw new UnknownShape(`${where} is no list of objects`)
   return asArray(value) as Mutable[]
+}
+
+export function objectOf(value: unknown, where: string): Mutable {
+  if (asObject(value) !== value) throw new UnknownShape(`${where} is no object`)
+  return value as Mutable
 }
 
 export function textOf(value: unknown, where: string): string | undefined {
