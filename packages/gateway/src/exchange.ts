@@ -263,10 +263,8 @@ export class Exchange implements BestOfListener, DeliveryListener {
     const isReadable = this.filter?.unknown === undefined
     const headers = withOwnHeaders(reply?.headers ?? {}, this.request.ownHeaders)
     if (reply !== undefined) this.delivery.reply({ ...reply, headers })
-    else if (isGivenAsCame(termination) && isReadable) {
-      if (this.isCutShort(termination)) this.delivery.hold(Buffer.from(failureEvent(termination)))
-      this.delivery.end()
-    } else if (this.isBetweenEvents && termination !== 'client_stalled') {
+    else if (isGivenAsCame(termination) && isReadable) this.giveEnd(termination)
+    else if (this.isBetweenEvents && termination !== 'client_stalled') {
       // Never a [DONE] that the upstream did not send: the client must see that this is no whole answer.
       this.delivery.breakOff(failureEvent(termination))
     } else this.delivery.breakOff(undefined)
@@ -277,10 +275,20 @@ export class Exchange implements BestOfListener, DeliveryListener {
     return this.filter === undefined ? this.reader?.isBetweenEvents === true : this.reader?.isEventStream === true
   }
 
-  /** Whether a guarded stream is not whole. Of half an event nothing passes the guards, so the client must be told. */
+  /** What came, and where the client could take it for the whole, that it is not. */
+  private giveEnd(termination: Termination): void {
+    if (!this.isCutShort(termination)) this.delivery.end()
+    else if (this.isBetweenEvents) {
+      this.delivery.hold(Buffer.from(failureEvent(termination)))
+      this.delivery.end()
+    } else this.delivery.breakOff(undefined)
+  }
+
+  /** Whether what came of a stream looks like a whole one: guards let no half event through, and no HTTP may come between two. */
   private isCutShort(termination: Termination): boolean {
-    const isStream = this.filter !== undefined && this.reader?.isEventStream === true
-    return isStream && (termination === 'upstream_incomplete' || termination === 'upstream_invalid')
+    if (this.reader?.isEventStream !== true) return false
+    if (termination === 'upstream_incomplete') return this.filter !== undefined
+    return termination === 'upstream_invalid' && !this.reader.isAtEnd
   }
 
   /** An answer of ours, where the upstream's cannot be sent. */

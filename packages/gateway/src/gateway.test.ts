@@ -206,6 +206,7 @@ describe('bad days of the upstream', () => {
   /** Model, what the client gets, what is recorded. */
   const cases: [model: string, status: number, termination: string, seen: RegExp][] = [
     ['resets-in-stream', 200, 'upstream_reset', /event: error\ndata: .*upstream_reset/],
+    ['no-http-in-stream', 200, 'upstream_invalid', /event: error\ndata: .*upstream_invalid/],
     ['ends-without-done', 200, 'upstream_incomplete', /of /],
     ['error-in-stream', 200, 'upstream_error', /out of memory/],
     ['error-in-200', 200, 'upstream_error', /"no"/],

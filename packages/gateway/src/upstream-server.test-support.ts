@@ -215,6 +215,12 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     await sleep(30)
     res.destroy()
   },
+  'no-http-in-stream': async (_req, res, json) => {
+    beginStream(res)
+    for (const event of chatEvents(json).slice(0, 4)) res.write(event)
+    await sleep(30)
+    res.socket?.end('nonsense\r\n\r\n')
+  },
   'resets-in-event': async (_req, res, json) => {
     beginStream(res)
     for (const event of chatEvents(json).slice(0, 4)) res.write(event)
