@@ -198,6 +198,9 @@ describe.skipIf(chromiumPath === undefined)(`the dashboard in a browser${why}`, 
     ])
     await page.getByText('How to judge').click()
     await page.getByText('Insults are harmful').waitFor()
+    // Without a label nothing is sent, and keys go on being keys.
+    await page.keyboard.press('Control+Enter')
+    await page.getByText('Choose a label first').waitFor()
     await page.keyboard.press('2')
     await page.keyboard.press('e')
     await page.keyboard.type('seen 5 s by keyboard')

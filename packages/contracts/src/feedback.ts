@@ -54,6 +54,9 @@ export const newFeedbackSchema = z
     if (missing !== undefined) {
       addIssue({ code: 'custom', path: [missing], message: `is needed for a ${sent.kind}` })
     }
+    if (sent.kind === 'preference' && sent.chosen !== undefined && sent.chosen === sent.rejected) {
+      addIssue({ code: 'custom', path: ['rejected'], message: 'is the same as chosen' })
+    }
     if (sent.interaction !== undefined && sent.id !== undefined && sent.interaction !== sent.id) {
       addIssue({ code: 'custom', path: ['id'], message: 'is another one than interaction' })
     }

@@ -70,11 +70,21 @@ export function createJudge({ model, policy, budgetMs, post }: JudgeSettings): E
       } catch (error) {
         if (error instanceof PlumblineError) throw error
         if (signal.aborted) throw new PlumblineError('JUDGE_TIMEOUT', `The judge gave no answer within ${budgetMs} ms.`)
-        last = error instanceof Error ? error.message : String(error)
+        last = reasonOf(error)
       }
     }
-    throw new PlumblineError('JUDGE_UNAVAILABLE', `The judge cannot be asked: ${last}.`)
+    throw new PlumblineError(
+      'JUDGE_UNAVAILABLE',
+      `The judge cannot be asked: ${last}. Look at its URL, its key and whether it runs.`,
+    )
   }
+}
+
+/** What `fetch` says of itself is only that it failed: its cause says why. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { cause } = error
+  return cause instanceof Error && cause.message !== '' ? `${error.message} (${cause.message})` : error.message
 }
 
 function judged({ prompt, completion, context }: EvaluationItem): Record<string, string> {

@@ -157,15 +157,18 @@ describe('a judge over HTTP', () => {
       const said = parsed((await judge(url)).stdout)
       expect(said.map((row) => row.label ?? row.error.code).toSorted()).toEqual(['JUDGE_PROSE', 'violates'])
       const silent = parsed((await judge(url, ['--judge-budget-ms', '50'])).stdout)
-      expect(silent.map((row) => row.error.code)).toEqual(['JUDGE_TIMEOUT', 'JUDGE_TIMEOUT'])
+      const codes = ['JUDGE_TIMEOUT', 'JUDGE_TIMEOUT', 'NOTHING_JUDGED']
+      expect(silent.map((row) => row.error.code)).toEqual(codes)
     } finally {
       server.closeAllConnections()
       server.close()
       await once(server, 'close')
     }
     const down = await judge(url)
-    expect(parsed(down.stdout).map((row) => row.error.code)).toEqual(['JUDGE_UNAVAILABLE', 'JUDGE_UNAVAILABLE'])
+    const codes = ['JUDGE_UNAVAILABLE', 'JUDGE_UNAVAILABLE', 'NOTHING_JUDGED']
+    expect(parsed(down.stdout).map((row) => row.error.code)).toEqual(codes)
     expect(down.stderr).toMatch(/no answer has a verdict/)
-    expect(down.status).toBe(0)
+    expect(down.stderr).toMatch(/error\[NOTHING_JUDGED\]: judge could judge none of 2 rows\..*ECONNREFUSED/)
+    expect(down.status).toBe(1)
   })
 })

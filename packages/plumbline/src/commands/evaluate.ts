@@ -109,6 +109,14 @@ async function evaluateRows(
   const summary = summarise(evaluator, evaluations, calibration)
   if (world.json && output !== undefined) world.emit(summary)
   world.stdout.write(`${summaryLines(summary).join('\n')}\n`)
+  const failures = evaluations.flatMap((one) => ('error' in one ? [one.error] : []))
+  // A pipeline would take it for a measurement.
+  if (failures.length === evaluations.length && failures.length > 0)
+    throw new PlumblineError(
+      'NOTHING_JUDGED',
+      `${evaluator.name} could judge none of ${rows.length} rows. The first: ${failures[0].message}`,
+      { hint: 'Mend that and give the same command again.' },
+    )
 }
 
 async function measure(evaluator: Evaluator, facts: Facts, { data, output }: Given, world: World): Promise<void> {

@@ -25,7 +25,8 @@ export interface FeedbackLimiter {
 }
 
 export function createFeedbackLimiter(limits: Partial<FeedbackLimits>): FeedbackLimiter {
-  const { token, actor, key, clock } = { ...defaults, ...limits }
+  const { clock, ...rates } = { ...defaults, ...limits }
+  const { token, actor, key } = rates
   const limiters = {
     token: createRateLimiter(token, clock),
     actor: createRateLimiter(actor, clock),
@@ -36,7 +37,8 @@ export function createFeedbackLimiter(limits: Partial<FeedbackLimits>): Feedback
       const seconds = limiters[kind].take(name)
       if (seconds === 0) return
       const wait = Math.min(3600, Math.ceil(seconds))
-      const message = `This ${kind} sends too much feedback: try again in ${wait} s.`
+      const { burst, perSecond } = rates[kind]
+      const message = `This ${kind} sends too much feedback, more than ${burst} at once and then one in ${1 / perSecond} s: try again in ${wait} s.`
       throw new RequestError(429, 'rate_limit_exceeded', message, { headers: { 'retry-after': String(wait) } })
     },
   }

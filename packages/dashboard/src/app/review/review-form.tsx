@@ -51,7 +51,11 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
       isBusy.current = false
     }
   }
-  const submit = () => send('submit', sendable(draft), ({ state = '' }) => `Judged ${draft.label}: ${outcomes[state]}`)
+  const [isUnlabelled, setIsUnlabelled] = useState(false)
+  const hasLabel = (draft.label ?? '') !== ''
+  // The browser would put the cursor into the label's field: the next key would be one of a label's name.
+  const submit = () => (hasLabel ? judge() : setIsUnlabelled(true))
+  const judge = () => send('submit', sendable(draft), ({ state = '' }) => `Judged ${draft.label}: ${outcomes[state]}`)
   const skip = () => send('skip', {}, () => 'Skipped: you are not asked about this one again.')
   const focus = (name: string) => form.current?.querySelector<HTMLElement>(`[name=${name}]`)?.focus()
   const ask = () => form.current?.requestSubmit()
@@ -111,7 +115,7 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
           onChange={(event) => change({ label: event.currentTarget.value })}
           pattern={labelPattern}
           title="1 to 64 of a-z, 0-9, _ and -"
-          required
+          aria-required
         />
         <TextInput
           name="category"
@@ -145,6 +149,11 @@ export function ReviewForm({ item, onDone }: ReviewFormProps) {
         />
         <div className="judgement-end">
           {problem !== undefined && lost === undefined && <Trouble error={problem} />}
+          {isUnlabelled && !hasLabel && (
+            <Alert color="yellow" role="alert" mb="sm">
+              Choose a label first: press its key, or <Kbd>l</Kbd> to write one of your own.
+            </Alert>
+          )}
           {lost !== undefined && (
             <Alert color="yellow" role="alert" title={lost.title} mb="sm">
               <p>{problem?.message}</p>
