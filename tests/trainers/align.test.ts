@@ -157,6 +157,13 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   expect((await align(output, longer)).status).toBe(0)
 })
 
+test('a folder with the lock of a stage that was killed at once is the job’s own', async () => {
+  const output = join(base, 'killed')
+  await mkdir(join(output, 'sft'), { recursive: true })
+  await writeFile(join(output, 'sft', '.lock'), JSON.stringify({ pid: 2 ** 22 + 1, host: 'nowhere' }))
+  expect((await align(output, { memory: 1 })).stderr).not.toContain('ALIGN_FOLDER')
+})
+
 test.each(['report.html', 'sft/notes.txt'])('a folder with somebody’s %s is left as it is', async (name) => {
   const output = join(base, 'theirs')
   await mkdir(join(output, 'sft'), { recursive: true })

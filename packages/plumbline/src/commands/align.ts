@@ -200,7 +200,8 @@ async function checkOutput(folder: string): Promise<void> {
 async function isOfJob(folder: string, name: string, names: readonly string[]): Promise<boolean> {
   if (trainingStages.includes(name)) {
     const inside = await readdir(join(folder, name)).catch(() => [name])
-    return inside.length === 0 || inside.includes('run.json')
+    // A stage that was killed in its first milliseconds has its lock alone.
+    return inside.includes('run.json') || inside.every((one) => /^(?:\.lock|run\.json\.draft$)/.test(one))
   }
   // No job has a report before it has answers.
   if (/^report\.(?:json|html)(?:\.draft)?$/.test(name)) return names.includes('answers')
