@@ -26,10 +26,14 @@ const database = new PGlite({
 // Everybody waits for the start of the database.
 void database.waitReady.then(giveWay, () => {})
 
-/** PGlite leaves its files to whoever may enter the folder. */
+/** PGlite leaves its files to whoever may enter the folder. One that somebody else owns stays as they have set it. */
 function makePrivate(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 })
-  chmodSync(path, 0o700)
+  try {
+    chmodSync(path, 0o700)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
+  }
 }
 
 /**

@@ -99,12 +99,12 @@ export async function openCheckpoints(runFolder: string, options: CheckpointsOpt
     },
     async save(checkpoint, logs) {
       const { step, metric } = checkpoint
+      // A run that goes on with a lower limit, as the disk was full, needs the room first.
+      await removeOld()
       // The logs go first: a checkpoint must not speak of lines that are not on the disk.
       await logs.flush({ sync: true }).catch(async (error) => {
         throw await checkpointFailed(folder, checkpoint, error)
       })
-      // A run that goes on with a lower limit, as the disk was full, needs the room first.
-      await removeOld()
       await writeCheckpoint(folder, checkpoint, origin, logs.sizes)
       metrics.set(step, metric !== undefined && Number.isFinite(metric) ? metric : null)
       await removeOld()

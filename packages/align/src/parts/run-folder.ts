@@ -121,8 +121,8 @@ export async function checkRunFolder(
   const before = await readRunRecord(folder)
   if (before === undefined) return false
   const { inputs = {}, config, startOver } = options
-  const known = Object.entries(before.inputs ?? {}).filter(([name]) => Object.hasOwn(inputs, name))
-  checkResumable(folder, { ...before, inputs: Object.fromEntries(known) }, { ...options, resume: true })
+  const known = before.inputs && Object.entries(before.inputs).filter(([name]) => Object.hasOwn(inputs, name))
+  checkResumable(folder, { ...before, inputs: known && Object.fromEntries(known) }, { ...options, resume: true })
   const isDone = isFinished(before, config)
   if (isDone && (await statOf(join(folder, 'model'))) === undefined)
     throw new PlumblineError('RUN_BROKEN', `The run in ${folder} is finished, and its model is gone.`, {
