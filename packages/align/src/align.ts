@@ -24,6 +24,7 @@ import type {
 import { answersOf, rewardsOf } from './evaluate.ts'
 import { type Durations, openDurations, type PartState } from './parts/durations.ts'
 import type { RewardEvaluation } from './parts/reward-evaluation.ts'
+import { readJsonLines } from './parts/run-files.ts'
 import type { RunFolder } from './parts/run-folder.ts'
 import { describeModel, describeRows, type RunInputs } from './parts/run-inputs.ts'
 import { runTrainer } from './parts/run-trainer.ts'
@@ -84,9 +85,12 @@ export async function runAlign(
   const configs = stageConfigs(config, data.preferences)
   // Models of later stages are known when those before are done.
   const given = {
-    sft: { model: await describeModel(modelPath), ...inputsOf.sft(data) },
-    reward: inputsOf.reward(data),
-    ppo: inputsOf.ppo(data),
+    sft: {
+      model: await describeModel(modelPath),
+      demonstrations: describeRows('the demonstrations', data.demonstrations),
+    },
+    reward: { preferences: describeRows('the preferences', data.preferences) },
+    ppo: { prompts: describeRows('the prompts', data.prompts) },
   }
   const toCome: Stage[] = []
   for (const name of ['sft', 'reward', 'ppo'] as const)
@@ -106,10 +110,16 @@ export async function runAlign(
     )
 
   const base = await answers('base', modelPath)
-  await timed('supervised fine-tuning', (found) => sftStage(configs.sft, modelPath, data, { ...world, found }))
+  await timed('supervised fine-tuning', (found) =>
+    sftStage(configs.sft, modelPath, data, given.sft, { ...world, found }),
+  )
   const sft = await answers('sft', folder('sft'))
-  await timed('reward model', (found) => rewardStage(configs.reward, folder('sft'), data, { ...world, found }))
-  await timed('PPO', (found) => ppoStage(configs.ppo, folder('sft'), folder('reward'), data, { ...world, found }))
+  await timed('reward model', (found) =>
+    rewardStage(configs.reward, folder('sft'), data, given.reward, { ...world, found }),
+  )
+  await timed('PPO', (found) =>
+    ppoStage(configs.ppo, [folder('sft'), folder('reward')], data, given.ppo, { ...world, found }),
+  )
   const ppo = await answers('ppo', folder('ppo'))
 
   const stages = await timed('rewards', async (found) => {
@@ -133,9 +143,9 @@ export async function runAlign(
     )
   })
   const metrics = {
-    sft: await readLines(join(output, 'sft', 'metrics.jsonl')),
-    reward: await readLines(join(output, 'reward', 'metrics.jsonl')),
-    ppo: await readLines(join(output, 'ppo', 'metrics.jsonl')),
+    sft: await readJsonLines<Record<string, unknown>>(join(output, 'sft', 'metrics.jsonl')),
+    reward: await readJsonLines<Record<string, unknown>>(join(output, 'reward', 'metrics.jsonl')),
+    ppo: await readJsonLines<Record<string, unknown>>(join(output, 'ppo', 'metrics.jsonl')),
   }
   const rewardEvaluation = await readJson<RewardEvaluation>(join(output, 'reward', REWARD_EVALUATION))
   return buildAlignReport({
@@ -202,16 +212,13 @@ async function stage(
   }
 }
 
-/** The data of each stage. */
-const inputsOf = {
-  sft: ({ demonstrations }: AlignData) => ({ demonstrations: describeRows('the demonstrations', demonstrations) }),
-  reward: ({ preferences }: AlignData) => ({ preferences: describeRows('the preferences', preferences) }),
-  ppo: ({ prompts }: AlignData) => ({ prompts: describeRows('the prompts', prompts) }),
-}
-
-async function sftStage(config: SftConfig, modelPath: string, data: AlignData, world: PartWorld): Promise<void> {
-  const { demonstrations } = data
-  const inputs = { model: await describeModel(modelPath), ...inputsOf.sft(data) }
+async function sftStage(
+  config: SftConfig,
+  modelPath: string,
+  { demonstrations }: AlignData,
+  inputs: RunInputs,
+  world: PartWorld,
+): Promise<void> {
   await stage('sft', config, inputs, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
     const { trainable } = await trainSft(config, model, { train: demonstrations }, trainer)
@@ -219,9 +226,14 @@ async function sftStage(config: SftConfig, modelPath: string, data: AlignData, w
   })
 }
 
-async function rewardStage(config: RewardConfig, modelPath: string, data: AlignData, world: PartWorld): Promise<void> {
-  const { preferences } = data
-  const inputs = { model: await describeModel(modelPath), ...inputsOf.reward(data) }
+async function rewardStage(
+  config: RewardConfig,
+  modelPath: string,
+  { preferences }: AlignData,
+  given: RunInputs,
+  world: PartWorld,
+): Promise<void> {
+  const inputs = { model: await describeModel(modelPath), ...given }
   await stage('reward', config, inputs, world, async (trainer) => {
     const model = await loadLanguageModel(modelPath)
     const result = await trainReward(config, model, { train: preferences }, trainer)
@@ -231,31 +243,18 @@ async function rewardStage(config: RewardConfig, modelPath: string, data: AlignD
 
 async function ppoStage(
   config: PpoConfig,
-  policyPath: string,
-  rewardPath: string,
-  data: AlignData,
+  [policyPath, rewardPath]: readonly [string, string],
+  { prompts }: AlignData,
+  given: RunInputs,
   world: PartWorld,
 ): Promise<void> {
-  const { prompts } = data
-  const inputs = {
-    model: await describeModel(policyPath),
-    reward_model: await describeModel(rewardPath),
-    ...inputsOf.ppo(data),
-  }
+  const inputs = { model: await describeModel(policyPath), reward_model: await describeModel(rewardPath), ...given }
   await stage('ppo', config, inputs, world, async (trainer) => {
     const policy = await loadLanguageModel(policyPath)
     const rewardModel = await loadLanguageModel(rewardPath)
     const { trainable } = await trainPpo(config, { policy, rewardModel }, prompts, trainer)
     return async (folder) => writeTrainedModel(folder, policy, await trainable.merged())
   })
-}
-
-async function readLines(path: string): Promise<Record<string, unknown>[]> {
-  const text = await readFile(path, 'utf8').catch(() => '')
-  return text
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line))
 }
 
 async function readJson<T>(path: string): Promise<T | undefined> {

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import {
   checkPromptLengths,
@@ -11,7 +10,7 @@ import type { EvalPromptRow } from './config.ts'
 import { completionsOf } from './parts/completions.ts'
 import { encodePrompt } from './parts/encode.ts'
 import { rowName, shownRow } from './parts/row-place.ts'
-import { replaceDurably } from './parts/run-files.ts'
+import { readJsonLines, replaceDurably } from './parts/run-files.ts'
 
 /** A held-out prompt's answer by the model of one stage. */
 export interface Answer {
@@ -31,8 +30,9 @@ export async function answersOf(
   path: string,
   { maxNewTokens, signal, onAnswer }: { maxNewTokens: number; signal: AbortSignal; onAnswer: (done: number) => void },
 ): Promise<Answer[]> {
-  const known = await readAnswers(path)
-  if (known?.length === prompts.length) return known
+  // What is no whole file of ours is made again.
+  const known = await readJsonLines<Answer>(path).catch(() => [])
+  if (known.length === prompts.length) return known
   const model = await loadModel()
   const promptIds = prompts.map((row, i) => encodePrompt(model.tokenizer, row.prompt, rowName(row, i)))
   checkPromptLengths(promptIds, maxNewTokens, model.config.maxPositions, (i) => shownRow(rowName(prompts[i], i)))
@@ -47,19 +47,6 @@ export async function answersOf(
   await makeFolder(dirname(path))
   await replaceDurably(path, `${answers.map((answer) => JSON.stringify(answer)).join('\n')}\n`)
   return answers
-}
-
-/** Undefined where there is none, or what is there is no whole file of ours: it is made again. */
-async function readAnswers(path: string): Promise<Answer[] | undefined> {
-  try {
-    const text = await readFile(path, 'utf8')
-    return text
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line))
-  } catch {
-    return undefined
-  }
 }
 
 /** The reward of each answer, for several lists of answers to the same prompts. */

@@ -66,13 +66,12 @@ export function encodeRewardRows(
     const target = chosen === undefined ? score : margin
     return { answers, target, isContrast, prompt: JSON.stringify(row.prompt), row: i + 1 }
   })
-  const isEqual = ({ answers }: EncodedAnswers) => answers.length > 1 && answers[0].join() === answers[1].join()
-  const firstEqual = encoded.find(isEqual)
-  const differing = encoded.filter((one) => !isEqual(one))
+  const equal = new Set(encoded.filter(({ answers: [chosen, rejected] }) => chosen.join() === rejected?.join()))
+  const differing = encoded.filter((one) => !equal.has(one))
   const kept = differing.filter(({ answers }) => answers.every(({ length }) => length <= limit))
-  if (firstEqual !== undefined)
+  if (equal.size > 0)
     log(
-      `${rows.length - differing.length} of ${rows.length} pairs have equal sides and were left out; row ${firstEqual.row} is the first.`,
+      `${equal.size} of ${rows.length} pairs have equal sides and were left out; row ${[...equal][0].row} is the first.`,
     )
   if (kept.length < differing.length)
     log(

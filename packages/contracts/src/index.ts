@@ -42,7 +42,7 @@ export {
   newKeySchema,
   projectSchema,
 } from './api-key.ts'
-export { type ErrorDetails, located, PlumblineError } from './errors.ts'
+export { type ErrorDetails, located, PlumblineError, reason } from './errors.ts'
 export { type EvaluationState, type Evaluations, evaluationsSchema } from './evaluation.ts'
 export { type EvaluatorList, evaluatorListSchema } from './evaluator-list.ts'
 export {

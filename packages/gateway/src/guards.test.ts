@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http'
-import { type AddressInfo, connect, createServer as createSocketServer, type Socket } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Harness, route, startHarness } from './gateway.test-support.ts'
+import { type Harness, startHarness } from './gateway.test-support.ts'
 import { openGuardWorld } from './guards/guard-world.ts'
 import { readGuards } from './guards/read-guards.ts'
 import { sentence } from './upstream-server.test-support.ts'
@@ -363,24 +363,12 @@ test.each([
     { choices: [{ message: { content: 'Go to ' }, finish_reason: 'content_filter' }] },
   ],
 ])('%s, then a chunk that is none: the client gets what the guards have read', async (_, sent, status, body) => {
-  const sockets: Socket[] = []
-  const upstream = createSocketServer((socket) => {
-    sockets.push(socket)
-    socket.on('error', () => {})
-    const head = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n'
-    socket.once('data', () => socket.write(`${head}${sent.length.toString(16)}\r\n${sent}\r\nZZZ\r\nno chunk`))
-  })
-  await new Promise<void>((done) => upstream.listen(0, '127.0.0.1', done))
-  const gateway = await harness.open({
-    upstreams: [route('main', `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`)],
-    guards: readGuards([words('block', 'output')], openGuardWorld({})),
-  })
-  const answer = await gateway.post('/v1/chat/completions', JSON.stringify(ask('x')))
+  const gateway = await open([words('block', 'output')])
+  const asked = ask('x', { model: 'pieces-then-no-http', pieces: [Buffer.from(sent).toString('base64')] })
+  const answer = await gateway.post('/v1/chat/completions', JSON.stringify(asked))
   expect([answer.status, await answer.json()]).toMatchObject([status, body])
   const record = await harness.recordOf((one) => one.record === answer.headers.get('x-request-id'))
   expect(record).toMatchObject({ termination: 'upstream_invalid', status })
-  for (const socket of sockets) socket.destroy()
-  upstream.close()
 })
 
 test('an answer that breaks off gives nothing that was held, and no end mark', async () => {

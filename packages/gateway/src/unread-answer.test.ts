@@ -1,6 +1,5 @@
-import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Harness, type OpenGateway, route, startHarness } from './gateway.test-support.ts'
+import { type Harness, type OpenGateway, startHarness } from './gateway.test-support.ts'
 import { openGuardWorld } from './guards/guard-world.ts'
 import { readGuards } from './guards/read-guards.ts'
 import { eventsOf, sentence } from './upstream-server.test-support.ts'
@@ -28,9 +27,14 @@ type Path = keyof typeof questions
 const paths = Object.keys(questions) as Path[]
 
 /** What a client gets, and the record says, when the upstream sends this. */
-async function answerTo(path: Path, stream: boolean, sent: string, through = gateway) {
+async function answerTo(
+  path: Path,
+  stream: boolean,
+  sent: string,
+  { through = gateway, model = 'pieces' }: { through?: OpenGateway; model?: string } = {},
+) {
   const pieces = sent === '' ? [] : [Buffer.from(sent).toString('base64')]
-  const body = { model: 'pieces', stream, pieces, ...questions[path] }
+  const body = { model, stream, pieces, ...questions[path] }
   const response = await through.post(path, JSON.stringify(body))
   const text = await response.text()
   const record = await harness.recordOf((one) => one.record === response.headers.get('x-request-id'))
@@ -98,31 +102,16 @@ test('what was held back for guards is given before the error event', async () =
   const guards = [{ kind: 'prompt-injection', mode: 'block', direction: 'output' }]
   const holding = await harness.open({ guards: readGuards(guards, openGuardWorld({})) })
   const path = '/v1/completions'
-  const answer = await answerTo(path, true, `${beginning(path)}data: {"id":"half","cho`, holding)
+  const answer = await answerTo(path, true, `${beginning(path)}data: {"id":"half","cho`, { through: holding })
   expect(answer).toMatchObject({ status: 200, termination: 'upstream_incomplete' })
   expect(answer.text).toMatch(/capital .*event: error\ndata: [^\n]*upstream_incomplete[^\n]*\n\n$/s)
 })
 
 test('a stream that goes on as no HTTP ends with an error event too', async () => {
   const path = '/v1/completions'
-  const sent = beginning(path)
-  const sockets: Socket[] = []
-  const upstream = createServer((socket) => {
-    sockets.push(socket)
-    socket.on('error', () => {})
-    const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n'
-    socket.once('data', () => socket.write(`${head}${sent.length.toString(16)}\r\n${sent}\r\nZZZ\r\nno chunk`))
-  })
-  await new Promise<void>((done) => upstream.listen(0, '127.0.0.1', done))
-  const odd = await harness.open({
-    upstreams: [route('odd', `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`)],
-    guards: acting(),
-  })
-  const answer = await answerTo(path, true, '', odd)
+  const answer = await answerTo(path, true, beginning(path), { model: 'pieces-then-no-http' })
   expect(answer).toMatchObject({ status: 200, termination: 'upstream_invalid' })
   expect(answer.text).toMatch(/capital .*event: error\ndata: [^\n]*upstream_invalid[^\n]*\n\n$/s)
-  for (const socket of sockets) socket.destroy()
-  upstream.close()
 })
 
 test('where guards leave nothing of a stream that breaks off, the client gets an error', async () => {
@@ -141,7 +130,7 @@ test('the fallback answer stands in for an answer that cannot be read', async ()
     [false, '{"foo":"bar secret text"}'],
     [true, '<html>secret</html>\n\n'],
   ] as const) {
-    const answer = await answerTo('/v1/chat/completions', stream, sent, falling)
+    const answer = await answerTo('/v1/chat/completions', stream, sent, { through: falling })
     expect(answer).toMatchObject({
       status: 200,
       termination: 'fallback_answer',

@@ -172,18 +172,28 @@ function beginStream(res: ServerResponse): void {
   res.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
 }
 
+async function sendPieces(res: ServerResponse, { stream, pieces }: Record<string, unknown>): Promise<void> {
+  res.writeHead(200, { 'content-type': stream === true ? 'text/event-stream' : 'application/json' })
+  for (const piece of pieces as string[]) {
+    res.write(Buffer.from(piece, 'base64'))
+    await sleep(0)
+  }
+}
+
 const chatEvents = (json: Record<string, unknown>) => eventsOf('/v1/chat/completions', json, `chatcmpl-${++lastId}`)
 const untilClosed = (res: ServerResponse) => new Promise<void>((resolve) => res.on('close', () => resolve()))
 
 const behaviours: Readonly<Record<string, Behaviour>> = {
   /** Bytes of the request's own choosing, cut where it says. */
   pieces: async (_req, res, json) => {
-    res.writeHead(200, { 'content-type': json.stream === true ? 'text/event-stream' : 'application/json' })
-    for (const piece of json.pieces as string[]) {
-      res.write(Buffer.from(piece, 'base64'))
-      await sleep(0)
-    }
+    await sendPieces(res, json)
     res.end()
+  },
+  /** The same, and what is no HTTP behind them. */
+  'pieces-then-no-http': async (_req, res, json) => {
+    await sendPieces(res, json)
+    res.socket?.write('ZZZ\r\nno chunk')
+    await untilClosed(res)
   },
   /** As many answers as were asked for, of the request's own choosing. */
   several: (_req, res, json) => {

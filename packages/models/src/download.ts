@@ -1,9 +1,9 @@
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { PlumblineError } from '@plumbline/contracts'
+import { PlumblineError, reason } from '@plumbline/contracts'
 import { diskError, formatBytes } from './disk.ts'
 import { type Checksum, FileHash } from './file-hash.ts'
-import { type OnProgress, reason, throwIfAborted } from './pull-events.ts'
+import { type OnProgress, throwIfAborted } from './pull-events.ts'
 
 export interface DownloadRequest {
   url: string

@@ -1,6 +1,5 @@
 import { HubApiError } from '@huggingface/hub'
-import { PlumblineError } from '@plumbline/contracts'
-import { reason } from './pull-events.ts'
+import { PlumblineError, reason } from '@plumbline/contracts'
 
 /** The hub could not be asked, or did not answer as the hub does: a reason to try elsewhere. */
 export class HubUnreachable extends Error {

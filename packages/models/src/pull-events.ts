@@ -21,14 +21,3 @@ export function throwIfAborted(signal: AbortSignal | undefined, what: string): v
     cause: signal.reason,
   })
 }
-
-/** The text of an error and of what caused it, on one line: "fetch failed: connect ECONNREFUSED 127.0.0.1:1". */
-export function reason(error: unknown): string {
-  const parts: string[] = []
-  for (let at = error; at instanceof Error && parts.length < 4; at = at.cause) {
-    const code = (at as NodeJS.ErrnoException).code
-    const text = at.message || code || at.name
-    if (!parts.some((part) => part.includes(text))) parts.push(text)
-  }
-  return parts.length > 0 ? parts.join(': ') : String(error)
-}

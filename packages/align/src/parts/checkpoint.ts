@@ -9,7 +9,7 @@ import { PlumblineError } from '@plumbline/contracts'
 import { formatBytes, syncFolder, writeSafetensors } from '@plumbline/models'
 import { readArrays } from './checkpoint-arrays.ts'
 import { checkJson, type JsonValue } from './json-value.ts'
-import { writeDurably } from './run-files.ts'
+import { isDiskFull, writeDurably } from './run-files.ts'
 
 /** What a trainer hands over to be kept. */
 export interface CheckpointToSave {
@@ -169,7 +169,7 @@ export async function checkpointFailed(
   const needed = bytesOf(arrays)
   const { code, message } = cause as NodeJS.ErrnoException
   if (cause instanceof PlumblineError || code === undefined) return cause
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
+  const isFull = isDiskFull(cause)
   const free = await freeBytes(folder).catch(() => undefined)
   const space = `${formatBytes(needed)} are needed (${needed} bytes), ${free === undefined ? 'unknown' : `${formatBytes(free)} (${free} bytes)`} are free`
   const why = isFull

@@ -1,4 +1,4 @@
-import { open, rename, rm } from 'node:fs/promises'
+import { open, readFile, rename, rm } from 'node:fs/promises'
 import { PlumblineError } from '@plumbline/contracts'
 
 /** Writes a small file that is on the disk when this returns. */
@@ -24,11 +24,25 @@ export async function replaceDurably(path: string, text: string): Promise<void> 
   }
 }
 
+/** The rows of a file that we wrote; none where there is none. */
+export async function readJsonLines<Row>(path: string): Promise<Row[]> {
+  const text = await readFile(path, 'utf8').catch(() => '')
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
+}
+
+/** Whether a write failed since the disk, or somebody's part of it, is full. */
+export function isDiskFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
+}
+
 /** Turns a failed write into an error for the user; any other comes back as it is. */
 export function runWriteError(folder: string, error: unknown): unknown {
   const { code, message } = error as NodeJS.ErrnoException
   if (error instanceof PlumblineError || code === undefined) return error
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT'
+  const isFull = isDiskFull(error)
   const why = isFull ? 'the disk or quota is full' : message
   return new PlumblineError('RUN_NOT_WRITABLE', `The run folder ${folder} cannot be written: ${why}.`, {
     hint: isFull

@@ -34,13 +34,18 @@ async function checkIsRun(folder: string): Promise<void> {
       hint: 'Give another --output.',
     })
   }
-  const names = await readdir(folder)
-  // A process that was killed in its first milliseconds leaves its lock and no run.json.
-  const others = names.filter((name) => !name.startsWith(lockName) && name !== 'run.json.draft')
-  if (others.length === 0 || others.includes('run.json')) return
+  const others = strangersIn(await readdir(folder))
+  if (others.length === 0) return
   throw new PlumblineError(
     'RUN_FOLDER_NOT_EMPTY',
     `${folder} is not empty and holds no run (there is ${others.sort().slice(0, 3).join(', ')}); nothing was written.`,
     { hint: 'Give a new or an empty folder as --output.' },
   )
+}
+
+/** Of the names in a folder, those that keep it from being a run's; none when it is empty, or a run. */
+export function strangersIn(names: readonly string[]): string[] {
+  if (names.includes('run.json')) return []
+  // A process that was killed in its first milliseconds leaves its lock and no run.json.
+  return names.filter((name) => !name.startsWith(lockName) && name !== 'run.json.draft')
 }

@@ -4,7 +4,7 @@
  * asked again.
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import { PlumblineError } from '@plumbline/contracts'
+import { PlumblineError, reason } from '@plumbline/contracts'
 import { type EvaluateOptions, type EvaluationItem, type Evaluator, type Finding, versionOf } from '../evaluator.ts'
 import { type JudgeVerdict, judgeBody, judgeInstructions, parseJson, readJudgeReply } from '../judge-question.ts'
 
@@ -70,7 +70,7 @@ export function createJudge({ model, policy, budgetMs, post }: JudgeSettings): E
       } catch (error) {
         if (error instanceof PlumblineError) throw error
         if (signal.aborted) throw new PlumblineError('JUDGE_TIMEOUT', `The judge gave no answer within ${budgetMs} ms.`)
-        last = reasonOf(error)
+        last = reason(error)
       }
     }
     throw new PlumblineError(
@@ -78,13 +78,6 @@ export function createJudge({ model, policy, budgetMs, post }: JudgeSettings): E
       `The judge cannot be asked: ${last}. Look at its URL, its key and whether it runs.`,
     )
   }
-}
-
-/** What `fetch` says of itself is only that it failed: its cause says why. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const { cause } = error
-  return cause instanceof Error && cause.message !== '' ? `${error.message} (${cause.message})` : error.message
 }
 
 function judged({ prompt, completion, context }: EvaluationItem): Record<string, string> {

@@ -94,7 +94,7 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     evalPrompts: without('train', evalPrompts, '--eval-prompts'),
   }
   const { path } = await pullShown(config.model, world)
-  const [{ checkRunFolder, openRunFolder, renderReport, runAlign }, { createComputePool }, { makeFolder }] =
+  const [{ checkRunFolder, isDiskFull, openRunFolder, renderReport, runAlign }, { createComputePool }, { makeFolder }] =
     await Promise.all([import('@plumbline/align'), import('@plumbline/engine'), import('@plumbline/models')])
   // Before hours of work whose results could not be written.
   await makeFolder(output)
@@ -133,7 +133,12 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     await writeReplacing(join(output, 'report.html'), renderReport(report))
     return report
   } catch (error) {
-    throw asFullDisk(error, output)
+    if (!isDiskFull(error)) throw error
+    // What the system says of it names neither the folder nor a next step.
+    throw new PlumblineError('RUN_NOT_WRITABLE', `${output} cannot be written: the disk or quota is full.`, {
+      hint: 'Free some space; the same command goes on from what is there.',
+      cause: error,
+    })
   } finally {
     pool.dispose()
     if (world.signal.aborted)
@@ -199,23 +204,12 @@ async function checkOutput(folder: string): Promise<void> {
 
 async function isOfJob(folder: string, name: string, names: readonly string[]): Promise<boolean> {
   if (trainingStages.includes(name)) {
-    const inside = await readdir(join(folder, name)).catch(() => [name])
-    // A stage that was killed in its first milliseconds has its lock alone.
-    return inside.includes('run.json') || inside.every((one) => /^(?:\.lock|run\.json\.draft$)/.test(one))
+    const { strangersIn } = await import('@plumbline/align')
+    return strangersIn(await readdir(join(folder, name)).catch(() => [name])).length === 0
   }
   // No job has a report before it has answers.
   if (/^report\.(?:json|html)(?:\.draft)?$/.test(name)) return names.includes('answers')
   return /^(?:answers|durations\.json(?:\.draft)?)$/.test(name)
-}
-
-/** What the system says of a full disk names neither the folder nor a next step. */
-function asFullDisk(error: unknown, output: string): unknown {
-  const { code } = error as NodeJS.ErrnoException
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error
-  return new PlumblineError('RUN_NOT_WRITABLE', `${output} cannot be written: the disk or quota is full.`, {
-    hint: 'Free some space; the same command goes on from what is there.',
-    cause: error,
-  })
 }
 
 async function setting(
