@@ -121,12 +121,14 @@ test('a risen rate opens one alarm, which goes to log, webhook and e-mail with i
   expect(alarms[0]).toMatchObject({ kind: 'rate', state: 'open', evaluator: 'refusal' })
   expect(alarms[0].detections).toBeGreaterThan(1)
 
-  const detail = alarmDetailSchema.parse(
-    await alarmDetail(store, plan, (await store.monitoring.findAlarm(project, id))!),
-  )
+  const stored = (await store.monitoring.findAlarm(project, id))!
+  const detail = alarmDetailSchema.parse(await alarmDetail(store, plan, stored))
   expect(detail.evidence.baseline).toMatchObject({ flagged: 6, judged: 200 })
   expect(detail.evidence.log_evidence!).toBeGreaterThanOrEqual(detail.evidence.log_needed!)
   expect(detail.interactions).toHaveLength(50)
+  // What was flagged before the first that it counted is of the baseline.
+  const few = { ...stored, evidence: { ...(stored.evidence as object), hits: 2 } }
+  expect((await alarmDetail(store, plan, few)).interactions).toEqual(detail.interactions.slice(0, 2))
   expect(await store.findInteraction(project, detail.interactions[0].record)).toMatchObject({ text: refused })
   expect(detail.evidence.series.at(-1)).toMatchObject({ day: '2026-01-04', judged: 100, flagged: 60 })
   expect(detail.notifications.map(({ channel, state }) => `${channel} ${state}`)).toEqual(

@@ -14,7 +14,7 @@ const rateEvidenceSchema = z.object({
 })
 export type RateEvidence = z.infer<typeof rateEvidenceSchema>
 
-/** What an alarm of a rate rests on, and the flagged answers up to its last detection, the newest first. */
+/** What an alarm of a rate rests on, and the flagged answers that it counted up to its last detection, the newest first. */
 export async function readEvidence(
   monitoring: Monitoring,
   { alarm, project, evidence }: StoredAlarm,
@@ -23,5 +23,8 @@ export async function readEvidence(
   const rate = alarm.kind === 'rate' ? rateEvidenceSchema.safeParse(evidence).data : undefined
   if (rate === undefined || alarm.evaluator === null || alarm.version === null) return { rate, records: [] }
   const key = { project, evaluator: alarm.evaluator, version: alarm.version }
-  return { rate, records: await monitoring.findEvaluations(key, { outcome: 'flagged', until: rate.until, limit }) }
+  // Those before them are the baseline's.
+  const counted = Math.min(limit, rate.hits)
+  const records = await monitoring.findEvaluations(key, { outcome: 'flagged', until: rate.until, limit: counted })
+  return { rate, records }
 }
