@@ -72,8 +72,11 @@ interface Shipment {
 }
 
 const payloadsOfTurn = 32
-/** So many at once mean heavy traffic: the next batch is given time to grow, as each costs a transaction and a sync. */
-const heavyRecords = 32
+/**
+ * So many at once and the next batch is given time to grow, as each costs a transaction and a sync. Few, as without that
+ * time a batch has no more than what came while the one before it was on its way.
+ */
+const heavyRecords = 4
 
 export interface Shipper {
   state(): { readonly shipped: number; readonly refused: number; readonly isStoreAway: boolean }
