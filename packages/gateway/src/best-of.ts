@@ -5,7 +5,7 @@ import type { Refusal } from './attempt.ts'
 import { chatEvents } from './canned-answer.ts'
 import { endpoints } from './endpoints.ts'
 import type { PursuitListener } from './pursuit.ts'
-import { isTooDeep } from './request-body.ts'
+import { readJson } from './request-body.ts'
 import type { Conversation, RewardModel } from './reward-model.ts'
 
 export interface BestOfOptions {
@@ -193,9 +193,8 @@ function givenHeaders(upstream: IncomingHttpHeaders, { type, body }: Given): Inc
 
 /** Undefined for what is no answer with choices: it is judged as any upstream's answer is. */
 function parseAnswer(body: Buffer): Json | undefined {
-  if (isTooDeep(body)) return undefined
   try {
-    const json = asObject(JSON.parse(body.toString('utf8')))
+    const json = asObject(readJson(body).value)
     const isError = json.error !== undefined && json.error !== null
     return choicesOf(json).length > 0 && !isError ? json : undefined
   } catch {

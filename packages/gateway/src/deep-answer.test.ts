@@ -46,7 +46,7 @@ test.each(
   const given = await response.text()
   const record = await harness.recordOf((found) => found.record === response.headers.get('x-request-id'))
   if (name === 'guarded') {
-    expect(record.notes.join()).toContain('the guards could not read the answer: it is nested too deep')
+    expect(record.notes.join()).toContain('the guards could not read the answer: it is nested deeper')
     expect(given).not.toContain('Hi')
   } else {
     expect(given).toBe(sent)

@@ -316,6 +316,18 @@ describe('bad input', () => {
     await refused(await post('{}', { 'content-encoding': 'gzip' }), 415, 'unsupported_encoding')
   })
 
+  test.each(['Model', 'MESSAGES', 'me\u017f\u017fages', 'previou\u017f_response_id'])(
+    'a field that an upstream may take for a known one: %s',
+    async (field) => {
+      const body = { model: 'm', messages: [{ role: 'user', content: 'a' }], [field]: 'n', Temperature: 1 }
+      const response = await post(JSON.stringify(body))
+      expect([response.status, (await response.json()).error]).toMatchObject([
+        400,
+        { code: 'unknown_field', param: field },
+      ])
+    },
+  )
+
   test('a body without a length is cut off where it grows too large', async () => {
     const response = await new Promise<number | undefined>((resolve) => {
       const headers = { authorization: `Bearer ${harness.clientKey}` }

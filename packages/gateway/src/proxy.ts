@@ -8,6 +8,7 @@ import type { FeedbackTokens } from './feedback-token.ts'
 import { Guarding } from './guards/guarding.ts'
 import { refusedOutcome, refusedReply } from './guards/refused-request.ts'
 import { readConversation } from './guards/shapes/conversation.ts'
+import { isMisspelt } from './guards/shapes/request.ts'
 import { allow } from './http-edge.ts'
 import { uuidv7 } from './ids.ts'
 import type { Limiter } from './limiter.ts'
@@ -116,6 +117,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
       try {
         const sent = await readBody(req, parts.policies.current.maxBodyBytes)
         const json = parseObject(sent)
+        checkSpelling(json)
         await enter(async (passage, policies) => {
           const bestOf = canCompare(path, json) ? policies.bestOf : undefined
           const asked = bestOf === undefined ? json : { ...json, n: bestOf.candidates }
@@ -219,6 +221,14 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
       })
     },
   }
+}
+
+/** An upstream that takes "Model" for "model" would answer another request than the one that is routed and recorded. */
+function checkSpelling(json: object): void {
+  const param = Object.keys(json).find(isMisspelt)
+  if (param === undefined) return
+  const message = `The field ${JSON.stringify(param)} differs from a known one by its case alone.`
+  throw new RequestError(400, 'unknown_field', message, { param })
 }
 
 function checkModel({ routes }: Policies, model: string | undefined): void {

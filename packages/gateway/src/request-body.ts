@@ -71,24 +71,37 @@ export function parseObject(body: Buffer): Record<string, unknown> {
 /** As `parseObject`, for any JSON. */
 export function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw new RequestError(400, 'invalid_encoding', 'The request body is not UTF-8.')
-  const { deepest, fields } = measure(body)
-  if (deepest > maxDepth) {
-    throw new RequestError(400, 'nested_too_deep', `The request body is nested deeper than ${maxDepth} levels.`)
-  }
-  const value = parsed(body)
-  // Of two fields of one name we would read the last and an upstream maybe the first: guards and records would be wrong.
-  if (fieldsOf(value) < fields) {
-    throw new RequestError(400, 'duplicate_field', 'An object in the request body has two fields of one name.')
-  }
-  return value
+  const { value, fault } = parsed(body)
+  if (fault === undefined) return value
+  throw new RequestError(400, fault, `The request body cannot be read: ${faults[fault]}.`)
 }
 
-function parsed(body: Buffer): unknown {
+function parsed(body: Buffer): JsonReading {
   try {
-    return JSON.parse(body.toString('utf8'))
+    return readJson(body)
   } catch {
     throw new RequestError(400, 'invalid_json', 'The request body is not valid JSON.')
   }
+}
+
+/** Why JSON is not read although it is JSON. */
+export const faults = {
+  nested_too_deep: `it is nested deeper than ${maxDepth} levels`,
+  // We would read the last of them, others maybe the first: what guards and records say would be wrong.
+  duplicate_field: 'an object in it has two fields of one name',
+} as const
+
+export interface JsonReading {
+  readonly value?: unknown
+  readonly fault?: keyof typeof faults
+}
+
+/** What a JSON text says, or why that is not read. Throws SyntaxError for what is no JSON. */
+export function readJson(json: Buffer): JsonReading {
+  const { deepest, fields } = measure(json)
+  if (deepest > maxDepth) return { fault: 'nested_too_deep' }
+  const value: unknown = JSON.parse(json.toString('utf8'))
+  return fieldsOf(value) < fields ? { fault: 'duplicate_field' } : { value }
 }
 
 /** Fields of all objects in a value. */
@@ -99,11 +112,6 @@ function fieldsOf(value: unknown): number {
   // What JSON gives inherits no fields that are counted; a list of the values would cost five times as much.
   for (const name in value) sum += 1 + fieldsOf((value as Record<string, unknown>)[name])
   return sum
-}
-
-/** Whether a JSON text is nested deeper than is read. */
-export function isTooDeep(json: Uint8Array): boolean {
-  return measure(json).deepest > maxDepth
 }
 
 /** The deepest nesting of a JSON text, and how many fields its objects have, without reading it as JSON. */

@@ -47,6 +47,8 @@ const beginning = (path: Path) => eventsOf(path, { model: 'm' }, 'half').slice(0
 describe.each(paths)('%s', (path) => {
   test.each([
     [false, 'JSON that is no answer', '{"foo":"bar secret text"}'],
+    [false, 'JSON with two fields of one name', '{"id":"secret","id":"a","choices":[],"output":[]}'],
+    [true, 'an event with two fields of one name', 'data: {"id":"secret","id":"a","choices":[],"type":"a"}\n\n'],
     [true, 'an event that is no answer', 'data: {"foo":"bar secret text"}\n\ndata: [DONE]\n\n'],
     [true, 'an event that is no answer, and no end mark', 'data: {"foo":"bar secret text"}\n\n'],
     [true, 'an event that is no JSON', 'data: <html>secret</html>\n\n'],

@@ -1,6 +1,6 @@
 import type { Choice, GuardVerdict } from '@plumbline/contracts'
 import { asObject } from '../answer.ts'
-import { isTooDeep } from '../request-body.ts'
+import { faults, readJson } from '../request-body.ts'
 import { SseReader } from '../sse.ts'
 import { AnswerGate } from './answer-gate.ts'
 import type { Guard, Question } from './guard.ts'
@@ -130,7 +130,7 @@ export class AnswerFilter {
       this.gate.push(undefined, () => this.give('data: [DONE]\n\n'))
       return
     }
-    const json = parseObject(data)
+    const json = parseObject(Buffer.from(data))
     if (json.type === 'error' || (json.error !== undefined && json.error !== null)) {
       this.gate.push(undefined, () => this.give(`event: error\ndata: ${JSON.stringify(plainError(json))}\n\n`))
       return
@@ -144,7 +144,7 @@ export class AnswerFilter {
 
   private readWhole(): void {
     const bytes = Buffer.concat(this.whole)
-    const json = parseObject(bytes.toString('utf8'))
+    const json = parseObject(bytes)
     if (json.error !== undefined && json.error !== null) {
       this.gate.push(undefined, () => this.give(JSON.stringify(plainError(json))))
       return
@@ -159,9 +159,9 @@ export class AnswerFilter {
   }
 }
 
-function parseObject(text: string): Mutable {
-  if (isTooDeep(Buffer.from(text))) throw new UnknownShape('it is nested too deep')
-  const json: unknown = JSON.parse(text)
+function parseObject(bytes: Buffer): Mutable {
+  const { value: json, fault } = readJson(bytes)
+  if (fault !== undefined) throw new UnknownShape(faults[fault])
   if (asObject(json) !== json) throw new UnknownShape('it is no JSON object')
   return json as Mutable
 }

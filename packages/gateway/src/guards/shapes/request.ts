@@ -66,6 +66,40 @@ const namedByCaller = new Set(['properties', '$defs', 'definitions'])
 /** State that lives with the upstream. */
 const elsewhere = ['previous_response_id', 'conversation']
 
+const topSources: Readonly<Record<string, string>> = {
+  prompt: 'user',
+  input: 'user',
+  suffix: 'user',
+  instructions: 'system',
+}
+/** All names that say what stands in a field. */
+const known = new Set([
+  'messages',
+  'content',
+  'text',
+  'refusal',
+  'name',
+  'function',
+  'arguments',
+  'output',
+  'stream_options',
+  'tools',
+  'n',
+  ...Object.keys(topSources),
+  ...elsewhere,
+  ...notText,
+  ...names,
+  ...media,
+])
+
+/**
+ * Whether a field's name is a known one but for its case: upstreams in Go take both for one, also with ſ for s and the
+ * Kelvin sign for k, and read what nobody here has read as that.
+ */
+export function isMisspelt(key: string): boolean {
+  return !known.has(key) && known.has(key.toUpperCase().toLowerCase())
+}
+
 /** Every string of a request that can reach the model, whatever the endpoint; what stands in no known place is read too. */
 export function readRequest(json: Mutable): ReadRequest {
   const texts: RequestText[] = []
@@ -104,13 +138,6 @@ export function readRequest(json: Mutable): ReadRequest {
   return { texts, prompt, unreadable: [...new Set(unreadable)] }
 }
 
-const topSources: Readonly<Record<string, string>> = {
-  prompt: 'user',
-  input: 'user',
-  suffix: 'user',
-  instructions: 'system',
-}
-
 function readField(
   item: Mutable,
   key: string,
@@ -118,7 +145,8 @@ function readField(
   walk: (holder: Mutable, key: string, source: string) => void,
   unreadable: string[],
 ): void {
-  if (media.has(key) && !isBlank(item[key])) unreadable.push(key)
+  // What stands beside the conversation may have names of the caller's own, such as metadata.
+  if ((media.has(key) && !isBlank(item[key])) || (source !== 'request' && isMisspelt(key))) unreadable.push(key)
   else if (!isName(key, item[key])) walk(item, key, source)
 }
 
