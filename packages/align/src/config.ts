@@ -64,6 +64,14 @@ const loraFields = {
 
 type Fields<Shape extends Record<string, z.ZodType>> = { readonly [Key in keyof Shape]: z.output<Shape[Key]> }
 export type LoraConfig = Fields<typeof loraFields>
+
+/** What is set of an adapter although none is trained. */
+export function idleLoraFields(config: LoraConfig): string[] {
+  const isSet = (name: keyof LoraConfig) =>
+    JSON.stringify(config[name]) !== JSON.stringify(loraFields[name].parse(undefined))
+  return config.use_peft ? [] : (Object.keys(loraFields) as (keyof LoraConfig)[]).filter(isSet)
+}
+
 export type OptimizationConfig = Fields<typeof optimizationFields> & { readonly learning_rate: number }
 
 export const sftConfig = z.object({

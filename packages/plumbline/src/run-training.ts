@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { RunInputs, TrainerWorld } from '@plumbline/align'
-import { trainerHint } from '@plumbline/align/config'
+import { idleLoraFields, type LoraConfig, trainerHint } from '@plumbline/align/config'
 import { z } from 'zod'
 import { saveResolvedConfig } from './config-file.ts'
 import { dataName, readJsonLines } from './json-lines.ts'
@@ -20,7 +20,7 @@ export const runFields = {
   save_total_limit: z.number().int().min(1).default(2).describe('checkpoints to keep, beside the best'),
 }
 
-interface RunConfig {
+interface RunConfig extends LoraConfig {
   readonly output: string
   readonly resume: boolean
   readonly allow_changed_inputs: boolean
@@ -39,6 +39,8 @@ export async function runTraining(
     import('@plumbline/align'),
     import('@plumbline/engine'),
   ])
+  const idle = idleLoraFields(config).map((name) => `--${name.replaceAll('_', '-')}`)
+  if (idle.length > 0) world.log.warn(`Without --use-peft all weights are trained: ${idle.join(', ')} changes nothing.`)
   const { resume, allow_changed_inputs: allowChangedInputs, ...resolved } = config
   let isOpen = false
   const openRun = async () => {

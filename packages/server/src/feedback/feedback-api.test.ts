@@ -92,6 +92,13 @@ describe('a key', () => {
     expect(refusal(unrated)).toEqual([400, 'invalid_value'])
     expect(unrated.body).toMatchObject({ error: { param: '1.rating', message: '1.rating: is needed for a rating.' } })
     expect(refusal(await send([good, { ...good, token: 'forged' }], client))).toEqual([401, 'invalid_token'])
+    const forged = await send([good, { ...good, token: 'forged' }], client)
+    expect(forged.body).toMatchObject({
+      error: { param: '1.token', message: expect.stringMatching(/^1\.token: The token/) },
+    })
+    expect((await send([{ kind: 'flag', category: 'hate' }], client)).body).toMatchObject({
+      error: { param: '0.interaction', message: expect.stringMatching(/^0\.interaction: is needed/) },
+    })
     expect(refusal(await send([], client))).toEqual([400, 'invalid_value'])
     const tooMany = Array.from({ length: 101 }, () => good)
     expect((await send(tooMany, client)).body).toMatchObject({

@@ -16,7 +16,7 @@ export const langfuseRoutes = (limiter: FeedbackLimiter) => [
     response: z.object({ id: z.string() }),
     refusals: feedbackRefusals,
     async run({ body, ...request }, parts) {
-      const [row] = await acceptFeedback([fromScore(body)], request, limiter, parts)
+      const [row] = await acceptFeedback(fromScore(body), request, limiter, parts)
       return { id: body.id ?? row.id }
     },
   }),

@@ -5,7 +5,7 @@ import {
   feedbackQuerySchema,
   type NewFeedback,
 } from '@plumbline/contracts'
-import { type ApiParts, defineOpenRoute, defineRoute, type OpenRequest } from '@plumbline/gateway'
+import { type ApiParts, defineOpenRoute, defineRoute, type OpenRequest, RequestError } from '@plumbline/gateway'
 import { type FeedbackRow, feedbackPayload } from '@plumbline/store'
 import { keepDurably } from './keep.ts'
 import type { FeedbackLimiter } from './limits.ts'
@@ -32,7 +32,7 @@ export const feedbackRoutes = (limiter: FeedbackLimiter) => [
     refusals: feedbackRefusals,
     async run({ body, ...request }, parts) {
       const isList = Array.isArray(body)
-      const rows = await acceptFeedback(isList ? body : [body], request, limiter, parts)
+      const rows = await acceptFeedback(body, request, limiter, parts)
       const accepted = rows.map(({ id, interaction }) => ({ id, interaction, status: 'accepted' }))
       return isList ? { data: accepted } : accepted[0]
     },
@@ -53,7 +53,7 @@ export const feedbackRoutes = (limiter: FeedbackLimiter) => [
 
 /** All of it or, with a RequestError, none. */
 export async function acceptFeedback(
-  sent: readonly NewFeedback[],
+  sent: NewFeedback | readonly NewFeedback[],
   { identify, headers }: Pick<OpenRequest<unknown, unknown, unknown>, 'identify' | 'headers'>,
   limiter: FeedbackLimiter,
   parts: ApiParts,
@@ -64,10 +64,22 @@ export async function acceptFeedback(
     return caller
   }
   const rows: FeedbackRow[] = []
-  for (const one of sent) {
-    const sender = await findSender(one, { identify: identifyOnce, headers }, limiter, parts)
+  const isList = Array.isArray(sent)
+  for (const [place, one] of (isList ? sent : [sent]).entries()) {
+    const sender = await findSender(one, { identify: identifyOnce, headers }, limiter, parts).catch(
+      (error: unknown) => {
+        throw isList && error instanceof RequestError ? placed(error, place) : error
+      },
+    )
     rows.push(feedbackRow(one, sender, parts.now()))
   }
   await keepDurably(parts.spool, rows.map(feedbackPayload))
   return rows
+}
+
+/** Says at which item of a list it stopped, as the schema's own errors do. */
+function placed({ status, message, headers, body: { code, type, param } }: RequestError, place: number): RequestError {
+  const at = param === null ? String(place) : `${place}.${param}`
+  const bare = message.startsWith(`${param}: `) ? message.slice(`${param}: `.length) : message
+  return new RequestError(status, String(code), `${at}: ${bare}`, { param: at, headers, type })
 }
