@@ -69,7 +69,7 @@ async function ship(world: GatewayWorld, place: StorePlace, count: number): Prom
 }
 
 /** As large as the record of a request of 2 KB and its answer of 1 KB. */
-function payload(): Buffer {
+function payload(): string {
   const record = randomUUID()
   const createdAt = new Date().toISOString()
   const text = 'a'.repeat(850)

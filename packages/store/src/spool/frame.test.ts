@@ -20,6 +20,15 @@ test('what was written is read', () => {
   )
 })
 
+test('a text is written as its bytes', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
+      expect(encodeFrame(text)).toEqual(encodeFrame(Buffer.from(text)))
+    }),
+    { examples: [['\ud800'], ['a\udc00b'], ['é€😀']] },
+  )
+})
+
 test('a log that was cut anywhere gives every whole record, and the torn end as damage', () => {
   fc.assert(
     fc.property(payloads, fc.nat(), (list, cut) => {

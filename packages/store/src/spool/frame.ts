@@ -10,12 +10,15 @@ const headerBytes = 12
 /** A longer one is not written, and a length above it is read as damage before memory is taken. */
 export const maxPayloadBytes = 64 * 2 ** 20
 
-export function encodeFrame(payload: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(headerBytes + payload.length)
+/** A text is written into its frame as UTF-8, where bytes of its own would be one more copy. */
+export function encodeFrame(payload: Uint8Array | string): Buffer {
+  const frame = Buffer.allocUnsafe(headerBytes + Buffer.byteLength(payload))
+  if (typeof payload === 'string') frame.write(payload, headerBytes)
+  else frame.set(payload, headerBytes)
+  const written = frame.subarray(headerBytes)
   mark.copy(frame)
-  frame.writeUInt32LE(payload.length, 4)
-  frame.writeUInt32LE(crc32(payload), 8)
-  frame.set(payload, headerBytes)
+  frame.writeUInt32LE(written.length, 4)
+  frame.writeUInt32LE(crc32(written), 8)
   return frame
 }
 

@@ -40,16 +40,16 @@ const headSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('feedback'), row: feedbackRowSchema }),
 ])
 
-export function interactionPayload({ json, ...head }: RecordRow): Buffer {
-  return Buffer.from(`${JSON.stringify({ kind: 'interaction', ...head })}\n${json}`)
+export function interactionPayload({ json, ...head }: RecordRow): string {
+  return `${JSON.stringify({ kind: 'interaction', ...head })}\n${json}`
 }
 
-export function gapPayload(gap: Gap): Buffer {
-  return Buffer.from(JSON.stringify({ kind: 'gap', ...gap }))
+export function gapPayload(gap: Gap): string {
+  return JSON.stringify({ kind: 'gap', ...gap })
 }
 
-export function feedbackPayload(row: FeedbackRow): Buffer {
-  return Buffer.from(JSON.stringify({ kind: 'feedback', row }))
+export function feedbackPayload(row: FeedbackRow): string {
+  return JSON.stringify({ kind: 'feedback', row })
 }
 
 export interface ShipperOptions {

@@ -54,7 +54,7 @@ export interface Spool {
    * is running are written beside it and share the next one. Rejects at once with SpoolFull when there is no room, and the
    * record is not kept.
    */
-  append(payload: Uint8Array, until?: Safety): Promise<void>
+  append(payload: Uint8Array | string, until?: Safety): Promise<void>
   /**
    * The oldest records that are not shipped, at most about `maxBytes` of them; none when all are. With `after`, those that
    * come after a batch that is still on its way.
@@ -173,8 +173,8 @@ class SegmentedSpool implements Spool {
     this.sizes = sizes
   }
 
-  append(payload: Uint8Array, until: Safety = 'synced'): Promise<void> {
-    const size = payload.length
+  append(payload: Uint8Array | string, until: Safety = 'synced'): Promise<void> {
+    const size = Buffer.byteLength(payload)
     if (size > maxPayloadBytes) return Promise.reject(new SpoolFull('the record is too large'))
     if (this.isClosed) return Promise.reject(new SpoolFull('the spool is closed'))
     if (this.pendingBytes + size > this.maxPendingBytes) {
