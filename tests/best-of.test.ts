@@ -101,6 +101,22 @@ test('no more answers are scored than were asked for, and none without a message
   expect(best_of).toMatchObject({ asked: 4, candidates: 4, rewards, chosen })
 })
 
+test.each([true, false])('of two fields of one name the last is scored and given (stream: %s)', async (stream) => {
+  const twice = JSON.stringify({ id: 'twice', choices }).replace('{', '{"id":"once",')
+  const pieces = [Buffer.from(twice).toString('base64')]
+  const response = await gateway.post(
+    '/v1/chat/completions',
+    JSON.stringify({ ...chat, model: 'pieces', stream, pieces }),
+  )
+  const given = await response.text()
+  expect(response.headers.get('content-type')).toContain(stream ? 'text/event-stream' : 'application/json')
+  expect(given).toContain('"id":"twice"')
+  expect(given).not.toContain('once')
+  const { chosen, text } = await expected()
+  const record = await harness.recordOf((one) => one.record === response.headers.get('x-request-id'))
+  expect(record).toMatchObject({ id: 'twice', text, best_of: { candidates: 4, chosen } })
+})
+
 test('a stream of an odd answer says what the whole says, in its order', async () => {
   const call = { id: 'c', type: 'function', function: { name: 'look', arguments: '{}' } }
   const message = { role: 'assistant', refusal: 'no', content: 'text', reasoning_content: 'why', tool_calls: [call] }

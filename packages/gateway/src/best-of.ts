@@ -194,6 +194,7 @@ function givenHeaders(upstream: IncomingHttpHeaders, { type, body }: Given): Inc
 /** Undefined for what is no answer with choices: it is judged as any upstream's answer is. */
 function parseAnswer(body: Buffer): Json | undefined {
   try {
+    // Fields that come twice are no fault here: what is given is written anew, with the last of them, which was scored.
     const json = asObject(readJson(body).value)
     const isError = json.error !== undefined && json.error !== null
     return choicesOf(json).length > 0 && !isError ? json : undefined

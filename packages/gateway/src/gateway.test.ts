@@ -316,7 +316,7 @@ describe('bad input', () => {
     await refused(await post('{}', { 'content-encoding': 'gzip' }), 415, 'unsupported_encoding')
   })
 
-  test.each(['Model', 'MESSAGES', 'me\u017f\u017fages', 'previou\u017f_response_id'])(
+  test.each(['Model', 'MESSAGES', 'me\u017f\u017fages', 'previou\u017f_response_id', 'max_to\u212aens'])(
     'a field that an upstream may take for a known one: %s',
     async (field) => {
       const body = { model: 'm', messages: [{ role: 'user', content: 'a' }], [field]: 'n', Temperature: 1 }

@@ -92,6 +92,7 @@ export const faults = {
 } as const
 
 export interface JsonReading {
+  /** Of two fields of one name it has the last: for who writes it anew. */
   readonly value?: unknown
   readonly fault?: keyof typeof faults
 }
@@ -101,7 +102,7 @@ export function readJson(json: Buffer): JsonReading {
   const { deepest, fields } = measure(json)
   if (deepest > maxDepth) return { fault: 'nested_too_deep' }
   const value: unknown = JSON.parse(json.toString('utf8'))
-  return fieldsOf(value) < fields ? { fault: 'duplicate_field' } : { value }
+  return fieldsOf(value) < fields ? { value, fault: 'duplicate_field' } : { value }
 }
 
 /** Fields of all objects in a value. */

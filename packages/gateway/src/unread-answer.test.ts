@@ -48,7 +48,11 @@ describe.each(paths)('%s', (path) => {
   test.each([
     [false, 'JSON that is no answer', '{"foo":"bar secret text"}'],
     [false, 'JSON with two fields of one name', '{"id":"secret","id":"a","choices":[],"output":[]}'],
-    [true, 'an event with two fields of one name', 'data: {"id":"secret","id":"a","choices":[],"type":"a"}\n\n'],
+    [
+      true,
+      'an event with two fields of one name',
+      'data: {"id":"secret","id":"a","choices":[],"type":"response.queued","response":{}}\n\n',
+    ],
     [true, 'an event that is no answer', 'data: {"foo":"bar secret text"}\n\ndata: [DONE]\n\n'],
     [true, 'an event that is no answer, and no end mark', 'data: {"foo":"bar secret text"}\n\n'],
     [true, 'an event that is no JSON', 'data: <html>secret</html>\n\n'],
