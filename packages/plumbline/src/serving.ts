@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
 import type { PlumblineError } from '@plumbline/contracts'
 import type { PolicyOptions, RewardModel, Serving } from '@plumbline/gateway'
 import { bestOfOf, type LocalUpstream, policiesOf, policyFields } from '@plumbline/gateway/config'
@@ -134,14 +133,7 @@ interface Prepared {
   readonly isAlone: boolean
 }
 
-/**
- * A heap may grow to four times of what lives in it before all of it is collected. V8 by itself keeps to 8 MB more, in
- * which it counts bodies that pass: at 1,000 requests/s it would collect everything three times a second.
- */
-const roomyHeap = '--heap-growing-percent=300'
-
 export async function serveUntilStopped(config: ServingConfig, prepared: Prepared, world: World) {
-  setFlagsFromString(roomyHeap)
   const { folder, local, rewardModel, adminKey, judging, monitoring, runs, reread, isAlone } = prepared
   const { serve } = await import('@plumbline/gateway')
   const { createServerRoutes, startMonitoring } = await import('@plumbline/server')

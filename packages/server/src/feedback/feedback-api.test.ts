@@ -99,6 +99,7 @@ describe('a key', () => {
     expect((await send([{ kind: 'flag', category: 'hate' }], client)).body).toMatchObject({
       error: { param: '0.interaction', message: expect.stringMatching(/^0\.interaction: is needed/) },
     })
+    expect((await send([good], 'plk_wrong')).body).toMatchObject({ error: { code: 'invalid_api_key', param: null } })
     expect(refusal(await send([], client))).toEqual([400, 'invalid_value'])
     const tooMany = Array.from({ length: 101 }, () => good)
     expect((await send(tooMany, client)).body).toMatchObject({

@@ -68,7 +68,7 @@ export async function acceptFeedback(
   for (const [place, one] of (isList ? sent : [sent]).entries()) {
     const sender = await findSender(one, { identify: identifyOnce, headers }, limiter, parts).catch(
       (error: unknown) => {
-        throw isList && error instanceof RequestError ? placed(error, place) : error
+        throw isList && error instanceof RequestError && isOfItem(error) ? placed(error, place) : error
       },
     )
     rows.push(feedbackRow(one, sender, parts.now()))
@@ -76,6 +76,9 @@ export async function acceptFeedback(
   await keepDurably(parts.spool, rows.map(feedbackPayload))
   return rows
 }
+
+/** A bad key is at fault for all of them. */
+const isOfItem = ({ status, body: { param } }: RequestError) => param !== null || status === 429
 
 /** Says at which item of a list it stopped, as the schema's own errors do. */
 function placed({ status, message, headers, body: { code, type, param } }: RequestError, place: number): RequestError {
