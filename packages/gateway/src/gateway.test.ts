@@ -316,10 +316,10 @@ describe('bad input', () => {
     await refused(await post('{}', { 'content-encoding': 'gzip' }), 415, 'unsupported_encoding')
   })
 
-  test.each(['Model', 'MESSAGES', 'me\u017f\u017fages', 'previou\u017f_response_id', 'max_to\u212aens'])(
+  test.each(['Model', 'MESSAGES', 'Metadata', 'me\u017f\u017fages', 'previou\u017f_response_id', 'max_to\u212aens'])(
     'a field that an upstream may take for a known one: %s',
     async (field) => {
-      const body = { model: 'm', messages: [{ role: 'user', content: 'a' }], [field]: 'n', Temperature: 1 }
+      const body = { model: 'm', messages: [{ role: 'user', content: 'a' }], [field]: 'n' }
       const response = await post(JSON.stringify(body))
       expect([response.status, (await response.json()).error]).toMatchObject([
         400,

@@ -8,7 +8,7 @@ import type { FeedbackTokens } from './feedback-token.ts'
 import { Guarding } from './guards/guarding.ts'
 import { refusedOutcome, refusedReply } from './guards/refused-request.ts'
 import { readConversation } from './guards/shapes/conversation.ts'
-import { isMisspelt } from './guards/shapes/request.ts'
+import { findMisspelt } from './guards/shapes/request.ts'
 import { allow } from './http-edge.ts'
 import { uuidv7 } from './ids.ts'
 import type { Limiter } from './limiter.ts'
@@ -225,7 +225,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
 
 /** An upstream that takes "Model" for "model" would answer another request than the one that is routed and recorded. */
 function checkSpelling(json: object): void {
-  const param = Object.keys(json).find(isMisspelt)
+  const param = findMisspelt(json)
   if (param === undefined) return
   const message = `The field ${JSON.stringify(param)} differs from a known one by its case alone.`
   throw new RequestError(400, 'unknown_field', message, { param })

@@ -40,7 +40,8 @@ export async function runTraining(
     import('@plumbline/engine'),
   ])
   const idle = idleLoraFields(config).map((name) => `--${name.replaceAll('_', '-')}`)
-  if (idle.length > 0) world.log.warn(`Without --use-peft all weights are trained: ${idle.join(', ')} changes nothing.`)
+  if (idle.length > 0)
+    world.log.warn(`Without --use-peft all weights are trained: nothing comes of ${idle.join(', ')}.`)
   const { resume, allow_changed_inputs: allowChangedInputs, ...resolved } = config
   let isOpen = false
   const openRun = async () => {

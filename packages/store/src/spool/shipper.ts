@@ -73,8 +73,8 @@ interface Shipment {
 
 const payloadsOfTurn = 32
 /**
- * So many at once and the next batch is given time to grow, as each costs a transaction and a sync. Few, as without that
- * time a batch has no more than what came while the one before it was on its way.
+ * After a batch of so many the next one is given time to grow, as each costs a transaction and a sync. They are few: without
+ * that time a batch holds only what came while the one before it was on its way.
  */
 const heavyRecords = 4
 
@@ -179,7 +179,8 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
       const wasBusy = before !== undefined
       before = undefined
       if (batch === undefined) await pause(retryMs)
-      else if (batch.payloads.length >= heavyRecords) await gather()
+      // What comes from memory, as the disk takes nothing, is what answers wait for.
+      else if (batch.end !== undefined && batch.payloads.length >= heavyRecords) await gather()
       if (performance.now() >= hardStop) return
       // A look past a batch that is on its way sees neither memory nor what came since.
       if (batch === undefined || wasBusy) continue

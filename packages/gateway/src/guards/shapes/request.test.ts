@@ -28,7 +28,7 @@ test('the format of a response is read, its names are not', () => {
 
 test('a field that an upstream may take for a known one cannot be read; names of the caller are no such fields', () => {
   const image = { type: 'text', text: 'a', Image_URL: { url: 'data:image/png;base64,AA==' } }
-  const messages = [{ role: 'user', content: [image], Content: 'b' }]
+  const messages = [{ role: 'user', content: [image], Content: 'b', N: 'c' }]
   expect(read({ messages }).unreadable).toEqual(['Image_URL', 'Content'])
   const named = { metadata: { User: 'a', Type: 'b' }, tools: [tool({ Name: { description: 'c' } })] }
   expect(read({ messages: [], ...named }).unreadable).toEqual([])

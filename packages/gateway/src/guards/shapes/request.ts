@@ -72,18 +72,16 @@ const topSources: Readonly<Record<string, string>> = {
   suffix: 'user',
   instructions: 'system',
 }
-/** All names that say what stands in a field. */
-const known = new Set([
+/** Fields at the top of a request that something here reads, or that hold what the model gets. */
+const topNames = new Set([
   'messages',
-  'content',
-  'text',
-  'refusal',
-  'name',
-  'function',
-  'arguments',
-  'output',
+  'metadata',
   'stream_options',
   'tools',
+  'functions',
+  'prediction',
+  'temperature',
+  'logprobs',
   'n',
   'max_tokens',
   'max_completion_tokens',
@@ -91,16 +89,21 @@ const known = new Set([
   ...Object.keys(topSources),
   ...elsewhere,
   ...notText,
-  ...names,
-  ...media,
 ])
+/** The same of a message or item. */
+const itemNames = new Set(['content', 'text', 'refusal', 'name', 'function', 'arguments', 'output', ...names, ...media])
 
 /**
- * Whether a field's name is a known one but for its case: upstreams in Go take both for one, also with ſ for s and the
+ * Whether a field's name is one of these but for its case: upstreams in Go take both for one, also with ſ for s and the
  * Kelvin sign for k, and read what nobody here has read as that.
  */
-export function isMisspelt(key: string): boolean {
+function isMisspelt(key: string, known: ReadonlySet<string>): boolean {
   return !known.has(key) && known.has(key.toUpperCase().toLowerCase())
+}
+
+/** A field at the top of a request that an upstream may take for another. */
+export function findMisspelt(json: object): string | undefined {
+  return Object.keys(json).find((key) => isMisspelt(key, topNames))
 }
 
 /** Every string of a request that can reach the model, whatever the endpoint; what stands in no known place is read too. */
@@ -149,7 +152,8 @@ function readField(
   unreadable: string[],
 ): void {
   // What stands beside the conversation may have names of the caller's own, such as metadata.
-  if ((media.has(key) && !isBlank(item[key])) || (source !== 'request' && isMisspelt(key))) unreadable.push(key)
+  if ((media.has(key) && !isBlank(item[key])) || (source !== 'request' && isMisspelt(key, itemNames)))
+    unreadable.push(key)
   else if (!isName(key, item[key])) walk(item, key, source)
 }
 
