@@ -87,7 +87,8 @@ export class AnswerReader {
   private readWhole(): boolean {
     if (this.whole === undefined || this.endpoint === undefined) return true
     try {
-      const json = asObject(JSON.parse(Buffer.concat(this.whole).toString('utf8')))
+      const bytes = this.whole.length === 1 ? this.whole[0] : Buffer.concat(this.whole)
+      const json = asObject(JSON.parse(bytes.toString('utf8')))
       return this.endpoint.readWhole(this.answer, json) || this.answer.error !== undefined
     } catch {
       return false

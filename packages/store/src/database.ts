@@ -10,7 +10,7 @@ export interface Queries {
   query(sql: string, parameters?: readonly Parameter[]): Promise<Row[]>
 }
 
-/** Bytes are a text in UTF-8, for what is long and at hand in that form. */
+/** Bytes are a text in UTF-8, for what is long and at hand in that form; they are given away, and may be empty afterwards. */
 export type Parameter = string | number | boolean | null | readonly (string | null)[] | Uint8Array
 export type Row = Readonly<Record<string, unknown>>
 

@@ -39,6 +39,19 @@ describeStores('finding interactions', (suite) => {
     expect((await store.listInteractions('two', { limit: 10 })).data).toEqual([])
   })
 
+  test('bodies of any length come back whole, the short ones after a long one and after a refused batch too', async () => {
+    const project = 'lengths'
+    const texts = [40, 9 * 2 ** 20, 300_000, 0].map((length, i) => `${i}`.repeat(length))
+    for (const text of texts) {
+      const record = randomUUID()
+      const refused = recordRow({ project, json: '{}\u001e{}' })
+      await expect(store.insertInteractions([refused])).rejects.toMatchObject({ code: '23502' })
+      await store.insertInteractions([recordRow({ record, project, json: JSON.stringify({ record, text }) })])
+    }
+    const { data } = await store.listInteractions(project, { limit: 10 })
+    expect(data.toReversed().map(({ text }) => text === texts.shift())).toEqual([true, true, true, true])
+  })
+
   test('a record whose answer claims the id of another one does not hide it', async () => {
     const victim = recordRow({ project: 'claim' })
     await store.insertInteractions([victim])

@@ -3,6 +3,7 @@ import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
 import type { Parameter, Row } from './database.ts'
+import { createQueryWithBytes } from './pglite-bytes.ts'
 
 /** PGlite computes on the thread that calls it: here it holds up nobody. */
 
@@ -17,14 +18,12 @@ export type WorkerReply =
 const port = parentPort!
 const { folder } = workerData as { folder: string | undefined }
 if (folder !== undefined) makePrivate(folder)
-const textType = 25
-const database = new PGlite({
-  dataDir: folder,
-  // It takes bytes as they are, whatever its types say.
-  serializers: { [textType]: (value) => (value instanceof Uint8Array ? value : String(value)) as string },
-})
+const database = new PGlite({ dataDir: folder })
+const queryWithBytes = createQueryWithBytes(database)
 // Everybody waits for the start of the database.
 void database.waitReady.then(giveWay, () => {})
+// A new file of the log would be filled with 16 MB of zeros first, as much as is written into it later.
+void database.exec('set wal_init_zero = off').catch(() => {})
 
 /** PGlite leaves its files to whoever may enter the folder. One that somebody else owns stays as they have set it. */
 function makePrivate(path: string): void {
@@ -56,13 +55,17 @@ port.on('message', async (request: WorkerRequest) => {
       port.close()
       return
     }
-    const { rows } = await database.query<Row>(request.sql, [...request.parameters])
-    post({ id: request.id, rows })
+    post({ id: request.id, rows: await run(request) })
   } catch (error) {
     const { message, code } = error as Error & { code?: string }
     post({ id: request.id, failure: { message, code } })
   }
 })
+
+async function run({ sql, parameters }: { sql: string; parameters: readonly Parameter[] }): Promise<Row[]> {
+  if (parameters.some((value) => value instanceof Uint8Array)) return queryWithBytes(sql, parameters)
+  return (await database.query<Row>(sql, [...parameters])).rows
+}
 
 function post(reply: WorkerReply): void {
   port.postMessage(reply)

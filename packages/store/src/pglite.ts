@@ -42,7 +42,7 @@ export function openPglite(folder: string | undefined): Database {
       if (ended !== undefined) return reject(ended)
       const id = ++lastId
       waiting.set(id, { resolve, reject })
-      worker.postMessage({ ...request, id })
+      worker.postMessage({ ...request, id }, 'parameters' in request ? ownMemory(request.parameters) : [])
     })
   const query = (sql: string, parameters: readonly Parameter[] = []) => ask({ sql, parameters })
 
@@ -58,6 +58,14 @@ export function openPglite(folder: string | undefined): Database {
       clearTimeout(stop)
     },
   }
+}
+
+/** Bytes that have memory of their own go over to the other thread instead of being copied. */
+function ownMemory(parameters: readonly Parameter[]): ArrayBuffer[] {
+  return parameters.flatMap((value) => {
+    if (!(value instanceof Uint8Array) || value.byteLength !== value.buffer.byteLength) return []
+    return [value.buffer as ArrayBuffer]
+  })
 }
 
 async function transact<T>(queries: Queries, work: (queries: Queries) => Promise<T>): Promise<T> {

@@ -99,6 +99,21 @@ test('while the disk fails, records go from memory to the reader, and what has n
   await spool.close(0)
 })
 
+test('what was read from memory stays whole when the disk comes back before it is in the store', async () => {
+  const disk = failingDisk()
+  disk.fault = 'write'
+  const spool = await openSpool(folder, { warn, open: disk.open as never, retryMs: 5 })
+  const waiting = numbers(3).map((payload) => spool.append(payload))
+  await spool.readable(AbortSignal.timeout(60_000))
+  const batch = await spool.read(100)
+  disk.fault = undefined
+  await Promise.all(waiting)
+  expect(batch.payloads.map(String)).toEqual(['0', '1', '2'])
+  await batch.commit()
+  expect(await drain(spool)).toEqual(['0', '1', '2'])
+  await spool.close(0)
+})
+
 test('a slow disk: what comes while a sync takes long shares the next one', async () => {
   const disk = failingDisk()
   const spool = await openSpool(folder, { warn, open: disk.open as never })

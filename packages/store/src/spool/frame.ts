@@ -10,9 +10,12 @@ const headerBytes = 12
 /** A longer one is not written, and a length above it is read as damage before memory is taken. */
 export const maxPayloadBytes = 64 * 2 ** 20
 
-/** A text is written into its frame as UTF-8, where bytes of its own would be one more copy. */
+/**
+ * In memory of its own, which can be given back. A text is written into its frame as UTF-8, where bytes of its own would be
+ * one more copy.
+ */
 export function encodeFrame(payload: Uint8Array | string): Buffer {
-  const frame = Buffer.allocUnsafe(headerBytes + Buffer.byteLength(payload))
+  const frame = Buffer.allocUnsafeSlow(headerBytes + Buffer.byteLength(payload))
   if (typeof payload === 'string') frame.write(payload, headerBytes)
   else frame.set(payload, headerBytes)
   const written = frame.subarray(headerBytes)

@@ -38,7 +38,7 @@ export interface Batch {
   readonly payloads: readonly Uint8Array[]
   /** Where it ends; undefined for one that comes from memory, and when there was nothing. */
   readonly end: Position | undefined
-  /** They are in the store, and so are those before: their segments may go. */
+  /** They are in the store, and so are those before: their segments may go, and the memory of the payloads. */
   commit(): Promise<void>
 }
 
@@ -89,6 +89,8 @@ interface Pending {
   readonly frame: Buffer
   readonly until: Safety
   isDone: boolean
+  /** It was read from memory, by somebody who may still be at it. */
+  isLent: boolean
   resolve(): void
   reject(error: Error): void
 }
@@ -186,7 +188,7 @@ class SegmentedSpool implements Spool {
     return new Promise((resolve, reject) => {
       const frame = encodeFrame(payload)
       const copy = frame.subarray(frame.length - size)
-      this.pending.push({ payload: copy, frame, until, isDone: false, resolve, reject })
+      this.pending.push({ payload: copy, frame, until, isDone: false, isLent: false, resolve, reject })
       this.pendingBytes += size
       this.onArrival()
       if (!this.isFlushing) void this.flush()
@@ -366,6 +368,7 @@ class SegmentedSpool implements Spool {
       if (entry.isDone) continue
       entry.isDone = true
       this.pendingBytes -= entry.payload.length
+      if (!entry.isLent) giveBack(entry.frame)
       entry.resolve()
     }
     let done = 0
@@ -394,7 +397,13 @@ class SegmentedSpool implements Spool {
       // A file that is shorter than it was when we began: the rest is gone.
       if (bytes.length === 0) end = next.end - next.from.offset
       const place = { segment: next.from.segment, offset: next.from.offset + end }
-      if (payloads.length > 0) return { payloads, end: place, commit: () => this.commit(place) }
+      if (payloads.length > 0) {
+        const commit = () => {
+          giveBack(bytes)
+          return this.commit(place)
+        }
+        return { payloads, end: place, commit }
+      }
       // Only damage, which is kept aside.
       if (after === undefined) await this.commit(place)
       position = place
@@ -423,6 +432,7 @@ class SegmentedSpool implements Spool {
   /** While the disk takes nothing, what is pending can still go to the store. */
   private readMemory(maxBytes: number): Batch {
     const batch = this.fault === undefined ? [] : takeUpTo(this.pending, maxBytes)
+    for (const entry of batch) entry.isLent = true
     return { payloads: batch.map(({ payload }) => payload), end: undefined, commit: async () => this.finish(batch) }
   }
 
@@ -488,6 +498,14 @@ class SegmentedSpool implements Spool {
     this.active = undefined
     this.wakeReaders()
   }
+}
+
+/**
+ * Frees the whole memory that the bytes are part of. V8 counts such memory towards the size at which it collects its whole
+ * heap, and does not see before a collection that nobody needs it.
+ */
+function giveBack({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
 function writeNow(file: SpoolFile, ...place: [bytes: Buffer, from: number, length: number, at: number]): number {
