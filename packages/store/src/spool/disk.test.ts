@@ -1,6 +1,6 @@
 /** Disks that fail, fill up, hang or cannot be written. */
 import { execFileSync } from 'node:child_process'
-import { writeSync } from 'node:fs'
+import { writevSync } from 'node:fs'
 import { chmod, cp, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,12 +19,15 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
 interface FailingDisk {
-  fault?: 'write' | 'half' | 'sync'
+  /** `short`: a write takes 5 bytes, and says so. */
+  fault?: 'write' | 'half' | 'short' | 'sync'
   /** Syncs take until it resolves. */
   syncing?: Promise<void>
   syncs: number
   /** Writes that another thread made. */
   awaited: number
+  /** What of a write reaches the file. */
+  takes(pieces: readonly Buffer[]): readonly Buffer[]
   open(...args: Parameters<typeof open>): Promise<SpoolFile>
 }
 
@@ -33,24 +36,29 @@ function failingDisk() {
   const disk: FailingDisk = {
     syncs: 0,
     awaited: 0,
+    takes: (pieces) => {
+      const bytes = Buffer.concat(pieces)
+      if (disk.fault === 'half') return [bytes.subarray(0, bytes.length >> 1)]
+      return disk.fault === 'short' ? [bytes.subarray(0, 5)] : pieces
+    },
     open: async (...args) => {
       const file = await open(...args)
-      const write = file.write.bind(file) as (...args: unknown[]) => Promise<{ bytesWritten: number }>
+      const writev = file.writev.bind(file)
       const datasync = file.datasync.bind(file)
       const full = () => Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
       return Object.assign(file, {
-        write: (async (bytes: Buffer, from: number, length: number, at: number) => {
+        writev: (async (pieces: readonly Buffer[], at: number) => {
           disk.awaited++
           if (disk.fault === 'write') throw full()
-          if (disk.fault !== 'half') return write(bytes, from, length, at)
-          await write(bytes, from, length >> 1, at)
-          throw full()
+          const written = await writev(disk.takes(pieces), at)
+          if (disk.fault === 'half') throw full()
+          return written
         }) as never,
-        writeNow: (bytes: Buffer, from: number, length: number, at: number) => {
+        writeNow: (pieces: readonly Buffer[], at: number) => {
           if (disk.fault === 'write') throw full()
-          if (disk.fault !== 'half') return writeSync(file.fd, bytes, from, length, at)
-          writeSync(file.fd, bytes, from, length >> 1, at)
-          throw full()
+          const written = writevSync(file.fd, disk.takes(pieces), at)
+          if (disk.fault === 'half') throw full()
+          return written
         },
         datasync: async () => {
           disk.syncs++
@@ -84,6 +92,25 @@ test.each(['write', 'half', 'sync'] as const)('a disk that fails (%s) and comes 
   expect(spool.state().fault).toBeUndefined()
   expect([...new Set(await drain(spool))].sort()).toEqual(['0', '1', '2', '3'])
   expect(warnings.join('\n')).toMatch(/cannot be written[\s\S]*can be written again/)
+  await spool.close(0)
+})
+
+test.each([0, 150])('a write that takes less than it was given goes on behind it (%i ms into a sync)', async (ms) => {
+  const disk = failingDisk()
+  const spool = await openSpool(folder, { warn, open: disk.open as never })
+  await spool.append(Buffer.from('0'))
+  const goOn = holdSyncs(disk)
+  const first = spool.append(Buffer.from('1'))
+  await sleep(ms)
+  disk.fault = 'short'
+  const later = numbers(20, 2).map((payload) => spool.append(payload, 'written'))
+  await Promise.all(later)
+  if (ms > 0) expect(disk.awaited).toBeGreaterThan(0)
+  goOn()
+  await first
+  await until(() => spool.state().pendingRecords === 0)
+  expect(await drain(spool)).toEqual(numbers(22).map(String))
+  expect(spool.state()).toMatchObject({ fault: undefined, damaged: 0 })
   await spool.close(0)
 })
 

@@ -1,4 +1,4 @@
-import { writeSync } from 'node:fs'
+import { writevSync } from 'node:fs'
 import { type FileHandle, mkdir, open as openFile } from 'node:fs/promises'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { encodeFrame, maxPayloadBytes, readFrames } from './frame.ts'
@@ -28,9 +28,9 @@ export interface SpoolOptions {
 }
 
 /** A `FileHandle`, as far as a spool needs it. */
-export interface SpoolFile extends Pick<FileHandle, 'fd' | 'write' | 'datasync' | 'truncate' | 'close'> {
-  /** As `write`, but on this thread; by its descriptor when left out. */
-  writeNow?: (bytes: Buffer, from: number, length: number, at: number) => number
+export interface SpoolFile extends Pick<FileHandle, 'fd' | 'writev' | 'datasync' | 'truncate' | 'close'> {
+  /** As `writev`, but on this thread; by its descriptor when left out. */
+  writeNow?: (pieces: readonly Buffer[], at: number) => number
 }
 
 /** Records that are to be shipped. */
@@ -273,15 +273,16 @@ class SegmentedSpool implements Spool {
     const segment = this.active ?? (await this.beginSegment())
     if (this.isClosed) return this.endSegment(segment)
     const batch = takeUpTo(this.pending.slice(this.written), writeBatchBytes)
-    const bytes = batch.length === 1 ? batch[0].frame : Buffer.concat(batch.map(({ frame }) => frame))
-    let written = 0
-    while (written < bytes.length) {
-      const place = [written, bytes.length - written, segment.written + written] as const
-      written += this.isQuick
-        ? writeNow(segment.file, bytes, ...place)
-        : (await segment.file.write(bytes, ...place)).bytesWritten
+    let left: readonly Buffer[] = batch.map(({ frame }) => frame)
+    let end = segment.written
+    while (left.length > 0) {
+      const written = this.isQuick
+        ? writeNow(segment.file, left, end)
+        : (await segment.file.writev(left, end)).bytesWritten
+      end += written
+      left = dropBytes(left, written)
     }
-    segment.written += bytes.length
+    segment.written = end
     // Some may have gone to the store from memory meanwhile.
     this.written += batch.filter(({ isDone }) => !isDone).length
     for (const { until, resolve } of batch) if (until === 'written') resolve()
@@ -508,8 +509,18 @@ function giveBack({ buffer }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
-function writeNow(file: SpoolFile, ...place: [bytes: Buffer, from: number, length: number, at: number]): number {
-  return file.writeNow === undefined ? writeSync(file.fd, ...place) : file.writeNow(...place)
+function writeNow(file: SpoolFile, pieces: readonly Buffer[], at: number): number {
+  return file.writeNow === undefined ? writevSync(file.fd, pieces, at) : file.writeNow(pieces, at)
+}
+
+/** What is left of pieces after their first `count` bytes: a write may take less than it is given. */
+function dropBytes(pieces: readonly Buffer[], count: number): readonly Buffer[] {
+  let end = 0
+  const first = pieces.findIndex((piece) => {
+    end += piece.length
+    return end > count
+  })
+  return first < 0 ? [] : [pieces[first].subarray(count - end), ...pieces.slice(first + 1)]
 }
 
 function takeUpTo(pending: readonly Pending[], maxBytes: number): Pending[] {
