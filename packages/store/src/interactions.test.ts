@@ -52,6 +52,21 @@ describeStores('finding interactions', (suite) => {
     expect(data.toReversed().map(({ text }) => text === texts.shift())).toEqual([true, true, true, true])
   })
 
+  test('a statement with bytes takes parameters of every kind beside them', async () => {
+    const sql = `select $1::text as bytes, $2::uuid::text as id, $3::interval::text as span, $4::text[] as list,
+      $5::integer as number, $6::boolean as flag, $7::text as nothing`
+    const id = randomUUID()
+    const values = ['naïve 🗼 "', '', 'a'.repeat(100_000)]
+    for (const text of values) {
+      const rows = await suite
+        .database()
+        .query(sql, [Buffer.from(text), id, '36:00:00', ['a', null, '"'], 7, true, null])
+      expect(rows).toEqual([
+        { bytes: text, id, span: '36:00:00', list: ['a', null, '"'], number: 7, flag: true, nothing: null },
+      ])
+    }
+  })
+
   test('a record whose answer claims the id of another one does not hide it', async () => {
     const victim = recordRow({ project: 'claim' })
     await store.insertInteractions([victim])

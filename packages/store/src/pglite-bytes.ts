@@ -6,31 +6,41 @@ type Encoded = string | Uint8Array | null
 
 interface Statement {
   readonly name: string
-  readonly parameters: DescribeQueryResult['queryParams']
-  readonly columns: DescribeQueryResult['resultFields']
+  /** Types that PGlite does not know have no serializer or parser, whatever its own types say. */
+  readonly parameters: readonly Partial<DescribeQueryResult['queryParams'][number]>[]
+  readonly columns: readonly (Partial<DescribeQueryResult['resultFields'][number]> & { name: string })[]
 }
 
 /** A longer message gets memory of its own, which is not kept. */
 const maxKeptBytes = 8 * 2 ** 20
-const asText = 0
+/** All parameters, or columns, are text then. */
+const noFormats = 0
 const nullLength = -1
 
 /**
  * Statements with bytes among their parameters. PGlite itself copies a parameter five times on its way, each time into new
  * memory: with the bodies of a batch that is so much that V8 collects the whole heap after every other one. Here it is
- * written once, to where that of the batch before was.
+ * written once, up to 8 MB to where that of the batch before was.
  */
 export function createQueryWithBytes(database: PGlite): QueryWithBytes {
   /** By their text. There are few: each stays prepared. */
-  const statements = new Map<string, Statement>()
+  const statements = new Map<string, Promise<Statement>>()
+  let lastName = 0
   let kept = Buffer.alloc(0)
 
   const prepare = async (sql: string): Promise<Statement> => {
+    const name = `with_bytes_${++lastName}`
     const { queryParams, resultFields } = await database.describeQuery(sql)
-    const statement = { name: `with_bytes_${statements.size}`, parameters: queryParams, columns: resultFields }
-    const parse = protocol.serialize.parse({ name: statement.name, text: sql })
+    const parse = protocol.serialize.parse({ name, text: sql })
     await database.runExclusive(() => database.execProtocol(Buffer.concat([parse, protocol.serialize.sync()])))
+    return { name, parameters: queryParams, columns: resultFields }
+  }
+  const prepared = (sql: string): Promise<Statement> => {
+    const known = statements.get(sql)
+    if (known !== undefined) return known
+    const statement = prepare(sql)
     statements.set(sql, statement)
+    statement.catch(() => statements.delete(sql))
     return statement
   }
 
@@ -41,16 +51,19 @@ export function createQueryWithBytes(database: PGlite): QueryWithBytes {
   }
 
   return async (sql, parameters) => {
-    const { name, parameters: types, columns } = statements.get(sql) ?? (await prepare(sql))
+    const { name, parameters: types, columns } = await prepared(sql)
     const values = parameters.map((value, i): Encoded => {
       if (value === null || value instanceof Uint8Array) return value
-      return types[i].serializer(value)
+      return types[i].serializer?.(value) ?? String(value)
     })
     const answer = await database.runExclusive(() => database.execProtocol(writeExecution(name, values, memory)))
     return answer.messages
       .filter((message): message is messages.DataRowMessage => message.name === 'dataRow')
       .map(({ fields }) => {
-        const cells = fields.map((text, i) => [columns[i].name, text === null ? null : columns[i].parser(text)])
+        const cells = fields.map((text, i) => {
+          const { name, parser } = columns[i]
+          return [name, text === null || parser === undefined ? text : parser(text)]
+        })
         return Object.fromEntries(cells)
       })
   }
@@ -67,7 +80,7 @@ function writeExecution(name: string, values: readonly Encoded[], memory: (size:
   let at = message.write('B')
   at = message.writeInt32BE(bindBytes, at)
   at += names.copy(message, at)
-  at = message.writeInt16BE(asText, at)
+  at = message.writeInt16BE(noFormats, at)
   at = message.writeUInt16BE(values.length, at)
   for (const [i, value] of values.entries()) {
     at = message.writeInt32BE(lengths[i], at)
@@ -77,7 +90,7 @@ function writeExecution(name: string, values: readonly Encoded[], memory: (size:
       at += value.length
     }
   }
-  at = message.writeInt16BE(asText, at)
+  at = message.writeInt16BE(noFormats, at)
   end.copy(message, at)
   return message
 }

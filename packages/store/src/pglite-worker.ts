@@ -22,8 +22,6 @@ const database = new PGlite({ dataDir: folder })
 const queryWithBytes = createQueryWithBytes(database)
 // Everybody waits for the start of the database.
 void database.waitReady.then(giveWay, () => {})
-// A new file of the log would be filled with 16 MB of zeros first, as much as is written into it later.
-void database.exec('set wal_init_zero = off').catch(() => {})
 
 /** PGlite leaves its files to whoever may enter the folder. One that somebody else owns stays as they have set it. */
 function makePrivate(path: string): void {

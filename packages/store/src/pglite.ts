@@ -41,8 +41,8 @@ export function openPglite(folder: string | undefined): Database {
     new Promise<Row[]>((resolve, reject) => {
       if (ended !== undefined) return reject(ended)
       const id = ++lastId
-      waiting.set(id, { resolve, reject })
       worker.postMessage({ ...request, id }, 'parameters' in request ? ownMemory(request.parameters) : [])
+      waiting.set(id, { resolve, reject })
     })
   const query = (sql: string, parameters: readonly Parameter[] = []) => ask({ sql, parameters })
 
@@ -62,10 +62,11 @@ export function openPglite(folder: string | undefined): Database {
 
 /** Bytes that have memory of their own go over to the other thread instead of being copied. */
 function ownMemory(parameters: readonly Parameter[]): ArrayBuffer[] {
-  return parameters.flatMap((value) => {
+  const memory = parameters.flatMap((value) => {
     if (!(value instanceof Uint8Array) || value.byteLength !== value.buffer.byteLength) return []
-    return [value.buffer as ArrayBuffer]
+    return value.buffer instanceof ArrayBuffer ? [value.buffer] : []
   })
+  return [...new Set(memory)]
 }
 
 async function transact<T>(queries: Queries, work: (queries: Queries) => Promise<T>): Promise<T> {

@@ -25,7 +25,7 @@ test('records come back in their order over many segments, also after a new star
   for (const payload of numbers(50, 50)) await spool.append(payload)
   const first = await spool.read(100)
   const before = first.payloads.map(String)
-  await first.commit()
+  for (let times = 0; times < 2; times++) await first.commit()
   // V8 would count it until its next collection.
   expect(first.payloads.every(({ buffer }) => buffer.byteLength === 0)).toBe(true)
   await spool.close(1000)

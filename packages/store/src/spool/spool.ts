@@ -369,8 +369,8 @@ class SegmentedSpool implements Spool {
       if (entry.isDone) continue
       entry.isDone = true
       this.pendingBytes -= entry.payload.length
-      if (!entry.isLent) giveBack(entry.frame)
       entry.resolve()
+      if (!entry.isLent) giveBack(entry.frame)
     }
     let done = 0
     while (this.pending[done]?.isDone) done++
@@ -399,9 +399,9 @@ class SegmentedSpool implements Spool {
       if (bytes.length === 0) end = next.end - next.from.offset
       const place = { segment: next.from.segment, offset: next.from.offset + end }
       if (payloads.length > 0) {
-        const commit = () => {
+        const commit = async () => {
+          await this.commit(place)
           giveBack(bytes)
-          return this.commit(place)
         }
         return { payloads, end: place, commit }
       }
@@ -506,7 +506,7 @@ class SegmentedSpool implements Spool {
  * heap, and does not see before a collection that nobody needs it.
  */
 function giveBack({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+  if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
 }
 
 function writeNow(file: SpoolFile, pieces: readonly Buffer[], at: number): number {
