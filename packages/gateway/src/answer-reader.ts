@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Termination } from '@plumbline/contracts'
 import { type Answer, asObject, createAnswer } from './answer.ts'
 import type { Endpoint } from './endpoints.ts'
+import { joinChunks } from './request-body.ts'
 import { SseReader } from './sse.ts'
 
 /** More of an answer in one piece is sent on, and not read for the record. */
@@ -87,8 +88,7 @@ export class AnswerReader {
   private readWhole(): boolean {
     if (this.whole === undefined || this.endpoint === undefined) return true
     try {
-      const bytes = this.whole.length === 1 ? this.whole[0] : Buffer.concat(this.whole)
-      const json = asObject(JSON.parse(bytes.toString('utf8')))
+      const json = asObject(JSON.parse(joinChunks(this.whole).toString('utf8')))
       return this.endpoint.readWhole(this.answer, json) || this.answer.error !== undefined
     } catch {
       return false

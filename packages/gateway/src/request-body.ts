@@ -50,7 +50,7 @@ async function readSent(req: IncomingMessage, maxBytes: number): Promise<Buffer>
         reject(tooLarge(maxBytes))
       } else chunks.push(chunk)
     })
-    req.on('end', () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)))
+    req.on('end', () => resolve(joinChunks(chunks)))
     const gone = () => {
       // Every request closes in the end: an error with its stack for each would be a cost for nothing.
       if (req.readableEnded) return
@@ -59,6 +59,11 @@ async function readSent(req: IncomingMessage, maxBytes: number): Promise<Buffer>
     req.on('error', gone)
     req.on('close', gone)
   })
+}
+
+/** What came in one piece is not copied. */
+export function joinChunks(chunks: readonly Buffer[]): Buffer {
+  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)
 }
 
 /** The JSON object in a body. Throws what is wrong with it as a RequestError, without repeating the body. */

@@ -16,6 +16,7 @@ const maxKeptBytes = 8 * 2 ** 20
 /** All parameters, or columns, are text then. */
 const noFormats = 0
 const nullLength = -1
+const executeAndSync = Buffer.concat([protocol.serialize.execute({}), protocol.serialize.sync()])
 
 /**
  * Statements with bytes among their parameters. PGlite itself copies a parameter five times on its way, each time into new
@@ -71,12 +72,11 @@ export function createQueryWithBytes(database: PGlite): QueryWithBytes {
 
 /** Bind, Execute and Sync (PostgreSQL's documentation, "Message Formats"): all values as text. */
 function writeExecution(name: string, values: readonly Encoded[], memory: (size: number) => Buffer): Buffer {
-  const end = Buffer.concat([protocol.serialize.execute({}), protocol.serialize.sync()])
   const names = Buffer.from(`\0${name}\0`) // of the portal, which has none, and of the statement
   const lengths = values.map((value) => (value === null ? nullLength : Buffer.byteLength(value)))
   const valueBytes = lengths.reduce((sum, length) => sum + 4 + Math.max(0, length), 0)
   const bindBytes = 4 + names.length + 2 + 2 + valueBytes + 2
-  const message = memory(1 + bindBytes + end.length)
+  const message = memory(1 + bindBytes + executeAndSync.length)
   let at = message.write('B')
   at = message.writeInt32BE(bindBytes, at)
   at += names.copy(message, at)
@@ -91,6 +91,6 @@ function writeExecution(name: string, values: readonly Encoded[], memory: (size:
     }
   }
   at = message.writeInt16BE(noFormats, at)
-  end.copy(message, at)
+  executeAndSync.copy(message, at)
   return message
 }
