@@ -20,6 +20,7 @@ const erasureSchema = z.object({
 const retentionSchema = z.object({ contentDays: z.number().optional(), metadataDays: z.number().optional() })
 
 const retentionEveryMs = 3_600_000
+const vacuumEveryMs = 600_000
 
 interface WorkerWorld {
   readonly policy: RetentionPolicy
@@ -30,7 +31,7 @@ interface WorkerWorld {
   readonly warn: (text: string) => void
 }
 
-/** Does what was left to be done later: one person's records, and hourly what has grown too old. */
+/** Does what was left to be done later: one person's records, hourly what has grown too old, and an embedded store's vacuum. */
 export async function startGatewayWorker(store: Store, { policy, now, clock, warn }: WorkerWorld): Promise<Worker> {
   const mayDeleteByAge = createClockGuard({ now, clock, warn })
   const handlers: Record<string, JobHandler> = {
@@ -41,7 +42,9 @@ export async function startGatewayWorker(store: Store, { policy, now, clock, war
       mayDeleteByAge()
         ? store.retain(retentionSchema.parse(payload), { now: now(), signal })
         : { redacted: 0, deleted: 0 },
+    vacuum: async () => ({ tables: await store.vacuum() }),
   }
   await store.jobs.schedule({ kind: 'retain', payload: policy, everyMs: retentionEveryMs })
+  await store.jobs.schedule({ kind: 'vacuum', payload: null, everyMs: vacuumEveryMs })
   return startWorker(store.jobs, { handlers, warn })
 }
