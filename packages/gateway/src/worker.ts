@@ -42,7 +42,7 @@ export async function startGatewayWorker(store: Store, { policy, now, clock, war
       mayDeleteByAge()
         ? store.retain(retentionSchema.parse(payload), { now: now(), signal })
         : { redacted: 0, deleted: 0 },
-    vacuum: async () => ({ tables: await store.vacuum() }),
+    vacuum: () => store.vacuum(),
   }
   await store.jobs.schedule({ kind: 'retain', payload: policy, everyMs: retentionEveryMs })
   await store.jobs.schedule({ kind: 'vacuum', payload: null, everyMs: vacuumEveryMs })

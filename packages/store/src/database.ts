@@ -1,9 +1,11 @@
+import type { Vacuumed } from './vacuum.ts'
+
 /** What the store needs of a database. Two implementations: PGlite in a worker thread, PostgreSQL by URL. */
 export interface Database extends Queries {
   /** Runs `work` on one connection between BEGIN and COMMIT; rolls back when it throws. */
   transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T>
   /** Left out where a server does it by itself. */
-  vacuum?(): Promise<string[]>
+  vacuum?(): Promise<Vacuumed>
   close(): Promise<void>
 }
 

@@ -22,6 +22,7 @@ import { insertSecret, listSecrets, type StoredSecret } from './secrets.ts'
 import { createSessions, type Sessions } from './sessions.ts'
 import { storable } from './storable.ts'
 import { createSubjectHasher, readSubjectSecret, type SubjectHasher } from './subject.ts'
+import type { Vacuumed } from './vacuum.ts'
 
 /** Where the records are: a folder, memory, or a PostgreSQL server. */
 export type StorePlace = { readonly folder: string } | { readonly url: string } | 'memory'
@@ -88,8 +89,8 @@ export interface Store extends Interactions, Erasures, Retention, FeedbackStore 
   insertSecret(secret: StoredSecret): Promise<void>
   /** The newest last. */
   listSecrets(purpose: string): Promise<StoredSecret[]>
-  /** Makes the room of deleted rows free, and statistics anew, in an embedded store. Gives the tables that it was done to. */
-  vacuum(): Promise<string[]>
+  /** Makes the room of deleted rows free, and statistics anew, in an embedded store. */
+  vacuum(): Promise<Vacuumed>
   close(): Promise<void>
 }
 
@@ -225,7 +226,7 @@ export function createStore(database: Database): Store {
     },
     insertSecret: (secret) => insertSecret(database, secret),
     listSecrets: (purpose) => listSecrets(database, purpose),
-    vacuum: async () => (await database.vacuum?.()) ?? [],
+    vacuum: async () => (await database.vacuum?.()) ?? { analyzed: [], vacuumed: [] },
     close: () => database.close(),
   }
 }
