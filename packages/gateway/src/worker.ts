@@ -42,9 +42,9 @@ export async function startGatewayWorker(store: Store, { policy, now, clock, war
       mayDeleteByAge()
         ? store.retain(retentionSchema.parse(payload), { now: now(), signal })
         : { redacted: 0, deleted: 0 },
-    vacuum: () => store.vacuum(),
+    vacuum: (_, { signal }) => store.vacuum(signal),
   }
-  await store.jobs.schedule({ kind: 'retain', payload: policy, everyMs: retentionEveryMs })
   await store.jobs.schedule({ kind: 'vacuum', payload: null, everyMs: vacuumEveryMs })
+  await store.jobs.schedule({ kind: 'retain', payload: policy, everyMs: retentionEveryMs })
   return startWorker(store.jobs, { handlers, warn })
 }

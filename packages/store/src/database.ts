@@ -5,7 +5,7 @@ export interface Database extends Queries {
   /** Runs `work` on one connection between BEGIN and COMMIT; rolls back when it throws. */
   transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T>
   /** Left out where a server does it by itself. */
-  vacuum?(): Promise<Vacuumed>
+  vacuum?(signal?: AbortSignal): Promise<Vacuumed>
   close(): Promise<void>
 }
 

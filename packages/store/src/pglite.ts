@@ -58,7 +58,7 @@ export function openPglite(folder: string | undefined): Database {
   return {
     query: queryInTurn,
     transaction: (work) => inTurn(() => transact({ query }, work)),
-    vacuum: () => vacuum({ query: queryInTurn }),
+    vacuum: (signal) => vacuum({ query: queryInTurn }, signal),
     close: async () => {
       await inTurn(() => ask({ close: true })).catch(() => {})
       // It ends by itself; stopped in the middle of that, a process has died of it (SIGSEGV, twice in the tests).

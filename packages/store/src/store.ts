@@ -90,7 +90,7 @@ export interface Store extends Interactions, Erasures, Retention, FeedbackStore 
   /** The newest last. */
   listSecrets(purpose: string): Promise<StoredSecret[]>
   /** Makes the room of deleted rows free, and statistics anew, in an embedded store. */
-  vacuum(): Promise<Vacuumed>
+  vacuum(signal?: AbortSignal): Promise<Vacuumed>
   close(): Promise<void>
 }
 
@@ -226,7 +226,7 @@ export function createStore(database: Database): Store {
     },
     insertSecret: (secret) => insertSecret(database, secret),
     listSecrets: (purpose) => listSecrets(database, purpose),
-    vacuum: async () => (await database.vacuum?.()) ?? { analyzed: [], vacuumed: [] },
+    vacuum: async (signal) => (await database.vacuum?.(signal)) ?? { analyzed: [], vacuumed: [] },
     close: () => database.close(),
   }
 }

@@ -175,7 +175,6 @@ export const dataRetain = defineCommand({
     const result = await withStore(place, world, async (store) => {
       const now = world.now()
       const counts = await store.retain({ contentDays, metadataDays }, { now, project, signal: world.signal })
-      await store.vacuum()
       await store.audit.append({
         actor: 'command line',
         action: 'data.retain',

@@ -12,7 +12,7 @@ const verdictsBefore = 4
 const json = JSON.stringify({ request: 'x'.repeat(2_000) })
 
 describeStores('monitoring among many records', (suite) => {
-  test('a batch reads no table whole, also where nobody has made statistics', async () => {
+  test('a batch reads no table whole, nor retention all evaluations, also where nobody has made statistics', async () => {
     const database = suite.database()
     const store = suite.store()
     const { monitoring } = store
@@ -55,5 +55,11 @@ describeStores('monitoring among many records', (suite) => {
     })
     expect(verdicts).toBe((verdictsBefore + 1) * batchSize)
     expect(await rowsReadWhole()).toEqual(before)
+
+    const { deleted } = await store.retain({ metadataDays: 1 }, { now: Date.parse('2026-02-01T00:00:00Z') })
+    expect(deleted).toBe(recordCount)
+    expect((await rowsReadWhole()).evaluations).toBe(before.evaluations)
+    const [left] = await database.query('select count(*)::integer as count from plumbline.evaluations')
+    expect(left).toEqual({ count: 0 })
   })
 })
