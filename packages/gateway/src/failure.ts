@@ -12,7 +12,8 @@ const explain: Partial<Record<Termination, string>> = {
   upstream_unreachable: 'The upstream cannot be reached.',
   upstream_reset: 'The connection to the upstream broke.',
   upstream_incomplete: 'The upstream ended its answer before it was whole.',
-  upstream_invalid: 'The upstream gave an answer that is none.',
+  upstream_invalid:
+    'The upstream gave what cannot be read as an answer. Its log may say why: this request has its x-request-id there.',
   timeout_connect: 'The upstream did not take the connection in time.',
   timeout_first_token: 'The upstream did not begin its answer in time.',
   timeout_idle: 'The upstream fell silent in the middle of its answer.',

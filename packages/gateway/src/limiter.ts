@@ -96,7 +96,12 @@ export function createLimiter(clock: () => number, onLimited: (limit: LimitName)
 
       const { concurrent, requests_per_minute: perMinute, tokens_per_minute: tokensPerMinute } = limits
       if (concurrent != null && entry.concurrent >= concurrent) {
-        refuse('concurrent', `This key may have ${concurrent} answers at a time.`, 1_000, headers())
+        refuse(
+          'concurrent',
+          `This key has as many answers under way as it may (${concurrent}): wait for one to end.`,
+          1_000,
+          headers(),
+        )
       }
       if (perMinute != null) {
         const bucket = refill(entry, 'requests', perMinute)

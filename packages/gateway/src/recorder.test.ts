@@ -3,9 +3,10 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Interaction } from '@plumbline/contracts'
-import { openSpool, type Safety } from '@plumbline/store'
+import { openSpool, openStore, type Safety } from '@plumbline/store'
 import { expect, test } from 'vitest'
 import { uuidv7 } from './ids.ts'
+import { noteLastGap } from './last-gap.ts'
 import { createRecorder } from './recorder.ts'
 
 test('what has no room is counted, and the count is written as soon as there is room', async () => {
@@ -53,6 +54,28 @@ test('a record that cannot be written as JSON is counted too', async () => {
   expect(warnings).toEqual([expect.stringContaining('could not be recorded')])
   await recorder.close()
   await spool.close(0)
+  await rm(folder, { recursive: true })
+})
+
+test('what the spool still had in memory when it was closed is counted in the store, and told', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'recorder-'))
+  const warnings: string[] = []
+  const warn = (text: string) => void warnings.push(text)
+  const full = async () => {
+    throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+  }
+  const spool = await openSpool(folder, { warn, open: full })
+  const recorder = createRecorder(spool, { now: () => 0, warn, until: 'written', patienceMs: 10 })
+  for (let i = 0; i < 3; i++) await recorder.record(answerOf(uuidv7(i)), '{}')
+  await recorder.close()
+  await spool.close(0)
+  const store = await openStore('memory')
+  await noteLastGap(recorder, store, warn)
+  expect(await store.countGaps()).toBe(3)
+  expect(warnings.at(-1)).toMatch(/^3 answers from 1970.* are not recorded .* noted in the store/)
+  await noteLastGap(recorder, store, warn)
+  expect(await store.countGaps()).toBe(3)
+  await store.close()
   await rm(folder, { recursive: true })
 })
 

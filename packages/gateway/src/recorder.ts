@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Interaction } from '@plumbline/contracts'
-import { gapPayload, interactionPayload, recordFacts, type Safety, type Spool } from '@plumbline/store'
+import { type Gap, gapPayload, interactionPayload, recordFacts, type Safety, type Spool } from '@plumbline/store'
 import { uuidv7 } from './ids.ts'
 import { createRecordHold } from './record-hold.ts'
 
@@ -21,6 +21,8 @@ export interface Recorder {
   uncountedGaps(): number
   /** Tries once more to write the count of what was lost. */
   close(): Promise<void>
+  /** That count, when the spool has not taken it; from then on it is the caller's. */
+  takeGap(): Gap | undefined
 }
 
 interface OpenGap {
@@ -60,14 +62,19 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
     }
     timer ??= setTimeout(writeGap, gapRetryMs).unref()
   }
+  const takeGap = (): Gap | undefined => {
+    if (gap === undefined) return undefined
+    const { from, to, ...rest } = gap
+    gap = undefined
+    const iso = (time: number) => new Date(time).toISOString()
+    return { record: uuidv7(now()), from: iso(from), to: iso(to), ...rest }
+  }
   const writeGap = async () => {
     timer = undefined
     const written = gap
-    if (written === undefined) return
-    gap = undefined
-    const iso = (time: number) => new Date(time).toISOString()
-    const row = { record: uuidv7(now()), from: iso(written.from), to: iso(written.to) }
-    await spool.append(gapPayload({ ...row, count: written.count, reason: written.reason })).catch(() => {
+    const row = takeGap()
+    if (written === undefined || row === undefined) return
+    await spool.append(gapPayload(row)).catch(() => {
       gap = { ...written, to: gap?.to ?? written.to, count: written.count + (gap?.count ?? 0) }
       timer ??= setTimeout(writeGap, gapRetryMs).unref()
     })
@@ -112,5 +119,6 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
       await Promise.race([writeGap(), sleep(gapRetryMs)])
       clearTimeout(timer)
     },
+    takeGap,
   }
 }

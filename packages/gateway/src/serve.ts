@@ -15,6 +15,7 @@ import { openFeedbackTokens } from './feedback-token.ts'
 import { keepAdmin, makeAdmin } from './first-admin.ts'
 import { createGateway } from './gateway.ts'
 import { createKeyRing } from './keys.ts'
+import { noteLastGap } from './last-gap.ts'
 import { createLimiter } from './limiter.ts'
 import { createMetrics } from './metrics.ts'
 import type { Pages } from './pages.ts'
@@ -121,6 +122,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     await recorder.close()
     await shipper.stop(lastShippingMs)
     await spool.close(lastShippingMs)
+    await noteLastGap(recorder, store, warn)
     await policies.close()
     await store.close()
   }

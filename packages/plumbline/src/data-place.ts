@@ -36,14 +36,19 @@ export async function makeDataFolder(data: string, { cwd }: World): Promise<stri
   return folder
 }
 
-/** Makes the folder this process's alone. Throws DATA_IN_USE. */
+/** Makes the folder this process's alone. Throws DATA_IN_USE, DATA_UNWRITABLE. */
 export async function lockData(folder: string): Promise<Lock> {
   const { acquireLock } = await import('@plumbline/models')
-  return acquireLock(join(folder, '.lock'), {
-    refuse: ({ pid, host }) =>
-      new PlumblineError('DATA_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
-        hint: 'Stop that one, or give another --data. A running plumb serve answers over HTTP: GET /openapi.json.',
-      }),
+  const refuse = ({ pid, host }: { pid: number; host: string }) =>
+    new PlumblineError('DATA_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
+      hint: 'Stop that one, or give another --data. A running plumb serve answers over HTTP: GET /openapi.json.',
+    })
+  return acquireLock(join(folder, '.lock'), { refuse }).catch((cause: Error) => {
+    if (cause instanceof PlumblineError) throw cause
+    throw new PlumblineError('DATA_UNWRITABLE', `${folder} cannot be written: ${cause.message.replace(/,.*/, '')}.`, {
+      hint: 'Make room on its disk, or see to who may write there; then start again. What is in it stays.',
+      cause,
+    })
   })
 }
 

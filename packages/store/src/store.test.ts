@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -217,6 +218,30 @@ test('an embedded store keeps its records on disk', async () => {
 test('a database that cannot be reached, and a URL that is none, say what to do', async () => {
   await expect(openStore({ url: 'postgres://u:secret@127.0.0.1:1/db' })).rejects.toMatchObject({ code: 'STORE_AWAY' })
   const wrong = await openStore({ url: 'mysql://u:secret@h/db' }).catch((error) => error)
-  expect(wrong).toMatchObject({ code: 'STORE_URL' })
+  expect(wrong).toMatchObject({ code: 'USAGE_DATABASE' })
   expect(JSON.stringify([wrong.message, wrong.hint])).not.toContain('secret')
 })
+
+const canMount = process.platform === 'linux' && process.getuid?.() === 0
+
+test.skipIf(!canMount)(
+  'a store on a full disk (needs root and tmpfs) is not said to be broken for good',
+  async (context) => {
+    const disk = await mkdtemp(join(tmpdir(), 'store-'))
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk]).status !== 0) {
+      await rm(disk, { recursive: true })
+      return context.skip('no tmpfs can be mounted here')
+    }
+    try {
+      const failure = await openStore({ folder: join(disk, 'store') }).catch((error) => error)
+      expect(failure).toMatchObject({
+        code: 'STORE_BROKEN',
+        hint: expect.stringMatching(/^The disk has \d MB left.*make room/),
+      })
+      expect(failure.message).not.toContain('undefined')
+    } finally {
+      spawnSync('umount', ['-l', disk])
+      await rm(disk, { recursive: true })
+    }
+  },
+)

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type KeyLimits, type KeyScope, keyLimitsSchema, keyScopeSchema, PlumblineError } from '@plumbline/contracts'
 import { type AuditEvent, type AuditLog, audited, createAuditLog } from './audit.ts'
@@ -122,7 +122,7 @@ async function opened(place: StorePlace, begin: (database: Database) => Promise<
     return database
   } catch (error) {
     await database.close().catch(() => {})
-    throw error instanceof PlumblineError ? error : openingFailed(place, error)
+    throw error instanceof PlumblineError ? error : await openingFailed(place, error)
   }
 }
 
@@ -137,13 +137,14 @@ function checkUrl(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   if (parsed?.protocol === 'postgres:' || parsed?.protocol === 'postgresql:') return url
   // The URL itself is not shown: it may hold a password.
-  throw new PlumblineError('STORE_URL', 'The database URL is not one of PostgreSQL.', {
+  throw new PlumblineError('USAGE_DATABASE', 'The database URL is not one of PostgreSQL.', {
     hint: 'It looks like postgres://user@host:5432/name; the password may come from PGPASSWORD.',
   })
 }
 
-function openingFailed(place: StorePlace, cause: unknown): PlumblineError {
-  const reason = cause instanceof Error ? cause.message || (cause as { code?: string }).code : String(cause)
+async function openingFailed(place: StorePlace, cause: unknown): Promise<PlumblineError> {
+  const { message, code } = cause as { message?: string; code?: string }
+  const reason = message || code || 'the database does not say why'
   if (place !== 'memory' && 'url' in place) {
     const hint =
       sqlState(cause) === undefined
@@ -151,10 +152,20 @@ function openingFailed(place: StorePlace, cause: unknown): PlumblineError {
         : 'Check the user, its password and that it may create a schema in this database.'
     return new PlumblineError('STORE_AWAY', `The database does not let us in: ${reason}.`, { hint, cause })
   }
-  return new PlumblineError('STORE_BROKEN', `The embedded store cannot be opened: ${reason}.`, {
-    hint: 'Check the disk and who owns the folder; move the folder away to start with an empty store.',
-    cause,
-  })
+  const free = place === 'memory' ? Number.POSITIVE_INFINITY : await freeBytes(dirname(place.folder))
+  const hint =
+    free < neededBytes
+      ? `The disk has ${Math.floor(free / 1e6)} MB left, and a store needs some ${neededBytes / 1e6} to open: make room and start again. What is in the folder stays.`
+      : 'Check the disk and who owns the folder. A store that is broken for good: move its folder away, keep it, and start with an empty one or `plumb restore`.'
+  return new PlumblineError('STORE_BROKEN', `The embedded store cannot be opened: ${reason}.`, { hint, cause })
+}
+
+/** A new store, with its log. */
+const neededBytes = 64e6
+
+async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize
 }
 
 export function createStore(database: Database): Store {

@@ -31,7 +31,10 @@ const erasing = (mode: Erasure['mode'], summary: string) =>
   })
 
 export const subjectRoutes = [
-  erasing('delete', 'Delete every record of one person: from now on none gets in, a job takes out what is there'),
+  erasing(
+    'delete',
+    'Delete every record of one person: none of those asked for until now gets in any more, a job takes out what is there',
+  ),
   erasing('redact', 'Take the words and the person out of every record of one person'),
   defineRoute({
     method: 'GET',

@@ -38,9 +38,24 @@ async function makeData(): Promise<string[]> {
   const subject = (await store.subjectHasher())('default', 'anna')
   const row = (createdAt: string, subjects: string[]): RecordRow => {
     const record = randomUUID()
-    const body = { record, id: record, text: `words of ${createdAt}`, subjects, created_at: createdAt, error: null }
+    const body = {
+      record,
+      id: `answer-${record}`,
+      text: `words of ${createdAt}`,
+      subjects,
+      created_at: createdAt,
+      error: null,
+    }
     const columns = { keyId: null, model: 'm', termination: 'completed', ...recordFacts({ choices: [], guards: [] }) }
-    return { record, id: record, project: 'default', createdAt, ...columns, subjects, json: JSON.stringify(body) }
+    return {
+      record,
+      id: `answer-${record}`,
+      project: 'default',
+      createdAt,
+      ...columns,
+      subjects,
+      json: JSON.stringify(body),
+    }
   }
   const rows = [
     row('2025-01-01T00:00:00.000Z', []),
@@ -88,7 +103,7 @@ test('export takes what waits in the spool too; one person is deleted for good',
 })
 
 test('a backup comes back in another folder, and never over anything', { timeout }, async () => {
-  await makeData()
+  const records = await makeData()
   const { rows } = await json('backup --data data --output backup.jsonl.gz')
   expect(rows).toMatchObject({ interactions: 3 })
   // PGlite leaves its files to everybody, so nobody else may enter.
@@ -100,6 +115,13 @@ test('a backup comes back in another folder, and never over anything', { timeout
   const again = await plumb('restore --input backup.jsonl.gz --data other')
   expect(again).toMatchObject({ status: 1, err: expect.stringContaining('error[STORE_NOT_EMPTY]') })
   expect(await json('data redact --data other --subject anna')).toMatchObject({ records: 2 })
+  const unknown = await plumb('data delete --data other --record answer-0')
+  expect(unknown).toMatchObject({
+    status: 1,
+    err: expect.stringMatching(/error\[RECORD_UNKNOWN\]: .*answer-0.*\nhint: /),
+  })
+  const byAnswer = await json(`data delete --data other --record answer-${records[0]}`)
+  expect(byAnswer).toEqual({ records: 1, target: records[0] })
   const bytes = await readFile(join(folder, 'backup.jsonl.gz'))
   await writeFile(join(folder, 'cut.jsonl.gz'), bytes.subarray(0, bytes.length - 20))
   const cut = await plumb('restore --input cut.jsonl.gz --data third')
