@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '@plumbline/store'
 import type { Recorder } from './recorder.ts'
 
@@ -10,6 +10,8 @@ export async function noteLastGap(
   store: Pick<Store, 'insertGaps'>,
   warn: (text: string) => void,
 ): Promise<void> {
+  // Those that the spool refused when it was closed are counted by then.
+  await nextTurn()
   const gap = recorder.takeGap()
   if (gap === undefined) return
   const noted = store.insertGaps([gap]).then(
@@ -17,6 +19,6 @@ export async function noteLastGap(
     () => false,
   )
   const isNoted = await Promise.race([noted, sleep(patienceMs, false, { ref: false })])
-  const where = isNoted ? 'That is noted in the store.' : 'Nor had the store room to note that.'
+  const where = isNoted ? 'That is noted in the store.' : 'The store could not note that.'
   warn(`${gap.count} answers from ${gap.from} to ${gap.to} are not recorded (${gap.reason}). ${where}`)
 }

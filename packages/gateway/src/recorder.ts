@@ -26,6 +26,8 @@ export interface Recorder {
 }
 
 interface OpenGap {
+  /** Stays the same however often it is written: one that stands in a file all the same counts once. */
+  readonly record: string
   from: number
   to: number
   count: number
@@ -55,6 +57,7 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
     const at = now()
     // A clock that is set back begins no gap at its end.
     gap = {
+      record: gap?.record ?? uuidv7(at),
       from: Math.min(gap?.from ?? at, at),
       to: Math.max(gap?.to ?? at, at),
       count: (gap?.count ?? 0) + 1,
@@ -67,7 +70,7 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
     const { from, to, ...rest } = gap
     gap = undefined
     const iso = (time: number) => new Date(time).toISOString()
-    return { record: uuidv7(now()), from: iso(from), to: iso(to), ...rest }
+    return { from: iso(from), to: iso(to), ...rest }
   }
   const writeGap = async () => {
     timer = undefined

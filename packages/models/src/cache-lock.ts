@@ -124,8 +124,8 @@ async function acquire(
 /** A hard link appears whole or not at all: no reader ever sees a lock without its owner. */
 async function tryCreate(path: string, owner: LockOwner): Promise<boolean> {
   const own = `${path}.${owner.id}`
-  await writeFile(own, JSON.stringify(owner))
   try {
+    await writeFile(own, JSON.stringify(owner))
     await link(own, path)
     return true
   } catch (error) {

@@ -87,13 +87,14 @@ export async function deleteInBatches(
           (select seq from plumbline.interactions where ${where} limit ${batchRows})
         returning project, record, id
       ), feedback as (
-        delete from plumbline.feedback as said using gone where ${isAboutGone('said')}
+        delete from plumbline.feedback where seq = ${ofGone('seq', 'plumbline.feedback', saidOfGone)}
       ), review as (
-        delete from plumbline.review_items as item using gone where ${isAboutGone('item')}
+        delete from plumbline.review_items where id = ${ofGone('id', 'plumbline.review_items', saidOfGone)}
       ), evaluations as (
-        delete from plumbline.evaluations where ${standsForGone('plumbline.evaluations')}
+        delete from plumbline.evaluations where ctid = ${ofGone('ctid', 'plumbline.evaluations', foundInGone)}
       ), pairs as (
-        delete from plumbline.counterfactual_pairs where ${standsForGone('plumbline.counterfactual_pairs')}
+        delete from plumbline.counterfactual_pairs
+        where ctid = ${ofGone('ctid', 'plumbline.counterfactual_pairs', foundInGone)}
       ) select 1 as one from gone`,
       parameters,
     )
@@ -102,31 +103,32 @@ export async function deleteInBatches(
   }
 }
 
-/**
- * What was found in a record goes with it. Looked up record by record: the planner takes a batch for so much of a table,
- * without statistics and often with them, that it reads all of it. Nothing rewrites these rows, so they stay in their place.
- */
-const standsForGone = (table: string) => `ctid = any(array(
-  select own.place from gone cross join lateral
-    (select ctid as place from ${table} as one where one.record = gone.record offset 0) as own
-))`
-
 /** What people said of a record, and thought of it, goes with it. */
-const isAboutGone = (one: string) =>
-  `${one}.project = gone.project and ${one}.interaction in (gone.id, gone.record::text)`
+const saidOfGone = 'one.project = gone.project and one.interaction in (gone.id, gone.record::text)'
+/** Nothing rewrites what was found in a record, so it stays at its `ctid`. */
+const foundInGone = 'one.record = gone.record'
+
+/**
+ * What stands for the rows of `gone`, record by record: the planner takes a batch for so much of a table, without statistics
+ * and often with them, that it would read all of it.
+ */
+const ofGone = (key: string, table: string, condition: string) => `any(array(
+  select own.key from gone cross join lateral
+    (select ${key} as key from ${table} as one where ${condition} offset 0) as own
+))`
 
 /** Records that lost their words lose those that were said of them too. */
 async function forgetWords(queries: Queries, seqs: readonly string[]): Promise<void> {
-  const gone = `(select project, record, id from plumbline.interactions
-    where seq in (select seq::bigint from unnest($1::text[]) as seq)) as gone`
+  const gone = `gone as (select project, record, id from plumbline.interactions
+    where seq in (select seq::bigint from unnest($1::text[]) as seq))`
   await queries.query(
-    `update plumbline.feedback as said set content = null, chosen = null, rejected = null
-    from ${gone} where ${isAboutGone('said')}`,
+    `with ${gone} update plumbline.feedback set content = null, chosen = null, rejected = null
+    where seq = ${ofGone('seq', 'plumbline.feedback', saidOfGone)}`,
     [seqs],
   )
   await queries.query(
-    `update plumbline.review_responses as response set draft = null
-    from ${gone}, plumbline.review_items as item where item.id = response.item and ${isAboutGone('item')}`,
+    `with ${gone} update plumbline.review_responses set draft = null
+    where item = ${ofGone('id', 'plumbline.review_items', saidOfGone)}`,
     [seqs],
   )
 }

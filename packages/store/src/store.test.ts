@@ -236,7 +236,7 @@ test.skipIf(!canMount)(
       const failure = await openStore({ folder: join(disk, 'store') }).catch((error) => error)
       expect(failure).toMatchObject({
         code: 'STORE_BROKEN',
-        hint: expect.stringMatching(/^The disk has \d MB left.*make room/),
+        hint: expect.stringMatching(/^Its disk has only \d MB left: make room first/),
       })
       expect(failure.message).not.toContain('undefined')
     } finally {

@@ -94,7 +94,7 @@ export interface Store extends Interactions, Erasures, Retention, FeedbackStore 
   close(): Promise<void>
 }
 
-/** Opens the store and brings its tables up to date. Throws STORE_… errors that say what to do. */
+/** Opens the store and brings its tables up to date. Throws STORE_… and USAGE_DATABASE, which say what to do. */
 export async function openStore(place: StorePlace): Promise<Store> {
   const database = await opened(place, (one) => migrate(one))
   return createStore(database)
@@ -153,18 +153,18 @@ async function openingFailed(place: StorePlace, cause: unknown): Promise<Plumbli
     return new PlumblineError('STORE_AWAY', `The database does not let us in: ${reason}.`, { hint, cause })
   }
   const free = place === 'memory' ? Number.POSITIVE_INFINITY : await freeBytes(dirname(place.folder))
-  const hint =
-    free < neededBytes
-      ? `The disk has ${Math.floor(free / 1e6)} MB left, and a store needs some ${neededBytes / 1e6} to open: make room and start again. What is in the folder stays.`
-      : 'Check the disk and who owns the folder. A store that is broken for good: move its folder away, keep it, and start with an empty one or `plumb restore`.'
-  return new PlumblineError('STORE_BROKEN', `The embedded store cannot be opened: ${reason}.`, { hint, cause })
+  const room = free < littleBytes ? `Its disk has only ${Math.floor(free / 1e6)} MB left: make room first. ` : ''
+  return new PlumblineError('STORE_BROKEN', `The embedded store cannot be opened: ${reason}.`, {
+    hint: `${room}See who owns the folder. A store that is broken for good: move its folder away, keep it, and start with an empty one or plumb restore.`,
+    cause,
+  })
 }
 
-/** A new store, with its log. */
-const neededBytes = 64e6
+/** A new store takes 40 MB, and its log grows by 16 at a time. */
+const littleBytes = 64e6
 
 async function freeBytes(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder)
+  const { bavail, bsize } = await statfs(folder).catch(() => ({ bavail: Number.POSITIVE_INFINITY, bsize: 1 }))
   return bavail * bsize
 }
 

@@ -10,9 +10,9 @@ export interface Vacuumed {
 const rows = 50
 const shareOfDead = 0.2
 const shareOfChanged = 0.1
-/** Of the newest records alone have words where `retain` takes them out of older ones: the share of all says nothing then. */
+/** Where words go after days and records after years, a fifth of all records would wait for years too. */
 const mostDead = 1_000
-/** A hundredth of the rows that PostgreSQL looks at by default: they are copied into memory, which PGlite keeps for ever. */
+/** A tenth of PostgreSQL's default: the rows that are looked at are copied into memory, which PGlite keeps for ever. */
 const statisticsTarget = 10
 
 /**

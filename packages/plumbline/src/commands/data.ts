@@ -103,18 +103,15 @@ const target = {
     .regex(/^[\w-]{43}$/, 'must be one of the "subjects" of a record')
     .optional()
     .describe('a person, by the hash in records'),
-  record: z.string().min(1).max(512).optional().describe('one record, by its "record" or the "id" of its answer'),
+  record: z
+    .string()
+    .refine(
+      (id) => z.uuid().safeParse(id).success,
+      'must be the "record" of an answer, its x-request-id: an "id" may be given twice',
+    )
+    .optional()
+    .describe('one record, by its "record"'),
   project,
-}
-
-/** A record that is not in the store may still come, so its own id is believed. Throws RECORD_UNKNOWN. */
-async function recordOf(store: Store, project: string, id: string): Promise<string> {
-  const found = await store.findInteraction(project, id)
-  if (found !== undefined) return found.record
-  if (z.uuid().safeParse(id).success) return id
-  throw new PlumblineError('RECORD_UNKNOWN', `No answer of the project ${project} has the id ${id}.`, {
-    hint: 'Give its "record" or its "id", and with --project whose it is.',
-  })
 }
 
 function erasing(mode: Erasure['mode'], summary: string, description: string) {
@@ -140,10 +137,9 @@ function erasing(mode: Erasure['mode'], summary: string, description: string) {
       }
       const done = await withStore(place, world, async (store) => {
         const hashed = subject_hash ?? (subject && (await store.subjectHasher())(project, subject))
-        const found = record && (await recordOf(store, project, record))
         const at = new Date(world.now()).toISOString()
         const kind = record === undefined ? 'subject' : 'record'
-        const erasure: Erasure = { project, target: found ?? hashed!, kind, mode, at }
+        const erasure: Erasure = { project, target: record ?? hashed!, kind, mode, at }
         const event = { actor: 'command line', action: `${kind}.${mode}`, project, target: erasure.target } as const
         const noted = await store.audited({ ...event, outcome: 'done', at }, (inside) => inside.noteErasure(erasure))
         return { records: await store.erase(noted, { signal: world.signal }), target: erasure.target }

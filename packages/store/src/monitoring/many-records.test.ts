@@ -12,7 +12,7 @@ const verdictsBefore = 4
 const json = JSON.stringify({ request: 'x'.repeat(2_000) })
 
 describeStores('monitoring among many records', (suite) => {
-  test('a batch reads no table whole, nor retention all evaluations, also where nobody has made statistics', async () => {
+  test('a batch reads no table whole, nor retention what was found or asked, also where nobody has made statistics', async () => {
     const database = suite.database()
     const store = suite.store()
     const { monitoring } = store
@@ -23,11 +23,21 @@ describeStores('monitoring among many records', (suite) => {
       select record, 'e' || i, '1', project, 'passed', 1, created_at, created_at
       from plumbline.interactions, generate_series(1, ${verdictsBefore}) as i`,
     )
+    await database.query(
+      `insert into plumbline.review_items (id, project, interaction, reasons, priority, wanted, state, created_at)
+      select gen_random_uuid(), project, id, '{}', 1, 1, 'open', created_at from plumbline.interactions`,
+    )
+    await database.query(
+      `insert into plumbline.feedback
+        (project, id, interaction, kind, actor_kind, actor, people, content, created_at, updated_at)
+      select project, gen_random_uuid(), id, 'correction', 'user', 'u', 1, repeat('x', 200), created_at, created_at
+      from plumbline.interactions`,
+    )
     const rowsReadWhole = async () => {
       await database.query('select pg_stat_force_next_flush()')
       const tables = await database.query(
         `select relname as name, seq_tup_read::integer as rows from pg_stat_user_tables
-        where relname in ('interactions', 'evaluations')`,
+        where relname in ('interactions', 'evaluations', 'feedback', 'review_items')`,
       )
       return Object.fromEntries(tables.map(({ name, rows: read }) => [String(name), Number(read)]))
     }
@@ -58,8 +68,11 @@ describeStores('monitoring among many records', (suite) => {
 
     const { deleted } = await store.retain({ metadataDays: 1 }, { now: Date.parse('2026-02-01T00:00:00Z') })
     expect(deleted).toBe(recordCount)
-    expect((await rowsReadWhole()).evaluations).toBe(before.evaluations)
-    const [left] = await database.query('select count(*)::integer as count from plumbline.evaluations')
-    expect(left).toEqual({ count: 0 })
+    const after = await rowsReadWhole()
+    expect({ ...after, interactions: 0, feedback: 0 }).toEqual({ ...before, interactions: 0, feedback: 0 })
+    for (const table of ['evaluations', 'feedback', 'review_items']) {
+      const [left] = await database.query(`select count(*)::integer as count from plumbline.${table}`)
+      expect(left, table).toEqual({ count: 0 })
+    }
   })
 })

@@ -494,7 +494,9 @@ class SegmentedSpool implements Spool {
     const until = performance.now() + patienceMs
     while (this.pending.length > 0 && performance.now() < until) await sleep(5)
     this.isClosed = true
-    for (const { reject } of this.pending) reject(new SpoolFull('the spool is closed'))
+    // What stands in a file is shipped after the next start.
+    for (const { resolve } of this.pending.slice(0, this.written)) resolve()
+    for (const { reject } of this.pending.slice(this.written)) reject(new SpoolFull('the spool is closed'))
     await this.active?.file.close().catch(() => {})
     this.active = undefined
     this.wakeReaders()
