@@ -21,6 +21,8 @@ export interface RunnerOptions {
 
 /** Heap of the thread, in megabytes: an evaluator that eats memory ends its thread and not the gateway. */
 const maxHeapMb = 512
+/** Of it for what was just made (three half-spaces of V8), which would grow to 134 MB by itself. */
+const youngMb = 48
 /** To load its evaluators, on a machine that has no time for it. */
 const startupMs = 300_000
 /** Times that one record and evaluator, or the start, may end the thread. */
@@ -43,7 +45,7 @@ export function createRunner({ setup, concurrency, patienceMs, warn }: RunnerOpt
     const started = new Worker(new URL('./thread.ts', import.meta.url), {
       workerData,
       name: 'evaluation',
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb, maxYoungGenerationSizeMb: youngMb },
       execArgv: [],
     })
     isReady = false
