@@ -21,7 +21,7 @@ export interface RunnerOptions {
 
 /** Heap of the thread, in megabytes: an evaluator that eats memory ends its thread and not the gateway. */
 const maxHeapMb = 512
-/** Of it for what was just made (three half-spaces of V8), which would grow to 134 MB by itself. */
+/** And for what was just made, in megabytes (three half-spaces of V8): by itself that grows to 134 MB. */
 const youngMb = 48
 /** To load its evaluators, on a machine that has no time for it. */
 const startupMs = 300_000
