@@ -66,18 +66,16 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
     timer ??= setTimeout(writeGap, gapRetryMs).unref()
   }
   const takeGap = (): Gap | undefined => {
-    if (gap === undefined) return undefined
-    const { from, to, ...rest } = gap
+    const taken = gap
     gap = undefined
-    const iso = (time: number) => new Date(time).toISOString()
-    return { from: iso(from), to: iso(to), ...rest }
+    return taken && rowOf(taken)
   }
   const writeGap = async () => {
     timer = undefined
     const written = gap
-    const row = takeGap()
-    if (written === undefined || row === undefined) return
-    await spool.append(gapPayload(row)).catch(() => {
+    if (written === undefined) return
+    gap = undefined
+    await spool.append(gapPayload(rowOf(written))).catch(() => {
       gap = { ...written, to: gap?.to ?? written.to, count: written.count + (gap?.count ?? 0) }
       timer ??= setTimeout(writeGap, gapRetryMs).unref()
     })
@@ -124,4 +122,8 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
     },
     takeGap,
   }
+}
+
+function rowOf({ from, to, ...rest }: OpenGap): Gap {
+  return { ...rest, from: new Date(from).toISOString(), to: new Date(to).toISOString() }
 }

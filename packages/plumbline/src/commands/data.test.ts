@@ -38,24 +38,9 @@ async function makeData(): Promise<string[]> {
   const subject = (await store.subjectHasher())('default', 'anna')
   const row = (createdAt: string, subjects: string[]): RecordRow => {
     const record = randomUUID()
-    const body = {
-      record,
-      id: `answer-${record}`,
-      text: `words of ${createdAt}`,
-      subjects,
-      created_at: createdAt,
-      error: null,
-    }
+    const body = { record, id: record, text: `words of ${createdAt}`, subjects, created_at: createdAt, error: null }
     const columns = { keyId: null, model: 'm', termination: 'completed', ...recordFacts({ choices: [], guards: [] }) }
-    return {
-      record,
-      id: `answer-${record}`,
-      project: 'default',
-      createdAt,
-      ...columns,
-      subjects,
-      json: JSON.stringify(body),
-    }
+    return { record, id: record, project: 'default', createdAt, ...columns, subjects, json: JSON.stringify(body) }
   }
   const rows = [
     row('2025-01-01T00:00:00.000Z', []),
