@@ -19,7 +19,7 @@ const sampleMs = 500
 /** V8 takes minutes to find the size of what it has just made: it goes from 33 to 134 MB and back. */
 const longestWarmupSeconds = 600
 
-/** Resident memory of the whole process, PGlite included: the first fifth after a warm-up against the last. */
+/** Resident memory of the gateway and of its store's process: the first fifth after a warm-up against the last. */
 export const memory: Section<GatewayWorld> = {
   figures: [figure],
   async run(world, record) {

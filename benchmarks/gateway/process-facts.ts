@@ -1,18 +1,26 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 /** Ticks a second of /proc's clock: 100 on every Linux that Node runs on. */
 const ticks = 100
 
-/** Seconds of CPU that a process has used, all its threads together; undefined where there is no /proc. */
+/** Seconds of CPU that a process has used, and those that it has started and that run; undefined where there is no /proc. */
 export function cpuSeconds(pid: number): number | undefined {
   if (process.platform !== 'linux') return undefined
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   // Past the name, which may hold anything: utime and stime are the 14th and 15th fields of the line.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / ticks
+  const own = (Number(fields[11]) + Number(fields[12])) / ticks
+  return childrenOf(pid).reduce((sum, child) => sum + cpuSeconds(child)!, own)
 }
 
-/** Resident memory of a process. Linux alone. */
+/** Resident memory of a process and those that it has started, what they share counted for each. Linux alone. */
 export function residentBytes(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024
+  const own = Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024
+  return childrenOf(pid).reduce((sum, child) => sum + residentBytes(child), own)
+}
+
+function childrenOf(pid: number): number[] {
+  const threads = readdirSync(`/proc/${pid}/task`)
+  const lists = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'))
+  return lists.join(' ').split(/\s+/).filter(Boolean).map(Number)
 }

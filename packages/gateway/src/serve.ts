@@ -1,14 +1,13 @@
 import { join } from 'node:path'
 import { PlumblineError } from '@plumbline/contracts'
 import {
+  openShippedStore,
   openSpool,
-  openStore,
   type RetentionPolicy,
   type Safety,
   type Store,
   type StoredKey,
   type StorePlace,
-  startShipper,
 } from '@plumbline/store'
 import type { Route } from './api/route.ts'
 import { openFeedbackTokens } from './feedback-token.ts'
@@ -29,6 +28,8 @@ import { startGatewayWorker } from './worker.ts'
 export interface ServeOptions {
   /** The folder of the spool and of the embedded store; the caller holds its lock. */
   readonly folder: string
+  /** Told which process is about to work on that folder too, and ends after this one. Left out where nobody else comes. */
+  readonly hold?: ((pid: number) => Promise<void>) | undefined
   readonly databaseUrl: string | undefined
   readonly host: string
   readonly port: number
@@ -90,7 +91,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const policies = createPolicyBook(options.policies, { clock, warn })
   const place: StorePlace =
     options.databaseUrl === undefined ? { folder: join(folder, 'store') } : { url: options.databaseUrl }
-  const store = await openStore(place)
+  const { store, ship } = await openShippedStore(place, { hold: options.hold ?? (async () => {}), warn })
   const hashSubject = await store.subjectHasher()
   const keys = createKeyRing(store)
   await keys.refresh()
@@ -107,7 +108,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
 
   const spoolFolder = join(folder, 'spool')
   const spool = await openSpool(spoolFolder, { warn })
-  const shipper = startShipper(spool, store, { warn, folder: spoolFolder })
+  const shipper = ship(spool, { warn, folder: spoolFolder })
   const recorder = createRecorder(spool, {
     now,
     warn,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { link, open, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { link, open, readFile, readlink, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -23,6 +23,8 @@ export interface LockOptions {
 export interface Lock {
   /** Fires with LOCK_LOST when another process took the lock over. */
   readonly signal: AbortSignal
+  /** When this process dies, the lock is not free before another one of it has ended too; of several the last one counts. */
+  shareWith(pid: number): Promise<void>
   /** Gives the lock back; a second call does nothing. */
   release(): Promise<void>
 }
@@ -34,6 +36,8 @@ export interface LockOwner {
   host: string
   /** What tells this process from another of the same number, where the system says so. */
   process?: string | undefined
+  /** A process that ends soon after this one. */
+  helper?: { pid: number; process: string | undefined } | undefined
 }
 
 /**
@@ -72,7 +76,13 @@ export async function acquireLock(path: string, options: LockOptions = {}): Prom
     clearInterval(timer)
     if ((await readOwner(path))?.id === owner.id) await rm(path, { force: true })
   }
-  return { signal: lost.signal, release }
+  const shareWith = async (pid: number) => {
+    if ((await readOwner(path))?.id !== owner.id) return
+    const own = `${path}.${owner.id}`
+    await writeFile(own, JSON.stringify({ ...owner, helper: { pid, process: await processIdentity(pid) } }))
+    await rename(own, path)
+  }
+  return { signal: lost.signal, shareWith, release }
 }
 
 async function beat(path: string, owner: LockOwner, lost: AbortController): Promise<void> {
@@ -112,7 +122,9 @@ async function acquire(
     const life = await lifeOf(holder)
     // A holder whose life cannot be seen from here shows it by touching its lock.
     if (refuse && holder && (life === 'alive' || changes > 0)) throw refuse(holder)
-    if (life === 'dead' || performance.now() - since > staleMs) {
+    const isStale = performance.now() - since > staleMs
+    if (refuse && holder && life === 'ending' && isStale) throw refuse({ ...holder, pid: holder.helper!.pid })
+    if (life === 'dead' || (life !== 'ending' && isStale)) {
       await breakLock(path, holder?.id, staleMs)
       continue
     }
@@ -144,19 +156,30 @@ async function readOwner(path: string): Promise<LockOwner | undefined> {
   }
 }
 
-/** Whether the holder's process runs; unknown when it ran elsewhere or its number may have gone to another process. */
-async function lifeOf(owner: LockOwner | undefined): Promise<'alive' | 'dead' | 'unknown'> {
-  if (!owner || owner.host !== hostname() || !Number.isInteger(owner.pid) || owner.pid <= 0) return 'unknown'
+type Life = 'alive' | 'dead' | 'unknown'
+
+/** Whether the holder's process runs, or (`ending`) only its helper; unknown when that cannot be seen from here. */
+async function lifeOf(owner: LockOwner | undefined): Promise<Life | 'ending'> {
+  if (!owner || owner.host !== hostname()) return 'unknown'
+  const life = await lifeOfProcess(owner)
+  if (life !== 'dead' || !owner.helper) return life
+  const helper = await lifeOfProcess(owner.helper)
+  return helper === 'alive' ? 'ending' : helper
+}
+
+/** Of one on this host; unknown when its number may have gone to another process. */
+async function lifeOfProcess({ pid, process: identity }: Pick<LockOwner, 'pid' | 'process'>): Promise<Life> {
+  if (!Number.isInteger(pid) || pid <= 0) return 'unknown'
   const own = await processIdentity(process.pid)
   // Containers may share a host name, but not their process numbers.
-  if (owner.process !== undefined && namespaceOf(owner.process) !== namespaceOf(own)) return 'unknown'
+  if (identity !== undefined && namespaceOf(identity) !== namespaceOf(own)) return 'unknown'
   try {
-    process.kill(owner.pid, 0)
+    process.kill(pid, 0)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return 'dead'
   }
-  if (owner.process === undefined) return 'unknown'
-  return (await processIdentity(owner.pid)) === owner.process ? 'alive' : 'dead'
+  if (identity === undefined) return 'unknown'
+  return (await processIdentity(pid)) === identity ? 'alive' : 'dead'
 }
 
 /** Linux: "boot id/process namespace/start time" of a process; elsewhere undefined. A number alone is used again. */

@@ -106,13 +106,13 @@ export async function runServing(
 }
 
 /** With the folder of the records to itself, and the local model where there is no upstream. */
-async function serveLocked(config: ServingConfig, prepared: Omit<Prepared, 'folder' | 'local'>, world: World) {
+async function serveLocked(config: ServingConfig, prepared: Omit<Prepared, 'folder' | 'hold' | 'local'>, world: World) {
   const folder = await makeDataFolder(config.data, world)
   const lock = await lockData(folder)
   try {
     const local = await startLocal(config, world)
     try {
-      await serveUntilStopped(config, { ...prepared, folder, local }, world)
+      await serveUntilStopped(config, { ...prepared, folder, hold: lock.shareWith, local }, world)
     } finally {
       await local?.stop()
     }
@@ -123,6 +123,8 @@ async function serveLocked(config: ServingConfig, prepared: Omit<Prepared, 'fold
 
 interface Prepared {
   readonly folder: string
+  /** See `ServeOptions`. */
+  readonly hold?: ((pid: number) => Promise<void>) | undefined
   readonly local: LocalUpstream | undefined
   readonly rewardModel?: RewardModel | undefined
   readonly adminKey: string | undefined
@@ -134,13 +136,14 @@ interface Prepared {
 }
 
 export async function serveUntilStopped(config: ServingConfig, prepared: Prepared, world: World) {
-  const { folder, local, rewardModel, adminKey, judging, monitoring, runs, reread, isAlone } = prepared
+  const { folder, hold, local, rewardModel, adminKey, judging, monitoring, runs, reread, isAlone } = prepared
   const { serve } = await import('@plumbline/gateway')
   const { createServerRoutes, startMonitoring } = await import('@plumbline/server')
   const { loadPages, pagePaths } = await import('@plumbline/dashboard')
   const ms = (value: number) => Math.round(value * 1000)
   const serving = await serve({
     folder,
+    hold,
     databaseUrl: config.database,
     host: config.host,
     port: config.port,

@@ -29,8 +29,10 @@ export { openSpool, type Safety, type Spool, SpoolFull, type SpoolState } from '
 export {
   type Gap,
   type KeyFacts,
+  openShippedStore,
   openStore,
   restoreStore,
+  type ShippedStore,
   type Store,
   type StoredKey,
   type StorePlace,

@@ -1,5 +1,4 @@
 import { chmodSync, mkdirSync } from 'node:fs'
-import { getPriority, setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
 import type { Parameter, Row } from './database.ts'
@@ -20,9 +19,6 @@ const { folder } = workerData as { folder: string | undefined }
 if (folder !== undefined) makePrivate(folder)
 const database = new PGlite({ dataDir: folder })
 const queryWithBytes = createQueryWithBytes(database)
-// Everybody waits for the start of the database.
-void database.waitReady.then(giveWay, () => {})
-
 /** PGlite leaves its files to whoever may enter the folder. One that somebody else owns stays as they have set it. */
 function makePrivate(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 })
@@ -30,18 +26,6 @@ function makePrivate(path: string): void {
     chmodSync(path, 0o700)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
-  }
-}
-
-/**
- * Of this thread alone, which Linux allows: answers come before the records of earlier ones, which are safe in the spool.
- */
-function giveWay(): void {
-  if (process.platform !== 'linux') return
-  try {
-    setPriority(Math.min(19, getPriority() + 10))
-  } catch {
-    // Where a sandbox forbids it, all threads are equals.
   }
 }
 

@@ -18,8 +18,15 @@ const endsWithinMs = 5_000
  */
 const youngMb = 48
 
+export interface PgliteOptions {
+  /** A statement that takes longer has hung: all that waits fails. */
+  readonly patienceMs?: number
+  /** Called when it answers no more, closed or not. */
+  readonly onEnd?: (reason: Error) => void
+}
+
 /** PostgreSQL in this process, in a folder or (without one) in memory. One connection: transactions take turns. */
-export function openPglite(folder: string | undefined): Database {
+export function openPglite(folder: string | undefined, { patienceMs, onEnd }: PgliteOptions = {}): Database {
   const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), {
     workerData: { folder },
     name: 'store',
@@ -30,6 +37,7 @@ export function openPglite(folder: string | undefined): Database {
   let lastId = 0
   let ended: Error | undefined
   const endWith = (error: Error) => {
+    if (ended === undefined) onEnd?.(error)
     ended ??= error
     for (const { reject } of waiting.values()) reject(ended)
     waiting.clear()
@@ -51,7 +59,13 @@ export function openPglite(folder: string | undefined): Database {
       worker.postMessage({ ...request, id }, 'parameters' in request ? ownMemory(request.parameters) : [])
       waiting.set(id, { resolve, reject })
     })
-  const query = (sql: string, parameters: readonly Parameter[] = []) => ask({ sql, parameters })
+  const query: Queries['query'] = async (sql, parameters = []) => {
+    if (patienceMs === undefined) return ask({ sql, parameters })
+    const hang = () =>
+      endWith(new Error(`The embedded database has not answered a statement for ${patienceMs / 1000} s.`))
+    const timer = setTimeout(hang, patienceMs).unref()
+    return ask({ sql, parameters }).finally(() => clearTimeout(timer))
+  }
 
   const inTurn = createTurns()
   const queryInTurn: Queries['query'] = (sql, parameters) => inTurn(() => query(sql, parameters))

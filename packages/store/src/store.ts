@@ -16,10 +16,13 @@ import { migrate } from './migrate.ts'
 import { createMonitoring, type Monitoring } from './monitoring/monitoring.ts'
 import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
+import { type StoreProcessOptions, startStoreProcess } from './process/store-process.ts'
 import { createRetention, type Retention } from './retention.ts'
 import { createReview, type Review } from './review/review.ts'
 import { insertSecret, listSecrets, type StoredSecret } from './secrets.ts'
 import { createSessions, type Sessions } from './sessions.ts'
+import { type Shipper, type ShipperOptions, startShipper } from './spool/shipper.ts'
+import type { Spool } from './spool/spool.ts'
 import { storable } from './storable.ts'
 import { createSubjectHasher, readSubjectSecret, type SubjectHasher } from './subject.ts'
 import type { Vacuumed } from './vacuum.ts'
@@ -96,8 +99,25 @@ export interface Store extends Interactions, Erasures, Retention, FeedbackStore 
 
 /** Opens the store and brings its tables up to date. Throws STORE_… and USAGE_DATABASE, which say what to do. */
 export async function openStore(place: StorePlace): Promise<Store> {
-  const database = await opened(place, (one) => migrate(one))
+  const database = await opened(place, migrate)
   return createStore(database)
+}
+
+/** A store, and what brings records into it. */
+export interface ShippedStore {
+  readonly store: Store
+  /** Brings the records of a spool into the store until it is stopped. */
+  ship(spool: Spool, options: ShipperOptions): Shipper
+}
+
+/** As `openStore`; an embedded one in a process of its own, to which its spool's records go without passing here. */
+export async function openShippedStore(place: StorePlace, options: StoreProcessOptions): Promise<ShippedStore> {
+  if (place === 'memory' || 'url' in place) {
+    const store = await openStore(place)
+    return { store, ship: (spool, shipping) => startShipper(spool, store, shipping) }
+  }
+  const { database, ship } = startStoreProcess(place.folder, options)
+  return { store: createStore(await opened(place, migrate, () => database)), ship }
 }
 
 /** Fills an empty store from the lines of a backup. */
@@ -115,8 +135,12 @@ export async function restoreStore(
 }
 
 /** A database in which `begin` has gone well. */
-async function opened(place: StorePlace, begin: (database: Database) => Promise<void>): Promise<Database> {
-  const database = await openDatabase(place)
+async function opened(
+  place: StorePlace,
+  begin: (database: Database) => Promise<void>,
+  open: (place: StorePlace) => Database | Promise<Database> = openDatabase,
+): Promise<Database> {
+  const database = await open(place)
   try {
     await begin(database)
     return database

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import type { Database } from './database.ts'
 import { migrate } from './migrate.ts'
-import { openPglite } from './pglite.ts'
 import { openPostgres } from './postgres.ts'
 import { noPostgres, type PostgresServer, startPostgres } from './postgres-server.test-support.ts'
+import { startStoreProcess } from './process/store-process.ts'
 import { createStore, type Store } from './store.ts'
 
 /** What a test of a store is given; the store is there when the tests run. */
@@ -22,7 +22,7 @@ export function describeStores(title: string, tests: (suite: StoreSuite) => void
   let server: PostgresServer | undefined
   const opened: Database[] = []
   const kinds = {
-    PGlite: async () => openPglite(undefined),
+    PGlite: async () => startStoreProcess(undefined, { warn: () => {}, hold: async () => {} }).database,
     PostgreSQL: async () => {
       server ??= await startPostgres()
       return openPostgres(server.url, { connectTimeoutMs: 300_000, queryTimeoutMs: 300_000 })

@@ -5,8 +5,9 @@ import { isDataError } from '../database.ts'
 import { type FeedbackRow, feedbackRowSchema } from '../feedback/latest.ts'
 import type { JsonText, RecordRow } from '../interactions.ts'
 import type { Gap, Store } from '../store.ts'
+import type { Batch } from './read-batch.ts'
 import { keepAside } from './segments.ts'
-import type { Batch, Spool } from './spool.ts'
+import type { SpoolSource } from './spool.ts'
 
 /** A payload is a line that says where the record belongs, and for an answer the record itself after it. */
 const headSchema = z.discriminatedUnion('kind', [
@@ -60,6 +61,8 @@ export interface ShipperOptions {
   readonly retryMs?: number
   /** The longest that records wait for more to come, under heavy traffic. */
   readonly gatherMs?: number
+  /** Called whenever it is another. */
+  readonly onState?: (state: ShipperState) => void
 }
 
 type ShippedInto = Pick<Store, 'insertInteractions' | 'insertGaps' | 'insertFeedback'>
@@ -78,18 +81,28 @@ const payloadsOfTurn = 32
  */
 const heavyRecords = 4
 
+export interface ShipperState {
+  readonly shipped: number
+  readonly refused: number
+  readonly isStoreAway: boolean
+}
+
 export interface Shipper {
-  state(): { readonly shipped: number; readonly refused: number; readonly isStoreAway: boolean }
+  state(): ShipperState
   /** Ships what there is, for no longer than this, then stops. */
   stop(patienceMs: number): Promise<void>
 }
 
 /** Carries records from the spool to the store, at least once, for ever; the store drops what it has by its id. */
-export function startShipper(spool: Spool, store: ShippedInto, options: ShipperOptions): Shipper {
-  const { warn, folder, batchBytes = 4 * 2 ** 20, retryMs = 500, gatherMs = 250 } = options
+export function startShipper(spool: SpoolSource, store: ShippedInto, options: ShipperOptions): Shipper {
+  const { warn, folder, batchBytes = 4 * 2 ** 20, retryMs = 500, gatherMs = 250, onState = () => {} } = options
   const stopping = new AbortController()
   let hardStop = Number.POSITIVE_INFINITY
-  const state = { shipped: 0, refused: 0, isStoreAway: false }
+  let state: ShipperState = { shipped: 0, refused: 0, isStoreAway: false }
+  const note = (change: Partial<ShipperState>) => {
+    state = { ...state, ...change }
+    onState(state)
+  }
 
   /** The end of a wait is the stop; what is tried after that holds the process until the deadline. */
   const pause = async (ms: number) => {
@@ -102,7 +115,7 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
     const name = `refused-${createHash('sha256').update(payload).digest('hex').slice(0, 32)}.json`
     const { path, isNew } = await keepAside(folder, name, payload)
     if (!isNew) return
-    state.refused++
+    note({ refused: state.refused + 1 })
     warn(`The store refuses a record for good (${reason}); it is kept aside as ${path}.`)
   }
 
@@ -128,7 +141,7 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
       if (!(await before)) return
       await store.insertGaps(gaps)
       await store.insertFeedback(feedback)
-      state.shipped += rows.length + gaps.length + feedback.length
+      note({ shipped: state.shipped + rows.length + gaps.length + feedback.length })
     } catch (error) {
       if (!isDataError(error)) throw error
       if (payloads.length === 1) return refuse(payloads[0], (error as Error).message)
@@ -144,21 +157,21 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
         await ship(batch.payloads, before)
         if (!(await before)) return false
         if (state.isStoreAway) warn('The store is back.')
-        state.isStoreAway = false
+        if (state.isStoreAway) note({ isStoreAway: false })
         await batch.commit()
         return true
       } catch (error) {
         if (!state.isStoreAway)
           warn(`The store cannot be written, records wait in the spool: ${(error as Error).message}`)
-        state.isStoreAway = true
+        if (!state.isStoreAway) note({ isStoreAway: true })
         if (performance.now() >= hardStop) return false
         await pause(retryMs)
       }
     }
   }
 
-  const gather = async () => {
-    if (spool.state().bytes < batchBytes && !stopping.signal.aborted) await pause(gatherMs)
+  const gather = async (bytesAfter: number) => {
+    if (bytesAfter < batchBytes && !stopping.signal.aborted) await pause(gatherMs)
   }
 
   const run = async () => {
@@ -173,14 +186,14 @@ export function startShipper(spool: Spool, store: ShippedInto, options: ShipperO
         await before?.done
         before = { batch, done }
         // So much waits that the next batch is made ready, and sent, while the store is busy with this one.
-        if (spool.bytesAfter(batch) >= batchBytes && performance.now() < hardStop) continue
+        if (batch.bytesAfter >= batchBytes && performance.now() < hardStop) continue
       }
       if ((await before?.done) === false) return
       const wasBusy = before !== undefined
       before = undefined
       if (batch === undefined) await pause(retryMs)
       // What comes from memory, as the disk takes nothing, is what answers wait for.
-      else if (batch.end !== undefined && batch.payloads.length >= heavyRecords) await gather()
+      else if (batch.end !== undefined && batch.payloads.length >= heavyRecords) await gather(batch.bytesAfter)
       if (performance.now() >= hardStop) return
       // A look past a batch that is on its way sees neither memory nor what came since.
       if (batch === undefined || wasBusy) continue

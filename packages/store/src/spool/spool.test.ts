@@ -57,7 +57,7 @@ test('batches read ahead, over segments and damage, hold each record once, until
   const ahead = [await spool.read(3)]
   while (ahead.at(-1)!.payloads.length > 0) ahead.push(await spool.read(3, ahead.at(-1)))
   expect(ahead.flatMap(({ payloads }) => payloads.map(String))).toEqual(numbers(30).map(String))
-  const left = ahead.map((batch) => spool.bytesAfter(batch))
+  const left = ahead.map(({ bytesAfter }) => bytesAfter)
   expect(left).toEqual(left.toSorted((a, b) => b - a))
   expect([left[0] > 0, left.at(-2), left.at(-1)]).toEqual([true, 0, 0])
   for (const batch of ahead.slice(0, 2)) await batch.commit()

@@ -1,13 +1,14 @@
 import { writevSync } from 'node:fs'
 import { type FileHandle, mkdir, open as openFile } from 'node:fs/promises'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { encodeFrame, maxPayloadBytes, readFrames } from './frame.ts'
+import { encodeFrame, maxPayloadBytes } from './frame.ts'
+import { giveBack } from './give-back.ts'
+import { type Batch, type Loan, readBatch, type SpoolIndex, type Stretch } from './read-batch.ts'
 import {
   keepAside,
   listSegments,
   type Position,
   readPosition,
-  readSegment,
   removeSegment,
   segmentPath,
   syncFolder,
@@ -33,40 +34,30 @@ export interface SpoolFile extends Pick<FileHandle, 'fd' | 'writev' | 'datasync'
   writeNow?: (pieces: readonly Buffer[], at: number) => number
 }
 
-/** Records that are to be shipped. */
-export interface Batch {
-  readonly payloads: readonly Uint8Array[]
-  /** Where it ends; undefined for one that comes from memory, and when there was nothing. */
-  readonly end: Position | undefined
-  /** They are in the store, and so are those before: their segments may go, and the memory of the payloads. */
-  commit(): Promise<void>
-}
-
 /**
  * How safe a record is: `written`, the operating system has it, which a process that is killed does not change; `synced`,
  * it is on disk (fdatasync), which a machine without power does not change.
  */
 export type Safety = 'written' | 'synced'
 
-export interface Spool {
+export interface Spool extends SpoolIndex, SpoolSource {
   /**
    * Resolves when the record is so safe, or in the store. Every record is synced in the end: those that come while a sync
    * is running are written beside it and share the next one. Rejects at once with SpoolFull when there is no room, and the
    * record is not kept.
    */
   append(payload: Uint8Array | string, until?: Safety): Promise<void>
-  /**
-   * The oldest records that are not shipped, at most about `maxBytes` of them; none when all are. With `after`, those that
-   * come after a batch that is still on its way.
-   */
-  read(maxBytes: number, after?: Batch): Promise<Batch>
-  /** Bytes on disk after a batch. */
-  bytesAfter(batch: Batch): number
-  /** Resolves when there may be something to read. */
-  readable(signal: AbortSignal): Promise<void>
   state(): SpoolState
   /** Writes what is pending, waiting no longer than this for a disk that fails, and closes the files. */
   close(patienceMs: number): Promise<void>
+}
+
+/** Where the shipper takes its records from. */
+export interface SpoolSource {
+  /** See `readBatch`. */
+  read(maxBytes: number, after?: Batch): Promise<Batch>
+  /** Resolves when there may be something to read, or with the signal. */
+  readable(signal: AbortSignal): Promise<void>
 }
 
 export interface SpoolState {
@@ -112,7 +103,6 @@ const roundsOfTurn = 64
 const groupMs = 10
 /** A sync that takes longer than this: the disk may hang, and a write with it. */
 const quickMs = 100
-const nothing: Batch = { payloads: [], end: undefined, commit: async () => {} }
 
 /** An append-only log in a folder of its own, for one process. */
 export async function openSpool(folder: string, options: SpoolOptions): Promise<Spool> {
@@ -155,6 +145,8 @@ class SegmentedSpool implements Spool {
   private isFlushing = false
   private isClosed = false
   private readonly sleepers = new Set<() => void>()
+  /** What was last lent from memory. */
+  private lent: { loan: number; batch: readonly Pending[] } = { loan: 0, batch: [] }
   private readonly folder: string
   private readonly warn: (text: string) => void
   private shipped: Position
@@ -379,65 +371,43 @@ class SegmentedSpool implements Spool {
     this.wakeReaders()
   }
 
-  async read(maxBytes: number, after?: Batch): Promise<Batch> {
-    for (let position = after === undefined ? this.shipped : after.end; ; ) {
-      const next = position && this.nextUnread(position)
-      if (next === undefined) return after === undefined ? this.readMemory(maxBytes) : nothing
-      const bytes = await readSegment(this.folder, next.from, next.end)
-      const payloads: Uint8Array[] = []
-      let size = 0
-      let end = 0
-      for (const piece of readFrames(bytes)) {
-        if (size >= maxBytes) break
-        end = piece.end
-        if (piece.kind === 'record') {
-          payloads.push(piece.payload)
-          size += piece.payload.length
-        } else await this.setAside(next.from, bytes.subarray(piece.start, piece.end), piece.start)
-      }
-      // A file that is shorter than it was when we began: the rest is gone.
-      if (bytes.length === 0) end = next.end - next.from.offset
-      const place = { segment: next.from.segment, offset: next.from.offset + end }
-      if (payloads.length > 0) {
-        const commit = async () => {
-          await this.commit(place)
-          giveBack(bytes)
-        }
-        return { payloads, end: place, commit }
-      }
-      // Only damage, which is kept aside.
-      if (after === undefined) await this.commit(place)
-      position = place
-    }
+  read(maxBytes: number, after?: Batch): Promise<Batch> {
+    return readBatch(this.folder, this, { maxBytes, after })
   }
 
-  private async setAside(from: Position, bytes: Buffer, start: number): Promise<void> {
-    const name = `${String(from.segment).padStart(12, '0')}-${from.offset + start}.damaged`
+  async setAside({ segment, offset }: Position, bytes: Uint8Array): Promise<void> {
+    const name = `${String(segment).padStart(12, '0')}-${offset}.damaged`
     const { path, isNew } = await keepAside(this.folder, name, bytes)
     if (!isNew) return
     this.damaged++
     this.warn(`The spool had ${bytes.length} damaged bytes, kept aside as ${path}; the records around them are whole.`)
   }
 
-  /** The rest of the oldest segment that goes on after a place. */
-  private nextUnread(after: Position): { from: Position; end: number } | undefined {
+  /** The rest of the oldest segment that goes on after the place. */
+  next(after = this.shipped): Stretch | undefined {
     const numbers = [...this.sizes.keys()].sort((a, b) => a - b)
     for (const segment of numbers) {
       const offset = segment === after.segment ? after.offset : 0
       const end = this.sizes.get(segment)!
-      if (segment >= after.segment && offset < end) return { from: { segment, offset }, end }
+      const from = { segment, offset }
+      if (segment >= after.segment && offset < end) return { from, end, bytes: this.bytesOnDisk(from) }
     }
     return undefined
   }
 
-  /** While the disk takes nothing, what is pending can still go to the store. */
-  private readMemory(maxBytes: number): Batch {
+  lend(maxBytes: number): Loan {
     const batch = this.fault === undefined ? [] : takeUpTo(this.pending, maxBytes)
     for (const entry of batch) entry.isLent = true
-    return { payloads: batch.map(({ payload }) => payload), end: undefined, commit: async () => this.finish(batch) }
+    const loan = this.lent.loan + 1
+    this.lent = { loan, batch }
+    return { loan, payloads: batch.map(({ payload }) => payload) }
   }
 
-  private async commit(end: Position): Promise<void> {
+  repay(loan: number): void {
+    if (loan === this.lent.loan) this.finish(this.lent.batch)
+  }
+
+  async commit(end: Position): Promise<void> {
     this.shipped = end
     for (const [segment, bytes] of this.sizes) {
       const isShipped = segment < end.segment || (segment === end.segment && end.offset >= bytes)
@@ -455,7 +425,7 @@ class SegmentedSpool implements Spool {
   }
 
   async readable(signal: AbortSignal): Promise<void> {
-    if (this.nextUnread(this.shipped) !== undefined || (this.fault !== undefined && this.pending.length > 0)) return
+    if (this.next() !== undefined || (this.fault !== undefined && this.pending.length > 0)) return
     if (signal.aborted) return
     await new Promise<void>((resolve) => {
       const wake = () => {
@@ -470,10 +440,6 @@ class SegmentedSpool implements Spool {
 
   private wakeReaders(): void {
     for (const wake of this.sleepers) wake()
-  }
-
-  bytesAfter({ end }: Batch): number {
-    return end === undefined ? 0 : this.bytesOnDisk(end)
   }
 
   private bytesOnDisk(after = this.shipped): number {
@@ -501,14 +467,6 @@ class SegmentedSpool implements Spool {
     this.active = undefined
     this.wakeReaders()
   }
-}
-
-/**
- * Frees the whole memory that the bytes are part of. V8 counts such memory towards the size at which it collects its whole
- * heap, and does not see before a collection that nobody needs it.
- */
-function giveBack({ buffer }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
 }
 
 function writeNow(file: SpoolFile, pieces: readonly Buffer[], at: number): number {

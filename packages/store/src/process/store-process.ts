@@ -1,0 +1,192 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Database, Queries } from '../database.ts'
+import type { Shipper, ShipperOptions, ShipperState } from '../spool/shipper.ts'
+import type { Spool } from '../spool/spool.ts'
+import { vacuum } from '../vacuum.ts'
+import type { GatewayMethods, ShippingTimes, StoreMethods } from './child.ts'
+import { createPeer, type Peer } from './peer.ts'
+
+export interface StoreProcessOptions {
+  readonly warn: (text: string) => void
+  /**
+   * Called with the number of each process before it touches the folder: until that has ended too, the folder is in use.
+   */
+  readonly hold: (pid: number) => Promise<void>
+  /** A statement that takes longer has hung, and the process with it. PostgreSQL's server knows of limits itself. */
+  readonly patienceMs?: number
+}
+
+/** An embedded store in a process of its own, which gives way to this one. */
+export interface StoreProcess {
+  readonly database: Database
+  /** As `startShipper`, but there: no record passes through this process but those that only memory holds. */
+  ship(spool: Spool, options: ShipperOptions): Shipper
+}
+
+interface Running {
+  readonly child: ChildProcess
+  readonly peer: Peer<StoreMethods>
+}
+
+/** What is being shipped. One that was started anew counts anew, from what was `before`. */
+interface Shipping {
+  readonly spool: Spool
+  readonly options: ShipperOptions
+  readonly stopping: AbortController
+  before: ShipperState
+}
+
+/** Between an end and the next start: more after every start that failed. */
+const restartMs = { first: 1_000, most: 60_000 }
+/** Much: the vacuum of a table is one statement, and this process gives way to all others. */
+const longPatienceMs = 600_000
+/** To write what is not in its files yet. */
+const closesWithinMs = 30_000
+const afterPatienceMs = 1_000
+const none: ShipperState = { shipped: 0, refused: 0, isStoreAway: false }
+
+/** In a folder or (without one) in memory. One that ends by itself is started anew; what waits for an answer of it fails. */
+export function startStoreProcess(
+  folder: string | undefined,
+  { warn, hold, patienceMs = longPatienceMs }: StoreProcessOptions,
+): StoreProcess {
+  const closing = new AbortController()
+  let state = none
+  let shipping: Shipping | undefined
+  let reason: string | undefined
+
+  const shipped = (): Shipping => {
+    if (shipping === undefined) throw new Error('No spool is being shipped.')
+    return shipping
+  }
+  const methods: GatewayMethods = {
+    next: (after) => shipped().spool.next(after),
+    lend: (maxBytes) => shipped().spool.lend(maxBytes),
+    repay: (loan) => shipped().spool.repay(loan),
+    commit: (end) => shipped().spool.commit(end),
+    setAside: (from, bytes) => shipped().spool.setAside(from, bytes),
+    readable: () => shipped().spool.readable(shipped().stopping.signal),
+    warn: (text) => shipped().options.warn(text),
+    shipped: (now) => {
+      const { before } = shipped()
+      state = { ...now, shipped: before.shipped + now.shipped, refused: before.refused + now.refused }
+    },
+    ended: (why) => {
+      reason = why
+    },
+  }
+
+  const start = async (): Promise<Running> => {
+    if (folder !== undefined) await mkdir(dirname(folder), { recursive: true })
+    const child = fork(new URL('./child.ts', import.meta.url), {
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [], // flags of the caller's script, such as --input-type, would keep it from starting
+    })
+    const peer = createPeer<StoreMethods>(child, methods)
+    child.once('error', peer.end)
+    child.once('exit', () => peer.end(new Error('The process of the embedded database has ended.')))
+    await once(child, 'spawn')
+    try {
+      await hold(child.pid!)
+      await peer.call('open', folder, patienceMs)
+      if (shipping?.stopping.signal.aborted === false)
+        await peer.call('ship', shipping.options.folder, timesOf(shipping.options))
+    } catch (error) {
+      child.kill('SIGKILL')
+      throw error
+    }
+    child.once('exit', (code, signal) => {
+      if (closing.signal.aborted) return
+      state = { ...state, isStoreAway: true }
+      warn(`The process of the embedded store has ended (${reason ?? signal ?? code}); another one is started.`)
+      reason = undefined
+      current = restart()
+      current.catch(() => {})
+    })
+    return { child, peer }
+  }
+
+  const restart = async (): Promise<Running> => {
+    if (shipping !== undefined) shipping.before = state
+    for (let waitMs = restartMs.first; ; waitMs = Math.min(2 * waitMs, restartMs.most)) {
+      await sleep(waitMs, undefined, { ref: false, signal: closing.signal })
+      try {
+        const running = await start()
+        warn('The process of the embedded store runs again.')
+        state = { ...state, isStoreAway: false }
+        return running
+      } catch (error) {
+        warn(`The process of the embedded store does not start, trying again: ${(error as Error).message}`)
+      }
+    }
+  }
+
+  let current = start()
+  // Whoever calls sees what was wrong.
+  current.catch(() => {})
+
+  const query: Queries['query'] = async (sql, parameters = []) =>
+    (await current).peer.call('query', sql, parameters, undefined)
+  return {
+    database: {
+      query,
+      transaction: async (work) => {
+        const { peer } = await current
+        const transaction = await peer.call('begin')
+        const query: Queries['query'] = (sql, parameters = []) => peer.call('query', sql, parameters, transaction)
+        try {
+          const result = await work({ query })
+          await peer.call('end', transaction, true)
+          return result
+        } catch (error) {
+          await peer.call('end', transaction, false).catch(() => {})
+          throw error
+        }
+      },
+      vacuum: (signal) => vacuum({ query }, signal),
+      close: async () => {
+        closing.abort()
+        const running = await current.catch(() => undefined)
+        if (running !== undefined) await end(running)
+      },
+    },
+    ship: (spool, options) => {
+      const own: Shipping = { spool, options, stopping: new AbortController(), before: state }
+      shipping = own
+      // One that ends before it has begun is followed by another, which is told the same.
+      const call = async () => (await current).peer.call('ship', options.folder, timesOf(options))
+      call().catch(() => {})
+      return {
+        state: () => state,
+        stop: async (patienceMs) => {
+          const stopped = current.then(({ peer }) => peer.call('stopShipping', patienceMs))
+          const late = new AbortController()
+          const isLate = sleep(patienceMs + afterPatienceMs, undefined, { signal: late.signal })
+          await Promise.race([stopped, isLate]).catch(() => {})
+          late.abort()
+          own.stopping.abort()
+        },
+      }
+    },
+  }
+}
+
+/** Closed in time it has all in its files; killed it has it in its log, and takes longer to start. */
+async function end({ child, peer }: Running): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  const stop = setTimeout(() => child.kill('SIGKILL'), closesWithinMs)
+  await peer.call('close').catch(() => {})
+  if (child.connected) child.disconnect()
+  await exited
+  clearTimeout(stop)
+}
+
+function timesOf({ batchBytes, retryMs, gatherMs }: ShipperOptions): ShippingTimes {
+  return { batchBytes, retryMs, gatherMs }
+}
