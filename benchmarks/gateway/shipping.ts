@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { interactionPayload, openSpool, openStore, recordFacts, type StorePlace, startShipper } from '@plumbline/store'
+import { interactionPayload, openShippedStore, openSpool, recordFacts, type StorePlace } from '@plumbline/store'
 import { noPostgres, startPostgres } from '../../packages/store/src/postgres-server.test-support.ts'
 import type { Section } from '../bench.ts'
 import type { Figure } from '../figure.ts'
@@ -57,9 +57,9 @@ async function ship(world: GatewayWorld, place: StorePlace, count: number): Prom
   for (let written = 0; written < count; written += together) {
     await Promise.all(Array.from({ length: Math.min(together, count - written) }, () => spool.append(payload())))
   }
-  const store = await openStore(place)
+  const { store, ship: shipInto } = await openShippedStore(place, { warn, hold: async () => {} })
   const begun = performance.now()
-  const shipper = startShipper(spool, store, { warn, folder })
+  const shipper = shipInto(spool, { warn, folder })
   while (shipper.state().shipped < count) await sleep(5)
   const seconds = (performance.now() - begun) / 1000
   await shipper.stop(5_000)

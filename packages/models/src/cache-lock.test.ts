@@ -1,11 +1,11 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { acquireLock, withLock } from './cache-lock.ts'
+import { acquireLock, type LockOwner, withLock } from './cache-lock.ts'
 
 let folder: string
 let path: string
@@ -114,4 +114,26 @@ test('a holder on another host is refused once it touches its lock, and taken ov
   await expect(acquireLock(path, { refuse, staleMs: 5000 })).rejects.toThrow('held')
   clearInterval(beat)
   await (await acquireLock(path, { refuse, staleMs: 300 })).release()
+})
+
+test('a lock that a dead process shared with one that still runs is waited for, and refused only after the stale time', async () => {
+  const orphan = spawn(process.execPath, ['-e', 'setTimeout(() => {}, 60_000)'])
+  const holder = `
+    const { acquireLock } = await import(${JSON.stringify(new URL('./cache-lock.ts', import.meta.url).href)})
+    const lock = await acquireLock(${JSON.stringify(path)})
+    await lock.shareWith(${orphan.pid})
+    process.kill(process.pid, 'SIGKILL')`
+  expect(spawnSync(process.execPath, ['--input-type=module', '-e', holder]).signal).toBe('SIGKILL')
+  const refuse = ({ pid }: LockOwner) => new Error(`in use by ${pid}`)
+  await expect(acquireLock(path, { refuse, staleMs: 300 })).rejects.toThrow(`in use by ${orphan.pid}`)
+  let isHeld = false
+  const waiting = acquireLock(path, { refuse }).then((lock) => {
+    isHeld = true
+    return lock
+  })
+  await sleep(300)
+  expect(isHeld).toBe(false)
+  orphan.kill('SIGKILL')
+  await (await waiting).release()
+  expect(existsSync(path)).toBe(false)
 })
