@@ -44,6 +44,8 @@ interface Shipping {
 const restartMs = { first: 1_000, most: 60_000 }
 /** Much: the vacuum of a table is one statement, and this process gives way to all others. */
 const longPatienceMs = 600_000
+/** As for the database's thread: of what is just made nearly nothing is kept, yet V8 would let it grow to 134 MB. */
+const halfSpaceMb = 16
 /** To write what is not in its files yet. */
 const closesWithinMs = 30_000
 const afterPatienceMs = 1_000
@@ -85,7 +87,8 @@ export function startStoreProcess(
     const child = fork(new URL('./child.ts', import.meta.url), {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-      execArgv: [], // flags of the caller's script, such as --input-type, would keep it from starting
+      // Not the flags of the caller's script: some, such as --input-type, would keep it from starting.
+      execArgv: [`--max-semi-space-size=${halfSpaceMb}`],
     })
     const peer = createPeer<StoreMethods>(child, methods)
     child.once('error', peer.end)
