@@ -19,7 +19,7 @@ const endsWithinMs = 5_000
 const youngMb = 48
 
 export interface PgliteOptions {
-  /** A statement that takes longer has hung: all that waits fails. */
+  /** A statement that takes longer, after the first, has hung: all that waits fails. */
   readonly patienceMs?: number
   /** Called when it answers no more, closed or not. */
   readonly onEnd?: (reason: Error) => void
@@ -36,6 +36,7 @@ export function openPglite(folder: string | undefined, { patienceMs, onEnd }: Pg
   const waiting = new Map<number, Waiting>()
   let lastId = 0
   let ended: Error | undefined
+  let hasAnswered = false
   const endWith = (error: Error) => {
     if (ended === undefined) onEnd?.(error)
     ended ??= error
@@ -43,6 +44,7 @@ export function openPglite(folder: string | undefined, { patienceMs, onEnd }: Pg
     waiting.clear()
   }
   worker.on('message', (reply: WorkerReply) => {
+    hasAnswered = true
     const request = waiting.get(reply.id)
     waiting.delete(reply.id)
     if ('rows' in reply) request?.resolve(reply.rows)
@@ -60,7 +62,8 @@ export function openPglite(folder: string | undefined, { patienceMs, onEnd }: Pg
       waiting.set(id, { resolve, reject })
     })
   const query: Queries['query'] = async (sql, parameters = []) => {
-    if (patienceMs === undefined) return ask({ sql, parameters })
+    // The first one waits for the start of the database, which takes what it takes.
+    if (patienceMs === undefined || !hasAnswered) return ask({ sql, parameters })
     const hang = () =>
       endWith(new Error(`The embedded database has not answered a statement for ${patienceMs / 1000} s.`))
     const timer = setTimeout(hang, patienceMs).unref()

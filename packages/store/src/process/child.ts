@@ -137,16 +137,15 @@ function giveWay(): void {
 
 /** Without a database it is of no use: the gateway's process says why, and starts another. */
 function leave(error: Error): void {
-  if (!isClosed) {
-    const exit = () => process.exit(1)
-    gateway.call('ended', error.message).then(exit, exit)
-  }
+  if (!isClosed) gateway.call('ended', error.message).then(die, die)
+}
+
+/** `process.exit` would wait for a thread that has hung. A store that nobody closed is as a kill leaves it. */
+function die(): void {
+  process.kill(process.pid, 'SIGKILL')
 }
 
 // What stops the gateway is sent to this process too, by a terminal or a service manager, and is not for it to decide.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {})
-// The folder is to be free at once for the next plumb serve. A store that nobody closed is as a kill leaves it.
-process.on('disconnect', () => {
-  if (isClosed) process.exit(0)
-  process.kill(process.pid, 'SIGKILL')
-})
+// The folder is to be free at once for the next plumb serve.
+process.on('disconnect', () => (isClosed ? process.exit(0) : die()))

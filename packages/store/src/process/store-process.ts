@@ -46,7 +46,7 @@ const restartMs = { first: 1_000, most: 60_000 }
 const longPatienceMs = 600_000
 /** As for the database's thread: of what is just made nearly nothing is kept, yet V8 would let it grow to 134 MB. */
 const halfSpaceMb = 16
-/** To write what is not in its files yet. */
+/** To write what is not in its files yet. Killed it has that in its log, and takes longer to start. */
 const closesWithinMs = 30_000
 const afterPatienceMs = 1_000
 const none: ShipperState = { shipped: 0, refused: 0, isStoreAway: false }
@@ -60,6 +60,7 @@ export function startStoreProcess(
   let state = none
   let shipping: Shipping | undefined
   let reason: string | undefined
+  let child: ChildProcess | undefined
 
   const shipped = (): Shipping => {
     if (shipping === undefined) throw new Error('No spool is being shipped.')
@@ -84,26 +85,27 @@ export function startStoreProcess(
 
   const start = async (): Promise<Running> => {
     if (folder !== undefined) await mkdir(dirname(folder), { recursive: true })
-    const child = fork(new URL('./child.ts', import.meta.url), {
+    const own = fork(new URL('./child.ts', import.meta.url), {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       // Not the flags of the caller's script: some, such as --input-type, would keep it from starting.
       execArgv: [`--max-semi-space-size=${halfSpaceMb}`],
     })
-    const peer = createPeer<StoreMethods>(child, methods)
-    child.once('error', peer.end)
-    child.once('exit', () => peer.end(new Error('The process of the embedded database has ended.')))
-    await once(child, 'spawn')
+    child = own
+    const peer = createPeer<StoreMethods>(own, methods)
+    own.once('error', peer.end)
+    own.once('exit', () => peer.end(new Error('The process of the embedded database has ended.')))
+    await once(own, 'spawn')
     try {
-      await hold(child.pid!)
+      await hold(own.pid!)
       await peer.call('open', folder, patienceMs)
       if (shipping?.stopping.signal.aborted === false)
         await peer.call('ship', shipping.options.folder, timesOf(shipping.options))
     } catch (error) {
-      child.kill('SIGKILL')
+      own.kill('SIGKILL')
       throw error
     }
-    child.once('exit', (code, signal) => {
+    own.once('exit', (code, signal) => {
       if (closing.signal.aborted) return
       state = { ...state, isStoreAway: true }
       warn(`The process of the embedded store has ended (${reason ?? signal ?? code}); another one is started.`)
@@ -111,7 +113,7 @@ export function startStoreProcess(
       current = restart()
       current.catch(() => {})
     })
-    return { child, peer }
+    return { child: own, peer }
   }
 
   const restart = async (): Promise<Running> => {
@@ -154,8 +156,10 @@ export function startStoreProcess(
       vacuum: (signal) => vacuum({ query }, signal),
       close: async () => {
         closing.abort()
+        const stop = setTimeout(() => child?.kill('SIGKILL'), closesWithinMs)
         const running = await current.catch(() => undefined)
         if (running !== undefined) await end(running)
+        clearTimeout(stop)
       },
     },
     ship: (spool, options) => {
@@ -179,15 +183,12 @@ export function startStoreProcess(
   }
 }
 
-/** Closed in time it has all in its files; killed it has it in its log, and takes longer to start. */
 async function end({ child, peer }: Running): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const exited = once(child, 'exit')
-  const stop = setTimeout(() => child.kill('SIGKILL'), closesWithinMs)
   await peer.call('close').catch(() => {})
   if (child.connected) child.disconnect()
   await exited
-  clearTimeout(stop)
 }
 
 function timesOf({ batchBytes, retryMs, gatherMs }: ShipperOptions): ShippingTimes {
