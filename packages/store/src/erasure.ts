@@ -81,23 +81,27 @@ export async function deleteInBatches(
 ): Promise<number> {
   for (let total = 0; ; ) {
     signal?.throwIfAborted()
-    const deleted = await database.query(
-      `with gone as (
-        delete from plumbline.interactions where seq in
-          (select seq from plumbline.interactions where ${where} limit ${batchRows})
-        returning project, record, id
-      ), feedback as (
-        delete from plumbline.feedback where seq = ${ofGone('seq', 'plumbline.feedback', saidOfGone)}
-      ), review as (
-        delete from plumbline.review_items where id = ${ofGone('id', 'plumbline.review_items', saidOfGone)}
-      ), evaluations as (
-        delete from plumbline.evaluations where ctid = ${ofGone('ctid', 'plumbline.evaluations', foundInGone)}
-      ), pairs as (
-        delete from plumbline.counterfactual_pairs
-        where ctid = ${ofGone('ctid', 'plumbline.counterfactual_pairs', foundInGone)}
-      ) select 1 as one from gone`,
-      parameters,
-    )
+    const deleted = await database.transaction(async (queries) => {
+      // Who writes about a record holds it shared from the look whether that is there: what they wrote goes too.
+      await queries.query('select pg_advisory_xact_lock($1::bigint)', [erasureLock])
+      return queries.query(
+        `with gone as (
+          delete from plumbline.interactions where seq in
+            (select seq from plumbline.interactions where ${where} limit ${batchRows})
+          returning project, record, id
+        ), feedback as (
+          delete from plumbline.feedback where seq = ${ofGone('seq', 'plumbline.feedback', saidOfGone)}
+        ), review as (
+          delete from plumbline.review_items where id = ${ofGone('id', 'plumbline.review_items', saidOfGone)}
+        ), evaluations as (
+          delete from plumbline.evaluations where ctid = ${ofGone('ctid', 'plumbline.evaluations', foundInGone)}
+        ), pairs as (
+          delete from plumbline.counterfactual_pairs
+          where ctid = ${ofGone('ctid', 'plumbline.counterfactual_pairs', foundInGone)}
+        ) select 1 as one from gone`,
+        parameters,
+      )
+    })
     total += deleted.length
     if (deleted.length === 0) return total
   }

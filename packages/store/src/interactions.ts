@@ -58,7 +58,7 @@ export interface Interactions {
   findInteraction(project: string, id: string): Promise<Interaction | undefined>
 }
 
-/** Held shared by those who write records, alone by one who notes an erasure: none slips through between the two. */
+/** Held shared by those who write records, or about them, alone by one who notes an erasure or deletes: none slips through between the two. */
 export const erasureLock = 7_586_214
 
 export function createInteractions(database: Database): Interactions {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Interaction } from '@plumbline/contracts'
 import { beforeAll, expect, test } from 'vitest'
 import { interactionJson } from '../interactions.ts'
@@ -6,6 +7,7 @@ import { recordRow } from '../record-row.test-support.ts'
 import type { ReviewRequest } from '../review/queue.ts'
 import { createStore, type Store } from '../store.ts'
 import { describeStores } from '../stores.test-support.ts'
+import { createMonitoring } from './monitoring.ts'
 import type { Settlement } from './settle.ts'
 
 const at = '2026-01-02T03:04:05.678Z'
@@ -55,6 +57,37 @@ describeStores('monitoring', (suite) => {
     ...more,
   })
   const sums = (project: string) => store.monitoring.sums({ project, from: day, to: day })
+
+  test('a record that is deleted while what evaluators found in it is being written keeps none of that', async () => {
+    // PGlite has one connection, and nothing at the same time.
+    if (suite.name === 'PGlite') return
+    const project = 'deleted meanwhile'
+    const row = recordRow({ project })
+    await store.insertInteractions([row])
+    const other = createStore(await suite.open())
+    const taken = (await store.monitoring.take('deleted meanwhile', 1000))!
+    let erased: Promise<number> | undefined
+    const database = suite.database()
+    const interrupted = createMonitoring({
+      ...database,
+      transaction: (work) =>
+        database.transaction((queries) =>
+          work({
+            query: async (sql, parameters) => {
+              const rows = await queries.query(sql, parameters)
+              if (!sql.includes('insert into plumbline.evaluations')) return rows
+              erased = other.erase({ project, target: row.record, kind: 'record', mode: 'delete', at: row.createdAt })
+              await Promise.race([erased, sleep(1_000)])
+              return rows
+            },
+          }),
+        ),
+    })
+    expect(await interrupted.settle(taken, settlement(row.record, project))).toBe(true)
+    expect(await erased).toBe(1)
+    const left = await database.query('select 1 as one from plumbline.evaluations where project = $1', [project])
+    expect(left).toEqual([])
+  })
 
   test('what came of a batch counts once, whoever settles it twice; the next one adds to it', async () => {
     const { monitoring } = store
