@@ -1,5 +1,6 @@
 import { type DescribeQueryResult, type messages, type PGlite, protocol } from '@electric-sql/pglite'
 import type { Parameter, Row } from './database.ts'
+import { giveBack } from './spool/give-back.ts'
 
 type QueryWithBytes = (sql: string, parameters: readonly Parameter[]) => Promise<Row[]>
 type Encoded = string | Uint8Array | null
@@ -57,7 +58,12 @@ export function createQueryWithBytes(database: PGlite): QueryWithBytes {
       if (value === null || value instanceof Uint8Array) return value
       return types[i].serializer?.(value) ?? String(value)
     })
-    const answer = await database.runExclusive(() => database.execProtocol(writeExecution(name, values, memory)))
+    const answer = await database.runExclusive(() => {
+      const message = writeExecution(name, values, memory)
+      // They were handed over: V8 would count them until it collects its whole heap, and begin that for them.
+      for (const value of values) if (value instanceof Uint8Array) giveBack(value)
+      return database.execProtocol(message)
+    })
     return answer.messages
       .filter((message): message is messages.DataRowMessage => message.name === 'dataRow')
       .map(({ fields }) => {
