@@ -23,7 +23,10 @@ export interface LockOptions {
 export interface Lock {
   /** Fires with LOCK_LOST when another process took the lock over. */
   readonly signal: AbortSignal
-  /** When this process dies, the lock is not free before another one of it has ended too; of several the last one counts. */
+  /**
+   * When this process dies, the lock is not free before that one has ended too; of several the last one counts. Where the
+   * system does not tell processes of one number apart (elsewhere than on Linux), it is free after the stale time.
+   */
   shareWith(pid: number): Promise<void>
   /** Gives the lock back; a second call does nothing. */
   release(): Promise<void>
@@ -77,10 +80,14 @@ export async function acquireLock(path: string, options: LockOptions = {}): Prom
     if ((await readOwner(path))?.id === owner.id) await rm(path, { force: true })
   }
   const shareWith = async (pid: number) => {
-    if ((await readOwner(path))?.id !== owner.id) return
+    if ((await readOwner(path))?.id !== owner.id) throw lostLock(path)
     const own = `${path}.${owner.id}`
-    await writeFile(own, JSON.stringify({ ...owner, helper: { pid, process: await processIdentity(pid) } }))
-    await rename(own, path)
+    try {
+      await writeFile(own, JSON.stringify({ ...owner, helper: { pid, process: await processIdentity(pid) } }))
+      await rename(own, path)
+    } finally {
+      await rm(own, { force: true })
+    }
   }
   return { signal: lost.signal, shareWith, release }
 }
@@ -92,11 +99,13 @@ async function beat(path: string, owner: LockOwner, lost: AbortController): Prom
     await utimes(path, at, at).catch(() => undefined)
     return
   }
-  lost.abort(
-    new PlumblineError('LOCK_LOST', `${path}: another process took this lock over, so this one stopped.`, {
-      hint: 'Run the command again.',
-    }),
-  )
+  lost.abort(lostLock(path))
+}
+
+function lostLock(path: string): PlumblineError {
+  return new PlumblineError('LOCK_LOST', `${path}: another process took this lock over, so this one stopped.`, {
+    hint: 'Run the command again.',
+  })
 }
 
 async function acquire(

@@ -41,7 +41,7 @@ export async function lockData(folder: string): Promise<Lock> {
   const { acquireLock } = await import('@plumbline/models')
   const refuse = ({ pid, host }: { pid: number; host: string }) =>
     new PlumblineError('DATA_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
-      hint: 'Stop that one, or give another --data. A running plumb serve answers over HTTP: GET /openapi.json.',
+      hint: 'Stop that one (a plumb serve, or the process of a store that one left behind), or give another --data. A running plumb serve answers over HTTP: GET /openapi.json.',
     })
   return acquireLock(join(folder, '.lock'), { refuse }).catch((cause: Error) => {
     if (cause instanceof PlumblineError) throw cause

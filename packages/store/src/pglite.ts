@@ -14,19 +14,22 @@ interface Waiting {
 const endsWithinMs = 5_000
 /**
  * For what its thread has just made (three half-spaces of V8). Nearly nothing of that is kept, yet V8 lets it grow to 134 MB
- * in minutes; and memory is that of the gateway.
+ * in minutes.
  */
 const youngMb = 48
 
 export interface PgliteOptions {
-  /** A statement that takes longer, after the first, has hung: all that waits fails. */
-  readonly patienceMs?: number
+  /** A statement that takes longer has hung: all that waits fails. Asked at every statement; undefined waits for ever. */
+  readonly patienceMs?: () => number | undefined
   /** Called when it answers no more, closed or not. */
   readonly onEnd?: (reason: Error) => void
 }
 
 /** PostgreSQL in this process, in a folder or (without one) in memory. One connection: transactions take turns. */
-export function openPglite(folder: string | undefined, { patienceMs, onEnd }: PgliteOptions = {}): Database {
+export function openPglite(
+  folder: string | undefined,
+  { patienceMs = () => undefined, onEnd }: PgliteOptions = {},
+): Database {
   const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), {
     workerData: { folder },
     name: 'store',
@@ -36,7 +39,6 @@ export function openPglite(folder: string | undefined, { patienceMs, onEnd }: Pg
   const waiting = new Map<number, Waiting>()
   let lastId = 0
   let ended: Error | undefined
-  let hasAnswered = false
   const endWith = (error: Error) => {
     if (ended === undefined) onEnd?.(error)
     ended ??= error
@@ -44,7 +46,6 @@ export function openPglite(folder: string | undefined, { patienceMs, onEnd }: Pg
     waiting.clear()
   }
   worker.on('message', (reply: WorkerReply) => {
-    hasAnswered = true
     const request = waiting.get(reply.id)
     waiting.delete(reply.id)
     if ('rows' in reply) request?.resolve(reply.rows)
@@ -52,7 +53,7 @@ export function openPglite(folder: string | undefined, { patienceMs, onEnd }: Pg
   })
   worker.on('error', endWith)
   const exited = new Promise((resolve) => worker.once('exit', resolve))
-  worker.on('exit', () => endWith(new Error('The embedded database has ended.')))
+  worker.on('exit', () => endWith(new Error('The embedded store has ended.')))
 
   const ask = (request: Unnumbered<WorkerRequest>) =>
     new Promise<Row[]>((resolve, reject) => {
@@ -62,11 +63,10 @@ export function openPglite(folder: string | undefined, { patienceMs, onEnd }: Pg
       waiting.set(id, { resolve, reject })
     })
   const query: Queries['query'] = async (sql, parameters = []) => {
-    // The first one waits for the start of the database, which takes what it takes.
-    if (patienceMs === undefined || !hasAnswered) return ask({ sql, parameters })
-    const hang = () =>
-      endWith(new Error(`The embedded database has not answered a statement for ${patienceMs / 1000} s.`))
-    const timer = setTimeout(hang, patienceMs).unref()
+    const ms = patienceMs()
+    if (ms === undefined) return ask({ sql, parameters })
+    const hang = () => endWith(new Error(`it has not answered a statement for ${ms / 1000} s`))
+    const timer = setTimeout(hang, ms).unref()
     return ask({ sql, parameters }).finally(() => clearTimeout(timer))
   }
 

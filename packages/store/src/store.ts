@@ -116,8 +116,10 @@ export async function openShippedStore(place: StorePlace, options: StoreProcessO
     const store = await openStore(place)
     return { store, ship: (spool, shipping) => startShipper(spool, store, shipping) }
   }
-  const { database, ship } = startStoreProcess(place.folder, options)
-  return { store: createStore(await opened(place, migrate, () => database)), ship }
+  const { database, watch, ship } = startStoreProcess(place.folder, options)
+  await opened(place, migrate, () => database)
+  watch()
+  return { store: createStore(database), ship }
 }
 
 /** Fills an empty store from the lines of a backup. */

@@ -12,8 +12,11 @@ import { createPeer } from './peer.ts'
 
 /** What the gateway's process may call here. */
 export type StoreMethods = {
-  /** A statement that takes longer than `patienceMs` has hung. */
-  open(folder: string | undefined, patienceMs: number): Promise<void>
+  open(folder: string | undefined): Promise<void>
+  /** From now on a statement that takes longer has hung. */
+  watch(patienceMs: number): void
+  /** Answered by a process that is not stuck. */
+  ping(): void
   query(sql: string, parameters: readonly Parameter[], transaction: number | undefined): Promise<Row[]>
   /** Gives the number of a transaction once it is the only one. */
   begin(): Promise<number>
@@ -45,6 +48,7 @@ interface Transaction {
 let database: Database | undefined
 let shipper: Shipper | undefined
 let isClosed = false
+let patience: number | undefined
 let lastTransaction = 0
 const transactions = new Map<number, Transaction>()
 
@@ -72,12 +76,16 @@ const begin = () =>
   })
 
 const methods: StoreMethods = {
-  open: async (folder, patienceMs) => {
-    database = openPglite(folder, { patienceMs, onEnd: leave })
+  open: async (folder) => {
+    database = openPglite(folder, { patienceMs: () => patience, onEnd: leave })
     // Everybody waits for the start of the database.
     await database.query('select 1 as one')
     giveWay()
   },
+  watch: (patienceMs) => {
+    patience = patienceMs
+  },
+  ping: () => {},
   query: async (sql, parameters, transaction) => {
     const queries = transaction === undefined ? opened() : transactions.get(transaction)?.queries
     if (queries === undefined) throw new Error('This transaction is over.')
@@ -109,15 +117,14 @@ function spoolIn(folder: string): SpoolSource {
   }
   return {
     read: (maxBytes, after) => readBatch(folder, index, { maxBytes, after }),
-    readable: (signal) => Promise.race([gateway.call('readable'), abortOf(signal)]),
+    readable: async (signal) => {
+      if (signal.aborted) return
+      const { promise: aborted, resolve } = Promise.withResolvers<unknown>()
+      signal.addEventListener('abort', resolve)
+      await Promise.race([gateway.call('readable'), aborted])
+      signal.removeEventListener('abort', resolve)
+    },
   }
-}
-
-function abortOf(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }
 
 /**

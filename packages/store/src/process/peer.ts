@@ -45,6 +45,8 @@ export function createPeer<Theirs extends Methods>(channel: Channel, ours: Metho
   const send = (message: Message) => void channel.send?.(message, () => {})
 
   channel.on('message', async (message) => {
+    // What a process had said before it ended may come after that.
+    if (ended !== undefined) return
     if ('call' in message) return send(await answer(message.call, message.name, message.values))
     const request = waiting.get(message.reply)
     waiting.delete(message.reply)

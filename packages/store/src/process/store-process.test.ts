@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -118,9 +118,9 @@ test('a process that is killed is followed by another: no record is lost or doub
   await expect(waiting).rejects.toThrow('has ended')
   await until(() => shipper.state().isStoreAway)
   await appended
-  await until(() => pids.length === 2 && !shipper.state().isStoreAway)
+  await until(() => warnings.length === 2)
   expect(await recordsIn(store, rows.length)).toEqual(idsOf(rows))
-  expect(warnings[0]).toContain('SIGKILL')
+  expect(warnings[0]).toContain('killed')
   await shipper.stop(60_000)
   expect(spool.state().bytes).toBe(0)
   await spool.close(0)
@@ -128,19 +128,57 @@ test('a process that is killed is followed by another: no record is lost or doub
 })
 
 test('a database that has hung is ended, and another one started', async () => {
-  const { database } = startStoreProcess(undefined, { warn, hold, patienceMs: 2_000 })
+  const { database, watch } = startStoreProcess(undefined, { warn, hold, patienceMs: 2_000 })
+  await database.query('select 1 as one')
+  watch()
   await expect(database.query('select count(*) from generate_series(1, 1e12::bigint)')).rejects.toThrow()
-  await until(() => pids.length === 2)
+  await until(() => warnings.length === 2)
   expect(await database.query('select 1 as one')).toEqual([{ one: 1 }])
   expect(warnings).toEqual([expect.stringContaining('not answered a statement for 2 s'), expect.any(String)])
   await database.close()
 })
 
+test('a process that is stuck is ended, and another one started', async () => {
+  const { database, watch } = startStoreProcess(undefined, { warn, hold, patienceMs: 2_000 })
+  await database.query('select 1 as one')
+  watch()
+  process.kill(pids[0], 'SIGSTOP')
+  await expect(database.query('select 1 as one')).rejects.toThrow('has ended')
+  await until(() => warnings.length === 2)
+  expect(await database.query('select 1 as one')).toEqual([{ one: 1 }])
+  expect(warnings[0]).toContain('not answered for 2 s')
+  await database.close()
+})
+
+test('while no process can be started what is asked fails at once, and a stop ends', async () => {
+  const { store, ship } = await openShippedStore(place(), { warn, hold })
+  const spool = await openSpool(join(folder, 'spool'), { warn })
+  const shipper = ship(spool, { warn, folder: join(folder, 'spool') })
+  await rename(place().folder, join(folder, 'away'))
+  await writeFile(place().folder, '')
+  process.kill(pids[0], 'SIGKILL')
+  await until(() => warnings.some((text) => text.includes('does not start')))
+  await expect(store.countGaps()).rejects.toThrow('started anew')
+  const row = recordRow()
+  await spool.append(interactionPayload(row))
+  await shipper.stop(100)
+  await spool.close(0)
+  await store.close()
+  for (const pid of pids) expect(isAlive(pid)).toBe(false)
+  await rm(place().folder)
+  await rename(join(folder, 'away'), place().folder)
+  const again = await openShippedStore(place(), { warn, hold })
+  const left = await openSpool(join(folder, 'spool'), { warn })
+  await again.ship(left, { warn, folder: join(folder, 'spool') }).stop(60_000)
+  expect(await recordsIn(again.store, 1)).toEqual([row.record])
+  await left.close(0)
+  await again.store.close()
+})
+
 test('a store that cannot be opened says why, and no process stays', async () => {
-  const broken = { folder: join(folder, 'file', 'store') }
-  await writeFile(join(folder, 'file'), '')
-  await expect(openShippedStore(broken, { warn, hold })).rejects.toMatchObject({ code: 'STORE_BROKEN' })
-  for (const pid of pids) await until(() => !isAlive(pid))
+  await writeFile(place().folder, '')
+  await expect(openShippedStore(place(), { warn, hold })).rejects.toMatchObject({ code: 'STORE_BROKEN' })
+  expect(pids.map(isAlive)).toEqual([false])
 })
 
 test('it lets signals go by, which are for the gateway to heed, and ends at once when that is killed', async () => {

@@ -16,13 +16,15 @@ export interface StoreProcessOptions {
    * Called with the number of each process before it touches the folder: until that has ended too, the folder is in use.
    */
   readonly hold: (pid: number) => Promise<void>
-  /** A statement that takes longer has hung, and the process with it. PostgreSQL's server knows of limits itself. */
+  /** A statement that takes longer, or an answer of the process, has hung. PostgreSQL's server knows of limits itself. */
   readonly patienceMs?: number
 }
 
 /** An embedded store in a process of its own, which gives way to this one. */
 export interface StoreProcess {
   readonly database: Database
+  /** From now on one that is stuck is ended. Not before its tables are up to date, which takes what it takes. */
+  watch(): void
   /** As `startShipper`, but there: no record passes through this process but those that only memory holds. */
   ship(spool: Spool, options: ShipperOptions): Shipper
 }
@@ -42,6 +44,7 @@ interface Shipping {
 
 /** Between an end and the next start: more after every start that failed. */
 const restartMs = { first: 1_000, most: 60_000 }
+const pingEveryMs = 30_000
 /** Much: the vacuum of a table is one statement, and this process gives way to all others. */
 const longPatienceMs = 600_000
 /** As for the database's thread: of what is just made nearly nothing is kept, yet V8 would let it grow to 134 MB. */
@@ -61,6 +64,7 @@ export function startStoreProcess(
   let shipping: Shipping | undefined
   let reason: string | undefined
   let child: ChildProcess | undefined
+  let isWatched = false
 
   const shipped = (): Shipping => {
     if (shipping === undefined) throw new Error('No spool is being shipped.')
@@ -83,7 +87,19 @@ export function startStoreProcess(
     },
   }
 
+  /** Ends a process that has not done something in time; what this gives is called when it has. */
+  const killLater = (own: ChildProcess, ms: number, what: string) => {
+    const kill = () => {
+      reason = `it has not ${what} for ${ms / 1000} s`
+      own.kill('SIGKILL')
+    }
+    const timer = setTimeout(kill, ms).unref()
+    return () => clearTimeout(timer)
+  }
+
   const start = async (): Promise<Running> => {
+    closing.signal.throwIfAborted()
+    reason = undefined
     if (folder !== undefined) await mkdir(dirname(folder), { recursive: true })
     const own = fork(new URL('./child.ts', import.meta.url), {
       serialization: 'advanced',
@@ -93,44 +109,75 @@ export function startStoreProcess(
     })
     child = own
     const peer = createPeer<StoreMethods>(own, methods)
+    const exited = new Promise((resolve) => own.once('exit', resolve))
     own.once('error', peer.end)
-    own.once('exit', () => peer.end(new Error('The process of the embedded database has ended.')))
+    own.once('exit', () => peer.end(new Error('The process of the embedded store has ended.')))
     await once(own, 'spawn')
+    const isOpen = killLater(own, longPatienceMs, 'opened the store')
     try {
       await hold(own.pid!)
-      await peer.call('open', folder, patienceMs)
+      await peer.call('open', folder)
+      if (isWatched) beginWatch({ child: own, peer })
       if (shipping?.stopping.signal.aborted === false)
         await peer.call('ship', shipping.options.folder, timesOf(shipping.options))
     } catch (error) {
       own.kill('SIGKILL')
+      // Not before that is the folder free for another one.
+      await exited
       throw error
+    } finally {
+      isOpen()
     }
     own.once('exit', (code, signal) => {
       if (closing.signal.aborted) return
       state = { ...state, isStoreAway: true }
-      warn(`The process of the embedded store has ended (${reason ?? signal ?? code}); another one is started.`)
-      reason = undefined
-      current = restart()
-      current.catch(() => {})
+      const status = signal === 'SIGKILL' ? 'killed, as by a system that is out of memory' : (signal ?? code)
+      warn(`The process of the embedded store has ended (${reason ?? status}); another one is started.`)
+      restarting = restart().finally(() => {
+        restarting = undefined
+      })
     })
     return { child: own, peer }
   }
 
-  const restart = async (): Promise<Running> => {
+  /** Until it has gone well nobody waits for it: what is asked meanwhile fails. */
+  const restart = async (): Promise<void> => {
+    current = Promise.reject(new Error('The embedded store is being started anew.'))
+    current.catch(() => {})
     if (shipping !== undefined) shipping.before = state
-    for (let waitMs = restartMs.first; ; waitMs = Math.min(2 * waitMs, restartMs.most)) {
-      await sleep(waitMs, undefined, { ref: false, signal: closing.signal })
+    for (let waitMs = restartMs.first; !closing.signal.aborted; waitMs = Math.min(2 * waitMs, restartMs.most)) {
+      await sleep(waitMs, undefined, { ref: false, signal: closing.signal }).catch(() => {})
       try {
         const running = await start()
+        current = Promise.resolve(running)
         warn('The process of the embedded store runs again.')
         state = { ...state, isStoreAway: false }
-        return running
+        return
       } catch (error) {
-        warn(`The process of the embedded store does not start, trying again: ${(error as Error).message}`)
+        if (closing.signal.aborted) return
+        warn(`The process of the embedded store does not start, trying again: ${reason ?? (error as Error).message}`)
       }
     }
   }
 
+  const beginWatch = (running: Running) => {
+    running.peer.call('watch', patienceMs).catch(() => {})
+    void keepPinging(running)
+  }
+  const keepPinging = async ({ child, peer }: Running) => {
+    for (let isThere = true; isThere; ) {
+      await sleep(Math.min(pingEveryMs, patienceMs), undefined, { ref: false, signal: closing.signal }).catch(() => {})
+      if (closing.signal.aborted) return
+      const hasAnswered = killLater(child, patienceMs, 'answered')
+      isThere = await peer.call('ping').then(
+        () => true,
+        () => false,
+      )
+      hasAnswered()
+    }
+  }
+
+  let restarting: Promise<void> | undefined
   let current = start()
   // Whoever calls sees what was wrong.
   current.catch(() => {})
@@ -156,11 +203,19 @@ export function startStoreProcess(
       vacuum: (signal) => vacuum({ query }, signal),
       close: async () => {
         closing.abort()
-        const stop = setTimeout(() => child?.kill('SIGKILL'), closesWithinMs)
+        const kill = () => child?.kill('SIGKILL')
+        const stop = setTimeout(kill, closesWithinMs)
+        // One that is only being started has nothing to write.
+        if (restarting !== undefined) kill()
+        await restarting
         const running = await current.catch(() => undefined)
         if (running !== undefined) await end(running)
         clearTimeout(stop)
       },
+    },
+    watch: () => {
+      isWatched = true
+      current.then(beginWatch).catch(() => {})
     },
     ship: (spool, options) => {
       const own: Shipping = { spool, options, stopping: new AbortController(), before: state }

@@ -104,7 +104,7 @@ const groupMs = 10
 /** A sync that takes longer than this: the disk may hang, and a write with it. */
 const quickMs = 100
 
-/** An append-only log in a folder of its own, for one process. */
+/** An append-only log in a folder of its own. One process writes it; another may read it by its index. */
 export async function openSpool(folder: string, options: SpoolOptions): Promise<Spool> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const found = await listSegments(folder)
@@ -396,7 +396,8 @@ class SegmentedSpool implements Spool {
   }
 
   lend(maxBytes: number): Loan {
-    const batch = this.fault === undefined ? [] : takeUpTo(this.pending, maxBytes)
+    // Once it is closed these are counted as lost.
+    const batch = this.fault === undefined || this.isClosed ? [] : takeUpTo(this.pending, maxBytes)
     for (const entry of batch) entry.isLent = true
     const loan = this.lent.loan + 1
     this.lent = { loan, batch }
