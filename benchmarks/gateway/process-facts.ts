@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { readProcesses } from '../trainers/process-tree.ts'
 
 /** Ticks a second of /proc's clock: 100 on every Linux that Node runs on. */
 const ticks = 100
@@ -19,13 +20,11 @@ export function residentBytes(pid: number): number {
   return childrenOf(pid).reduce((sum, child) => sum + residentBytes(child), own)
 }
 
-/** A process or a thread that ends meanwhile has nothing, and no children. */
 function childrenOf(pid: number): number[] {
-  const threads = read(`/proc/${pid}/stat`) === '' ? [] : readdirSync(`/proc/${pid}/task`)
-  const lists = threads.map((thread) => read(`/proc/${pid}/task/${thread}/children`))
-  return lists.join(' ').split(/\s+/).filter(Boolean).map(Number)
+  return readProcesses().flatMap((one) => (one.parent === pid ? [one.pid] : []))
 }
 
+/** Nothing of a process that ends meanwhile. */
 function read(path: string): string {
   try {
     return readFileSync(path, 'utf8')
