@@ -8,7 +8,12 @@ export const timeSchema = z.iso
   .datetime({ offset: true })
   .refine((text) => Date.parse(text) >= 0, 'a time after 1970')
   .transform((text) => new Date(text).toISOString())
-const limitSchema = z.coerce.number().int().min(1).max(1000).default(100)
+/** How many of a page, as a query has it. */
+export function limitOf({ most, usual }: { readonly most: number; readonly usual: number }) {
+  const error = `a whole number from 1 to ${most}`
+  return z.coerce.number({ error }).int({ error }).min(1, { error }).max(most, { error }).default(usual)
+}
+const limitSchema = limitOf({ most: 1000, usual: 100 })
 export const numberedPageSchema = z.strictObject({
   limit: limitSchema,
   after: z

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { pageOf } from './admin-api.ts'
+import { limitOf, pageOf } from './admin-api.ts'
 import { alignReportSchema, estimateSchema, metricSeriesSchema } from './align-report.ts'
 
 /** Files of a training run's folder, as far as others read them, and bodies and queries of `/api/runs`. */
@@ -49,7 +49,7 @@ export const rewardEvaluationSchema = z.discriminatedUnion('kind', [
 
 export const runIdSchema = z.string().regex(/^[0-9a-f]{16}$/, 'a run’s id has 16 hexadecimal digits')
 export const runQuerySchema = z.strictObject({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
+  limit: limitOf({ most: 200, usual: 50 }),
   after: z
     .string()
     .regex(/^\d{1,16}-[0-9a-f]{16}$/, 'after is the "next" of the page before')
