@@ -57,7 +57,7 @@ async function ship(world: GatewayWorld, place: StorePlace, count: number): Prom
   for (let written = 0; written < count; written += together) {
     await Promise.all(Array.from({ length: Math.min(together, count - written) }, () => spool.append(payload())))
   }
-  const { store, ship: shipInto } = await openShippedStore(place, { warn, hold: async () => {} })
+  const { store, ship: shipInto } = await openShippedStore(place, { warn })
   const begun = performance.now()
   const shipper = shipInto(spool, { warn, folder })
   while (shipper.state().shipped < count) await sleep(5)

@@ -91,7 +91,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   const policies = createPolicyBook(options.policies, { clock, warn })
   const place: StorePlace =
     options.databaseUrl === undefined ? { folder: join(folder, 'store') } : { url: options.databaseUrl }
-  const { store, ship } = await openShippedStore(place, { hold: options.hold ?? (async () => {}), warn })
+  const { store, ship } = await openShippedStore(place, { hold: options.hold, warn })
   const hashSubject = await store.subjectHasher()
   const keys = createKeyRing(store)
   await keys.refresh()

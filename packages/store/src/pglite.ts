@@ -1,15 +1,8 @@
 import { Worker } from 'node:worker_threads'
-import type { Database, Parameter, Queries, Row } from './database.ts'
-import type { WorkerReply, WorkerRequest } from './pglite-worker.ts'
+import type { Database, Queries } from './database.ts'
+import { createPeer } from './peer.ts'
+import type { PgliteMethods } from './pglite-worker.ts'
 import { vacuum } from './vacuum.ts'
-
-/** What comes before the id of a request. */
-type Unnumbered<Request> = Request extends { id: number } ? Omit<Request, 'id'> : never
-
-interface Waiting {
-  resolve(rows: Row[]): void
-  reject(error: Error): void
-}
 
 const endsWithinMs = 5_000
 /**
@@ -36,38 +29,29 @@ export function openPglite(
     resourceLimits: { maxYoungGenerationSizeMb: youngMb },
     execArgv: [], // flags of the caller's script, such as --input-type, would keep the worker from starting
   })
-  const waiting = new Map<number, Waiting>()
-  let lastId = 0
-  let ended: Error | undefined
-  const endWith = (error: Error) => {
-    if (ended === undefined) onEnd?.(error)
-    ended ??= error
-    for (const { reject } of waiting.values()) reject(ended)
-    waiting.clear()
+  const peer = createPeer<PgliteMethods>(
+    {
+      send: (message) => worker.postMessage(message, 'values' in message ? ownMemory(message.values.flat()) : []),
+      on: (event, listener) => worker.on(event, listener),
+    },
+    {},
+  )
+  let hasEnded = false
+  const end = (reason: Error) => {
+    if (!hasEnded) onEnd?.(reason)
+    hasEnded = true
+    peer.end(reason)
   }
-  worker.on('message', (reply: WorkerReply) => {
-    const request = waiting.get(reply.id)
-    waiting.delete(reply.id)
-    if ('rows' in reply) request?.resolve(reply.rows)
-    else request?.reject(Object.assign(new Error(reply.failure.message), { code: reply.failure.code }))
-  })
-  worker.on('error', endWith)
+  worker.on('error', end)
   const exited = new Promise((resolve) => worker.once('exit', resolve))
-  worker.on('exit', () => endWith(new Error('The embedded store has ended.')))
+  worker.on('exit', () => end(new Error('The embedded store has ended.')))
 
-  const ask = (request: Unnumbered<WorkerRequest>) =>
-    new Promise<Row[]>((resolve, reject) => {
-      if (ended !== undefined) return reject(ended)
-      const id = ++lastId
-      worker.postMessage({ ...request, id }, 'parameters' in request ? ownMemory(request.parameters) : [])
-      waiting.set(id, { resolve, reject })
-    })
   const query: Queries['query'] = async (sql, parameters = []) => {
     const ms = patienceMs()
-    if (ms === undefined) return ask({ sql, parameters })
-    const hang = () => endWith(new Error(`it has not answered a statement for ${ms / 1000} s`))
+    if (ms === undefined) return peer.call('query', sql, parameters)
+    const hang = () => end(new Error(`it has not answered a statement for ${ms / 1000} s`))
     const timer = setTimeout(hang, ms).unref()
-    return ask({ sql, parameters }).finally(() => clearTimeout(timer))
+    return peer.call('query', sql, parameters).finally(() => clearTimeout(timer))
   }
 
   const inTurn = createTurns()
@@ -77,7 +61,7 @@ export function openPglite(
     transaction: (work) => inTurn(() => transact({ query }, work)),
     vacuum: (signal) => vacuum({ query: queryInTurn }, signal),
     close: async () => {
-      await inTurn(() => ask({ close: true })).catch(() => {})
+      await inTurn(() => peer.call('close')).catch(() => {})
       // It ends by itself; stopped in the middle of that, a process has died of it (SIGSEGV, twice in the tests).
       const stop = setTimeout(() => worker.terminate(), endsWithinMs)
       await exited
@@ -87,8 +71,8 @@ export function openPglite(
 }
 
 /** Bytes that have memory of their own go over to the other thread instead of being copied. */
-function ownMemory(parameters: readonly Parameter[]): ArrayBuffer[] {
-  const memory = parameters.flatMap((value) => {
+function ownMemory(values: readonly unknown[]): ArrayBuffer[] {
+  const memory = values.flatMap((value) => {
     if (!(value instanceof Uint8Array) || value.byteLength !== value.buffer.byteLength) return []
     return value.buffer instanceof ArrayBuffer ? [value.buffer] : []
   })

@@ -22,7 +22,7 @@ export function describeStores(title: string, tests: (suite: StoreSuite) => void
   let server: PostgresServer | undefined
   const opened: Database[] = []
   const kinds = {
-    PGlite: async () => startStoreProcess(undefined, { warn: () => {}, hold: async () => {} }).database,
+    PGlite: async () => startStoreProcess(undefined, { warn: () => {} }).database,
     PostgreSQL: async () => {
       server ??= await startPostgres()
       return openPostgres(server.url, { connectTimeoutMs: 300_000, queryTimeoutMs: 300_000 })

@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 import type { Database, Parameter, Queries, Row } from '../database.ts'
+import { createPeer } from '../peer.ts'
 import { openPglite } from '../pglite.ts'
 import { readBatch, type SpoolIndex } from '../spool/read-batch.ts'
 import { type Shipper, type ShipperOptions, type ShipperState, startShipper } from '../spool/shipper.ts'
 import type { SpoolSource } from '../spool/spool.ts'
 import { createStore } from '../store.ts'
-import { createPeer } from './peer.ts'
 
 /** The process of the embedded store: PGlite, and what brings records from the spool into it. */
 

@@ -4,18 +4,19 @@ import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database, Queries } from '../database.ts'
+import { createPeer, type Peer } from '../peer.ts'
 import type { Shipper, ShipperOptions, ShipperState } from '../spool/shipper.ts'
 import type { Spool } from '../spool/spool.ts'
 import { vacuum } from '../vacuum.ts'
 import type { GatewayMethods, ShippingTimes, StoreMethods } from './child.ts'
-import { createPeer, type Peer } from './peer.ts'
 
 export interface StoreProcessOptions {
   readonly warn: (text: string) => void
   /**
    * Called with the number of each process before it touches the folder: until that has ended too, the folder is in use.
+   * Left out where nobody else comes.
    */
-  readonly hold: (pid: number) => Promise<void>
+  readonly hold?: ((pid: number) => Promise<void>) | undefined
   /** A statement that takes longer, or an answer of the process, has hung. PostgreSQL's server knows of limits itself. */
   readonly patienceMs?: number
 }
@@ -115,7 +116,7 @@ export function startStoreProcess(
     await once(own, 'spawn')
     const isOpen = killLater(own, longPatienceMs, 'opened the store')
     try {
-      await hold(own.pid!)
+      await hold?.(own.pid!)
       await peer.call('open', folder)
       if (isWatched) beginWatch({ child: own, peer })
       if (shipping?.stopping.signal.aborted === false)

@@ -1,4 +1,4 @@
-/** Calls between two processes, in both directions: each end answers those of the other. */
+/** Calls between two processes or threads, in both directions: each end answers those of the other. */
 export interface Peer<Theirs extends Methods> {
   call<Name extends keyof Theirs & string>(
     name: Name,
@@ -11,13 +11,13 @@ export interface Peer<Theirs extends Methods> {
 // biome-ignore lint/suspicious/noExplicitAny: what a method takes is its own matter
 export type Methods = Readonly<Record<string, (...values: any[]) => unknown>>
 
-/** A `ChildProcess` or, in that one, `process`; messages are copied as `structuredClone` does. */
+/** Such as a `ChildProcess` and, in that one, `process`; messages are copied as `structuredClone` does. */
 export interface Channel {
-  send?(message: Message, done: (error: Error | null) => void): boolean
+  send?(message: Message, done: () => void): unknown
   on(event: 'message', listener: (message: Message) => void): unknown
 }
 
-type Message =
+export type Message =
   | { readonly call: number; readonly name: string; readonly values: readonly unknown[] }
   | { readonly reply: number; readonly value: unknown }
   | { readonly reply: number; readonly failure: { readonly message: string; readonly code: string | undefined } }
@@ -59,8 +59,8 @@ export function createPeer<Theirs extends Methods>(channel: Channel, ours: Metho
       new Promise((resolve, reject) => {
         if (ended !== undefined) return reject(ended)
         const call = ++last
-        waiting.set(call, { resolve: (value) => resolve(value as never), reject })
         send({ call, name, values })
+        waiting.set(call, { resolve: (value) => resolve(value as never), reject })
       }),
     end: (error) => {
       ended ??= error
