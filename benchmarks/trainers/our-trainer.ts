@@ -89,8 +89,9 @@ async function inTurns(
   const run = await openRunFolder(join(output, 'run'), { command, config, now: Date.now, version: 'bench' })
   const { watched, measured } = watch(run)
   let [left, begun, tokens] = [1, performance.now(), 0]
-  const onStep = () => {
-    if (--left > 0) return
+  const onStep = (step: number) => {
+    // Before the first one a trainer says where it begins.
+    if (step === 0 || --left > 0) return
     const { num_tokens: seen = 0, ...metrics } = measured()
     const seconds = (performance.now() - begun) / 1000
     answer({ seconds, tokens: seen - tokens, peak_bytes: peakBytes(), metrics, ...more } satisfies Turn)
