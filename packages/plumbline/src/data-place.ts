@@ -36,14 +36,16 @@ export async function makeDataFolder(data: string, { cwd }: World): Promise<stri
   return folder
 }
 
-/** Makes the folder this process's alone. Throws DATA_IN_USE, DATA_UNWRITABLE. */
-export async function lockData(folder: string): Promise<Lock> {
+/** Makes the folder this process's alone; says so when it has to wait. Throws DATA_IN_USE, DATA_UNWRITABLE. */
+export async function lockData(folder: string, { log }: Pick<World, 'log'>): Promise<Lock> {
   const { acquireLock } = await import('@plumbline/models')
   const refuse = ({ pid, host }: { pid: number; host: string }) =>
     new PlumblineError('DATA_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
       hint: 'Stop that one (a plumb serve, or the process of a store that one left behind), or give another --data. A running plumb serve answers over HTTP: GET /openapi.json.',
     })
-  return acquireLock(join(folder, '.lock'), { refuse }).catch((cause: Error) => {
+  const onWait = (holder: string) =>
+    log.info(`${folder} was used by ${holder}. Waiting up to 15 s to see whether all of that has ended.`)
+  return acquireLock(join(folder, '.lock'), { refuse, onWait }).catch((cause: Error) => {
     if (cause instanceof PlumblineError) throw cause
     throw new PlumblineError('DATA_UNWRITABLE', `${folder} cannot be written: ${cause.message.replace(/,.*/, '')}.`, {
       hint: 'Make room on its disk, or see to who may write there; then start again. What is in it stays.',
@@ -65,7 +67,7 @@ export async function withPlace<T>(
       hint: 'Give the same --data or --database as plumb serve.',
     })
   }
-  const lock = await lockData(folder)
+  const lock = await lockData(folder, world)
   try {
     return await work(database === undefined ? { folder: join(folder, 'store') } : { url: database }, folder)
   } finally {

@@ -108,7 +108,7 @@ export async function runServing(
 /** With the folder of the records to itself, and the local model where there is no upstream. */
 async function serveLocked(config: ServingConfig, prepared: Omit<Prepared, 'folder' | 'hold' | 'local'>, world: World) {
   const folder = await makeDataFolder(config.data, world)
-  const lock = await lockData(folder)
+  const lock = await lockData(folder, world)
   try {
     const local = await startLocal(config, world)
     try {

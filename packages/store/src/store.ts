@@ -1,4 +1,5 @@
-import { mkdir, statfs } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, rm, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type KeyLimits, type KeyScope, keyLimitsSchema, keyScopeSchema, PlumblineError } from '@plumbline/contracts'
 import { type AuditEvent, type AuditLog, audited, createAuditLog } from './audit.ts'
@@ -122,15 +123,19 @@ export async function openShippedStore(place: StorePlace, options: StoreProcessO
   return { store: createStore(database), ship }
 }
 
-/** Fills an empty store from the lines of a backup. */
+/** Fills an empty store from the lines of a backup. Where there was none before, none is there after a failure. */
 export async function restoreStore(
   place: StorePlace,
   lines: AsyncIterable<string>,
   options?: RestoreOptions,
 ): Promise<BackupResult> {
   let result: BackupResult | undefined
+  const folder = place !== 'memory' && 'folder' in place && !existsSync(place.folder) ? place.folder : undefined
   const database = await opened(place, async (one) => {
     result = await restore(one, lines, options)
+  }).catch(async (error) => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+    throw error
   })
   await database.close()
   return result!

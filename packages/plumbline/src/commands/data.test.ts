@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { interactionPayload, openSpool, openStore, type RecordRow, recordFacts } from '@plumbline/store'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { runCli } from '../cli.ts'
 import { commands } from '../commands.ts'
 import { lockData } from '../data-place.ts'
@@ -105,6 +105,7 @@ test('a backup comes back in another folder, and never over anything', { timeout
   await writeFile(join(folder, 'cut.jsonl.gz'), bytes.subarray(0, bytes.length - 20))
   const cut = await plumb('restore --input cut.jsonl.gz --data third')
   expect(cut).toMatchObject({ status: 1, err: expect.stringMatching(/error\[BACKUP_BROKEN\]: .*\nhint: /) })
+  expect(await readdir(join(folder, 'third'))).not.toContain('store')
 })
 
 test('what is wrong is said, with the next step', { timeout }, async () => {
@@ -125,7 +126,21 @@ test('what is wrong is said, with the next step', { timeout }, async () => {
   await wrong('data export --data data --kind interactions --format jsonl --output x --since soon', 2, 'USAGE_VALUE')
   expect(await readdir(folder)).toEqual([])
   await mkdir(join(folder, 'data', 'store'), { recursive: true })
-  const lock = await lockData(join(folder, 'data'))
+  const { world } = createMemoryWorld(takeGlobals([]).globals, { cwd: folder })
+  const lock = await lockData(join(folder, 'data'), world)
   await wrong('backup --data data --output x', 1, 'DATA_IN_USE')
+  await lock.release()
+})
+
+test('a wait for what an earlier process left behind is told', async () => {
+  const data = join(folder, 'data')
+  await mkdir(data)
+  const file = join(data, '.lock')
+  const gone = { id: 'gone', pid: 2 ** 22 + 1, host: 'elsewhere' }
+  await writeFile(file, JSON.stringify(gone))
+  const info = vi.fn(() => rm(file))
+  const { world } = createMemoryWorld(takeGlobals([]).globals, { cwd: folder })
+  const lock = await lockData(data, { log: { ...world.log, info } })
+  expect(info).toHaveBeenCalledExactlyOnceWith(expect.stringContaining(`process ${gone.pid}. Waiting up to 15 s`))
   await lock.release()
 })
