@@ -10,6 +10,7 @@ import {
   type TensorProto,
   type ValueInfoProto,
 } from './onnx.ts'
+import type { Feeds } from './program.ts'
 import type { DataType, Dim, Shape } from './shape.ts'
 
 /** What an op's lowering writes with: ONNX nodes and constants, all referred to by name. */
@@ -26,10 +27,14 @@ export interface Emitter {
   ints(values: readonly number[]): string
   int(value: number): string
   float(value: number): string
-  uint32(value: number): string
   /** A shape as an int64 vector, read from the inputs at run time where it is not a constant. */
   shape(shape: Shape): string
+  /** An input of bool that the program itself fills before each run. Those of one name are one. */
+  filled(name: string, shape: Shape, fill: Fill): string
 }
+
+/** Writes 0 or 1 to all of `data`, by what the program is fed. */
+export type Fill = (data: Uint8Array, feeds: Feeds) => void
 
 /** Ops of ONNX Runtime that are not in the ONNX standard. */
 const microsoftOps = new Set([
@@ -46,6 +51,14 @@ export interface LoweredModel {
   readonly external: readonly { readonly path: string; readonly data: Uint8Array }[]
   /** Names of the inputs that the outputs need. */
   readonly inputNames: readonly string[]
+  /** Further inputs, which nobody feeds. */
+  readonly filled: readonly FilledInput[]
+}
+
+export interface FilledInput {
+  readonly name: string
+  readonly shape: Shape
+  readonly fill: Fill
 }
 
 export interface LowerOptions {
@@ -99,6 +112,7 @@ function createWriter(graph: Graph) {
   const initializers = new Map<string, TensorProto>()
   const used = new Map<string, Tensor>()
   const described = new Map<string, Tensor>()
+  const filled = new Map<string, FilledInput>()
   let count = 0
 
   const nodeWithOutputs = (opType: string, outputs: string[], inputs: readonly string[], attributes = {}) => {
@@ -146,10 +160,13 @@ function createWriter(graph: Graph) {
     ints: (values) => initializer(`ints_${values}`, [values.length], 'int64', BigInt64Array.from(values.map(BigInt))),
     int: (value) => initializer(`int_${value}`, [], 'int64', BigInt64Array.of(BigInt(value))),
     float: (value) => initializer(`float_${value}`, [], 'float32', Float32Array.of(value)),
-    uint32: (value) => initializer(`uint32_${value}`, [], 'uint32', Uint32Array.of(value)),
     shape: (shape) => {
       if (shape.every((dim) => typeof dim === 'number')) return emitter.ints(shape)
       return emitter.node('Concat', shape.map(dimension), { axis: 0 })
+    },
+    filled: (name, shape, fill) => {
+      filled.set(name, { name, shape, fill })
+      return name
     },
   }
   return {
@@ -170,7 +187,10 @@ function createWriter(graph: Graph) {
       const graphProto = {
         name: 'plumbline',
         node: [...nodes, emptySequence],
-        input: inputs.map((tensor) => valueInfo(tensor.id, tensor.type, tensor.shape)),
+        input: [
+          ...inputs.map(({ id, type, shape }) => valueInfo(id, type, shape)),
+          ...[...filled.values()].map(({ name, shape }) => valueInfo(name, 'bool', shape)),
+        ],
         output: [
           {
             name: EMPTY_SEQUENCE,
@@ -185,6 +205,7 @@ function createWriter(graph: Graph) {
         bytes: encodeModel(graphProto),
         external: external.map(({ path, data }) => ({ path, data })),
         inputNames: inputs.map(({ id }) => id),
+        filled: [...filled.values()],
       }
     },
   }

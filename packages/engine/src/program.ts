@@ -48,7 +48,7 @@ export async function compile<Outputs extends string>(
   outputs: Readonly<Record<Outputs, Tensor>>,
   { threads = availableParallelism(), ...options }: CompileOptions = {},
 ): Promise<Program<Outputs>> {
-  const { bytes, external, inputNames } = lowerGraph(graph, outputs, options)
+  const { bytes, external, inputNames, filled } = lowerGraph(graph, outputs, options)
   const session = await ort.InferenceSession.create(bytes, {
     intraOpNumThreads: threads,
     logSeverityLevel: 3,
@@ -64,6 +64,14 @@ export async function compile<Outputs extends string>(
     [...graph.inputs, ...graph.parameters].map(([name, { shape }]) => [name, shape]),
   )
   const keys = Object.keys(outputs) as Outputs[]
+  /** What is filled for a run, in the memory of the one before. */
+  const rooms = new Map<string, Uint8Array>()
+  const roomOf = (name: string, size: number) => {
+    const known = rooms.get(name)
+    const room = known !== undefined && known.length >= size ? known : new Uint8Array(size)
+    rooms.set(name, room)
+    return room.subarray(0, size)
+  }
   return {
     inputNames,
     async run<Wanted extends Outputs>(
@@ -77,6 +85,12 @@ export async function compile<Outputs extends string>(
           if (typeof dim === 'string' && !sizes.has(dim) && feeds[name]) sizes.set(dim, feeds[name].shape[axis])
       const inputs: Record<string, ort.Tensor> = {}
       for (const name of inputNames) inputs[name] = toOrt(types.get(name)!, feeds[name])
+      for (const { name, shape, fill } of filled) {
+        const known = knownShape(shape, sizes)
+        const data = roomOf(name, elementCount(known))
+        fill(data, feeds)
+        inputs[name] = new ort.Tensor('bool', data, known)
+      }
       const results = {} as Record<Wanted, Value>
       const fetches: Record<string, ort.Tensor | null> = { [EMPTY_SEQUENCE]: null }
       for (const key of wanted) {
@@ -151,7 +165,13 @@ const arrays = {
 
 /** Room for an output. */
 function newValue({ type, shape }: TensorType, sizes: ReadonlyMap<string, number>): Value {
-  const known = shape.map((dim) => {
+  const known = knownShape(shape, sizes)
+  return { data: new arrays[type](elementCount(known)) as Value['data'], shape: known }
+}
+
+/** A shape at the sizes of a run. */
+function knownShape(shape: Shape, sizes: ReadonlyMap<string, number>): number[] {
+  return shape.map((dim) => {
     const parts = String(dim).split('*')
     const isScaled = !Number.isNaN(Number(parts[0]))
     const [factor, names] = isScaled ? [Number(parts[0]), parts.slice(1)] : [1, parts]
@@ -159,8 +179,7 @@ function newValue({ type, shape }: TensorType, sizes: ReadonlyMap<string, number
     const product =
       sizes.get(names.join('*')) ?? names.reduce((size, name) => size * (sizes.get(name) ?? Number.NaN), 1)
     if (Number.isNaN(product))
-      throw new PlumblineError('FEED_MISSING', `an output is ${formatShape(shape)}; no value that is fed tells ${dim}.`)
+      throw new PlumblineError('FEED_MISSING', `a result is ${formatShape(shape)}; no value that is fed tells ${dim}.`)
     return factor * product
   })
-  return { data: new arrays[type](elementCount(known)) as Value['data'], shape: known }
 }

@@ -4,7 +4,7 @@ import { Graph, type Tensor } from '../graph.ts'
 import { compile, type Program } from '../program.ts'
 import { dropout } from './dropout.ts'
 import { add } from './elementwise.ts'
-import { sum } from './layout.ts'
+import { reshape, sum } from './layout.ts'
 
 const COUNT = 100_000
 const RATE = 0.1
@@ -107,4 +107,6 @@ test('a rate, salt or seed that cannot be is refused', () => {
   expect(() => dropout(x, add(x, x), { rate: 0.1, salt: 0 })).toThrow(
     expect.objectContaining({ code: 'SHAPE_MISMATCH' }),
   )
+  const shaped = reshape(seed, { shape: [] })
+  expect(() => dropout(x, shaped, { rate: 0.1, salt: 0 })).toThrow(expect.objectContaining({ code: 'GRAPH_MISMATCH' }))
 })

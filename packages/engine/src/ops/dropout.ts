@@ -1,8 +1,7 @@
-/** Dropout whose random numbers are computed in the graph. */
+/** Dropout by counted random numbers: any run finds the same ones. */
 import { PlumblineError } from '@plumbline/contracts'
 import { apply, type OpDefinition, type Tensor } from '../graph.ts'
-import type { Emitter } from '../lower.ts'
-import { formatShape, multiplyDims } from '../shape.ts'
+import { formatShape } from '../shape.ts'
 
 export interface DropoutAttributes {
   /** Share of the numbers that become 0, in [0, 1). */
@@ -23,13 +22,9 @@ const definition: OpDefinition<DropoutAttributes> = {
       )
     return { type: x.type, shape: x.shape }
   },
-  lower: (emit, [x, seed], { attributes: { rate, salt }, inputs }) => {
-    const count = emit.node('Squeeze', [emit.shape([multiplyDims(inputs[0].shape)])])
-    const range = emit.node('Range', [emit.int(0), count, emit.int(1)])
-    const words = randomWords(emit, emit.node('Cast', [range], { to: 12 }), seed, salt)
-    const isDropped = emit.node('Less', [words, emit.uint32(Math.round(rate * 2 ** 32))])
-    const mask = emit.node('Reshape', [isDropped, emit.node('Shape', [x])], { allowzero: 1 })
-    // The mask that waits for the backward pass is of bytes: a float mask would take four times the memory.
+  lower: (emit, [x, seed], { attributes: { rate, salt }, inputs: [{ shape }] }) => {
+    const name = `dropout.${seed}.${salt}.${rate}.${shape}`
+    const mask = emit.filled(name, shape, (data, feeds) => drop(data, (feeds[seed].data as Uint32Array)[0], salt, rate))
     return emit.node('Where', [mask, emit.float(0), emit.node('Mul', [x, emit.float(1 / (1 - rate))])])
   },
   gradient: ({ inputs: [, seed], attributes, outputGradient }) => [dropoutBy(outputGradient, seed, attributes)],
@@ -47,25 +42,33 @@ export const dropout = Object.assign(
 )
 
 function dropoutBy(x: Tensor, seed: Tensor, attributes: DropoutAttributes): Tensor {
-  return apply(definition, [x, seed], attributes)[0]
+  const [dropped] = apply(definition, [x, seed], attributes)
+  if (seed.graph.inputs.has(seed.id)) return dropped
+  throw new PlumblineError('GRAPH_MISMATCH', 'dropout: the seed is computed in the graph; it has to be fed.')
 }
 
 /**
- * One uint32 for each position: the hash lowbias32 (C. Wellons, nullprogram.com/blog/2018/07/31), keyed before its first
- * and its second product by hashes of seed and salt. With the first key alone, masks of two keys would be one another's
- * permutations. All arithmetic is modulo 2^32.
+ * 1 where the hash lowbias32 (C. Wellons, nullprogram.com/blog/2018/07/31) of the position lies below rate · 2^32. It is
+ * keyed before its first and its second product by hashes of seed and salt: with the first key alone, masks of two keys
+ * would be one another's permutations. Not by ops of the graph: a dozen passes over memory for each mask were a sixth of a
+ * step, and planning them took longer than planning all the rest.
  */
-function randomWords(emit: Emitter, positions: string, seed: string, salt: number): string {
-  const key = lowbias32(emit, emit.node('BitwiseXor', [lowbias32(emit, seed), emit.uint32(salt)]))
-  const secondKey = lowbias32(emit, emit.node('BitwiseXor', [key, emit.uint32(0x9e3779b9)]))
-  return lowbias32(emit, emit.node('BitwiseXor', [positions, key]), secondKey)
+function drop(data: Uint8Array, seed: number, salt: number, rate: number): void {
+  const key = lowbias32(lowbias32(seed) ^ salt)
+  const secondKey = lowbias32(key ^ 0x9e3779b9)
+  // With the top bit turned, the order of signed integers is that of unsigned ones.
+  const limit = Math.round(rate * 2 ** 32) ^ 0x80000000
+  for (let i = 0; i < data.length; i++)
+    data[i] = (secondHalf(firstHalf(i ^ key) ^ secondKey) ^ 0x80000000) < limit ? 1 : 0
 }
 
-function lowbias32(emit: Emitter, word: string, key?: string): string {
-  const fold = (x: string, bits: number) =>
-    emit.node('BitwiseXor', [x, emit.node('BitShift', [x, emit.uint32(bits)], { direction: 'RIGHT' })])
-  const times = (x: string, factor: number) => emit.node('Mul', [x, emit.uint32(factor)])
-  const first = times(fold(word, 16), 0x7feb352d)
-  const keyed = key ? emit.node('BitwiseXor', [first, key]) : first
-  return fold(times(fold(keyed, 15), 0x846ca68b), 16)
+const lowbias32 = (word: number) => secondHalf(firstHalf(word))
+
+function firstHalf(word: number): number {
+  return Math.imul(word ^ (word >>> 16), 0x7feb352d)
+}
+
+function secondHalf(word: number): number {
+  const mixed = Math.imul(word ^ (word >>> 15), 0x846ca68b)
+  return mixed ^ (mixed >>> 16)
 }
