@@ -5,6 +5,7 @@ import { compile, type Program } from '../program.ts'
 import { dropout } from './dropout.ts'
 import { add } from './elementwise.ts'
 import { reshape, sum } from './layout.ts'
+import { cases } from './table.cases.ts'
 
 const COUNT = 100_000
 const RATE = 0.1
@@ -77,6 +78,18 @@ test('a position keeps its mask whatever the batch', async () => {
   const few = await run(3, new Float32Array(700).fill(1), [7, 100])
   expect(few.y).toEqual(y.slice(0, 700))
 })
+
+test.each([1, 15, 16, 17, 16_383, 16_384, 16_385, 50_000])(
+  '%i masks are those of the hash, one by one',
+  async (length) => {
+    const attributes = { rate: 0.3, salt: 4_000_000_001 }
+    const run = await prepare((x, seed) => ({ y: dropout(x, seed, attributes) }))
+    const { y } = await run(3_000_000_000, new Float32Array(length).fill(1), [1, length])
+    const inputs = [new Array<number>(length).fill(1), [3_000_000_000]].map((data) => ({ data, shape: [data.length] }))
+    const [expected] = cases.dropout.reference(inputs as never, attributes)
+    expect(isKept(y)).toEqual(isKept(Float32Array.from(expected)))
+  },
+)
 
 test('the gradient is the mask', async () => {
   const run = await prepare((x, seed) => {

@@ -2,6 +2,7 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { apply, type OpDefinition, type Tensor } from '../graph.ts'
 import { formatShape } from '../shape.ts'
+import { fillMask } from './dropout-masks.ts'
 
 export interface DropoutAttributes {
   /** Share of the numbers that become 0, in [0, 1). */
@@ -24,7 +25,9 @@ const definition: OpDefinition<DropoutAttributes> = {
   },
   lower: (emit, [x, seed], { attributes: { rate, salt }, inputs: [{ shape }] }) => {
     const name = `dropout.${seed}.${salt}.${rate}.${shape}`
-    const mask = emit.filled(name, shape, (data, feeds) => drop(data, (feeds[seed].data as Uint32Array)[0], salt, rate))
+    const mask = emit.filled(name, shape, (data, feeds) =>
+      fillMask(data, (feeds[seed].data as Uint32Array)[0], salt, rate),
+    )
     return emit.node('Where', [mask, emit.float(0), emit.node('Mul', [x, emit.float(1 / (1 - rate))])])
   },
   gradient: ({ inputs: [, seed], attributes, outputGradient }) => [dropoutBy(outputGradient, seed, attributes)],
@@ -45,30 +48,4 @@ function dropoutBy(x: Tensor, seed: Tensor, attributes: DropoutAttributes): Tens
   const [dropped] = apply(definition, [x, seed], attributes)
   if (seed.graph.inputs.has(seed.id)) return dropped
   throw new PlumblineError('GRAPH_MISMATCH', 'dropout: the seed is computed in the graph; it has to be fed.')
-}
-
-/**
- * 1 where the hash lowbias32 (C. Wellons, nullprogram.com/blog/2018/07/31) of the position lies below rate · 2^32. It is
- * keyed before its first and its second product by hashes of seed and salt: with the first key alone, masks of two keys
- * would be one another's permutations. Not by ops of the graph: a dozen passes over memory for each mask were a sixth of a
- * step, and planning them took longer than planning all the rest.
- */
-function drop(data: Uint8Array, seed: number, salt: number, rate: number): void {
-  const key = lowbias32(lowbias32(seed) ^ salt)
-  const secondKey = lowbias32(key ^ 0x9e3779b9)
-  // With the top bit turned, the order of signed integers is that of unsigned ones.
-  const limit = Math.round(rate * 2 ** 32) ^ 0x80000000
-  for (let i = 0; i < data.length; i++)
-    data[i] = (secondHalf(firstHalf(i ^ key) ^ secondKey) ^ 0x80000000) < limit ? 1 : 0
-}
-
-const lowbias32 = (word: number) => secondHalf(firstHalf(word))
-
-function firstHalf(word: number): number {
-  return Math.imul(word ^ (word >>> 16), 0x7feb352d)
-}
-
-function secondHalf(word: number): number {
-  const mixed = Math.imul(word ^ (word >>> 15), 0x846ca68b)
-  return mixed ^ (mixed >>> 16)
 }

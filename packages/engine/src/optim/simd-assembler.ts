@@ -22,6 +22,7 @@ function unsigned(value: number): number[] {
 }
 
 const vector = (opcode: number): Code => [0xfd, ...unsigned(opcode)]
+const constantVector = (bytes: readonly number[]): Code => [...vector(0x0c), ...bytes]
 const unary = (opcode: Code) => (x: Code) => [...x, ...opcode]
 const binary = (opcode: Code) => (x: Code, y: Code) => [...x, ...y, ...opcode]
 
@@ -33,7 +34,7 @@ export const f32x4 = {
   sub: binary(vector(0xe5)),
   mul: binary(vector(0xe6)),
   div: binary(vector(0xe7)),
-  zero: [...vector(0x0c), ...new Array<number>(VECTOR_BYTES).fill(0)] as Code,
+  zero: constantVector(new Array<number>(VECTOR_BYTES).fill(0)),
   /** Lanes 2 and 3 moved to places 0 and 1. */
   upperHalf: (x: Code): Code => [
     ...x,
@@ -67,6 +68,27 @@ export const f64x2 = {
   sum: (x: Code): Code => [...x, ...vector(0x21), 0, ...x, ...vector(0x21), 1, 0xa0],
 }
 
+/** Four 32-bit integers at once. */
+export const i32x4 = {
+  splat: (value: number): Code => {
+    const bytes = [0, 8, 16, 24].map((shift) => (value >>> shift) & 0xff)
+    return constantVector([...bytes, ...bytes, ...bytes, ...bytes])
+  },
+  and: binary(vector(0x4e)),
+  xor: binary(vector(0x51)),
+  add: binary(vector(0xae)),
+  mul: binary(vector(0xb5)),
+  /** Zeros come in; fewer than 32 bits. */
+  shiftRight: (x: Code, bits: number): Code => [...x, 0x41, bits, ...vector(0xad)],
+  /** −1 where it is, else 0; signed. */
+  isLess: binary(vector(0x39)),
+  /** The lowest bytes of sixteen integers from −128 to 127. */
+  bytesOf: ([a, b, c, d]: readonly [Code, Code, Code, Code]): Code => {
+    const halves = binary(vector(0x85))
+    return binary(vector(0x65))(halves(a, b), halves(c, d))
+  },
+}
+
 /** What a kernel's loop body may use. */
 interface LoopScope {
   /** The kernel's scalar `index`, in all four lanes. */
@@ -74,6 +96,8 @@ interface LoopScope {
   /** The four elements of operand `slot` at the loop's place. */
   load(slot: number): Code
   store(slot: number, value: Code): Code
+  /** The vector at a place of operand `slot` that is the same in every round. */
+  constant(slot: number, place: number): Code
   /** A v128 variable; it starts as zero and keeps its value from one round to the next. */
   get(variable: number): Code
   set(variable: number, value: Code): Code
@@ -106,6 +130,11 @@ function assembleFunction(kernel: LoopKernel, slotBytes: number): { type: Code; 
     scalar: (index) => localGet(splats + index),
     load: (slot) => [...localGet(offset), ...vector(0x00), ...address(slot)],
     store: (slot, value) => [...localGet(offset), ...value, ...vector(0x0b), ...address(slot)],
+    constant: (slot, place) => [
+      ...[0x41, 0], // address 0
+      ...vector(0x00),
+      ...[4, ...unsigned(slot * slotBytes + place * VECTOR_BYTES)],
+    ],
     get: (variable) => localGet(variables + variable),
     set: (variable, value) => localSet(variables + variable, value),
   }
