@@ -123,7 +123,7 @@ export async function openShippedStore(place: StorePlace, options: StoreProcessO
   return { store: createStore(database), ship }
 }
 
-/** Fills an empty store from the lines of a backup. Where there was none before, none is there after a failure. */
+/** Fills an empty store from the lines of a backup. Where its folder was not there before, it is not there after a failure. */
 export async function restoreStore(
   place: StorePlace,
   lines: AsyncIterable<string>,
@@ -134,7 +134,7 @@ export async function restoreStore(
   const database = await opened(place, async (one) => {
     result = await restore(one, lines, options)
   }).catch(async (error) => {
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true }).catch(() => {})
     throw error
   })
   await database.close()
