@@ -64,7 +64,7 @@ export async function compile<Outputs extends string>(
     [...graph.inputs, ...graph.parameters].map(([name, { shape }]) => [name, shape]),
   )
   const keys = Object.keys(outputs) as Outputs[]
-  /** What is filled for a run, in the memory of the one before. */
+  /** What is filled for a run, in the memory of the one before: two runs at once would share it. */
   const rooms = new Map<string, Uint8Array>()
   const roomOf = (name: string, size: number) => {
     const known = rooms.get(name)
@@ -99,6 +99,7 @@ export async function compile<Outputs extends string>(
       }
       const options = frees ? { extra: { memory: { enable_memory_arena_shrinkage: 'cpu:0' } } } : {}
       await writeAll(session, inputs, fetches, options)
+      if (frees) rooms.clear()
       return results
     },
     dispose: () => session.release(),

@@ -36,16 +36,16 @@ export async function makeDataFolder(data: string, { cwd }: World): Promise<stri
   return folder
 }
 
-/** Makes the folder this process's alone; says so when it has to wait. Throws DATA_IN_USE, DATA_UNWRITABLE. */
-export async function lockData(folder: string, { log }: Pick<World, 'log'>): Promise<Lock> {
+/** Makes the folder this process's alone; says so when it has to wait. Throws DATA_IN_USE, DATA_UNWRITABLE, INTERRUPTED. */
+export async function lockData(folder: string, { log, signal }: Pick<World, 'log' | 'signal'>): Promise<Lock> {
   const { acquireLock } = await import('@plumbline/models')
   const refuse = ({ pid, host }: { pid: number; host: string }) =>
     new PlumblineError('DATA_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
       hint: 'Stop that one (a plumb serve, or the process of a store that one left behind), or give another --data. A running plumb serve answers over HTTP: GET /openapi.json.',
     })
   const onWait = (holder: string) =>
-    log.info(`${folder} was used by ${holder}. Waiting up to 15 s to see whether all of that has ended.`)
-  return acquireLock(join(folder, '.lock'), { refuse, onWait }).catch((cause: Error) => {
+    log.info(`${folder} was last used by ${holder}, which may still run. Waiting up to 15 s to see whether it does.`)
+  return acquireLock(join(folder, '.lock'), { signal, refuse, onWait }).catch((cause: Error) => {
     if (cause instanceof PlumblineError) throw cause
     throw new PlumblineError('DATA_UNWRITABLE', `${folder} cannot be written: ${cause.message.replace(/,.*/, '')}.`, {
       hint: 'Make room on its disk, or see to who may write there; then start again. What is in it stays.',

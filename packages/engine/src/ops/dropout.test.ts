@@ -3,7 +3,6 @@ import { gradients } from '../autodiff.ts'
 import { Graph, type Tensor } from '../graph.ts'
 import { compile, type Program } from '../program.ts'
 import { dropout } from './dropout.ts'
-import { add } from './elementwise.ts'
 import { reshape, sum } from './layout.ts'
 import { cases } from './table.cases.ts'
 
@@ -79,17 +78,27 @@ test('a position keeps its mask whatever the batch', async () => {
   expect(few.y).toEqual(y.slice(0, 700))
 })
 
-test.each([1, 15, 16, 17, 16_383, 16_384, 16_385, 50_000])(
-  '%i masks are those of the hash, one by one',
+test.each([0, 1, 15, 16, 17, 16_383, 16_384, 16_385, 50_000])(
+  'a mask of %i positions is that of the hash',
   async (length) => {
     const attributes = { rate: 0.3, salt: 4_000_000_001 }
     const run = await prepare((x, seed) => ({ y: dropout(x, seed, attributes) }))
     const { y } = await run(3_000_000_000, new Float32Array(length).fill(1), [1, length])
     const inputs = [new Array<number>(length).fill(1), [3_000_000_000]].map((data) => ({ data, shape: [data.length] }))
-    const [expected] = cases.dropout.reference(inputs as never, attributes)
+    const [expected] = cases.dropout.reference(inputs, attributes)
     expect(isKept(y)).toEqual(isKept(Float32Array.from(expected)))
   },
 )
+
+test('an axis that is a product of sizes has a mask too', async () => {
+  const attributes = { rate: 0.5, salt: 0 }
+  const run = await prepare((x, seed) => ({
+    y: dropout(x, seed, attributes),
+    flat: dropout(reshape(x, { shape: ['B*T'] }), seed, attributes),
+  }))
+  const { y, flat } = await run(3)
+  expect(flat).toEqual(y)
+})
 
 test('the gradient is the mask', async () => {
   const run = await prepare((x, seed) => {
@@ -117,9 +126,8 @@ test('a rate, salt or seed that cannot be is refused', () => {
     { rate: 0.1, salt: 0.5 },
   ])
     expect(() => dropout(x, seed, attributes)).toThrow(expect.objectContaining({ code: 'BAD_VALUE' }))
-  expect(() => dropout(x, add(x, x), { rate: 0.1, salt: 0 })).toThrow(
-    expect.objectContaining({ code: 'SHAPE_MISMATCH' }),
-  )
+  expect(() => dropout(x, x, { rate: 0.1, salt: 0 })).toThrow(expect.objectContaining({ code: 'SHAPE_MISMATCH' }))
   const shaped = reshape(seed, { shape: [] })
-  expect(() => dropout(x, shaped, { rate: 0.1, salt: 0 })).toThrow(expect.objectContaining({ code: 'GRAPH_MISMATCH' }))
+  for (const unfed of [shaped, graph.constant(Int32Array.of(3))])
+    expect(() => dropout(x, unfed, { rate: 0.1, salt: 0 })).toThrow(expect.objectContaining({ code: 'GRAPH_MISMATCH' }))
 })

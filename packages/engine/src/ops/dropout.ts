@@ -45,7 +45,9 @@ export const dropout = Object.assign(
 )
 
 function dropoutBy(x: Tensor, seed: Tensor, attributes: DropoutAttributes): Tensor {
-  const [dropped] = apply(definition, [x, seed], attributes)
-  if (seed.graph.inputs.has(seed.id)) return dropped
-  throw new PlumblineError('GRAPH_MISMATCH', 'dropout: the seed is computed in the graph; it has to be fed.')
+  if (!seed.graph.inputs.has(seed.id))
+    throw new PlumblineError('GRAPH_MISMATCH', 'dropout: the seed is no input of the graph.', {
+      hint: "Masks are made beside the graph: declare the seed by graph.input(name, 'uint32', []) and feed it.",
+    })
+  return apply(definition, [x, seed], attributes)[0]
 }

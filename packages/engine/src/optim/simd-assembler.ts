@@ -82,7 +82,7 @@ export const i32x4 = {
   shiftRight: (x: Code, bits: number): Code => [...x, 0x41, bits, ...vector(0xad)],
   /** −1 where it is, else 0; signed. */
   isLess: binary(vector(0x39)),
-  /** The lowest bytes of sixteen integers from −128 to 127. */
+  /** Sixteen integers from −128 to 127 as bytes; others would become the nearest of these. */
   bytesOf: ([a, b, c, d]: readonly [Code, Code, Code, Code]): Code => {
     const halves = binary(vector(0x85))
     return binary(vector(0x65))(halves(a, b), halves(c, d))

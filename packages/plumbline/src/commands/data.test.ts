@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PlumblineError } from '@plumbline/contracts'
 import { interactionPayload, openSpool, openStore, type RecordRow, recordFacts } from '@plumbline/store'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { runCli } from '../cli.ts'
@@ -132,15 +133,33 @@ test('what is wrong is said, with the next step', { timeout }, async () => {
   await lock.release()
 })
 
-test('a wait for what an earlier process left behind is told', async () => {
-  const data = join(folder, 'data')
-  await mkdir(data)
+/** The lock of a process whose life cannot be seen from here. */
+async function leaveLock(data: string): Promise<{ file: string; pid: number }> {
   const file = join(data, '.lock')
   const gone = { id: 'gone', pid: 2 ** 22 + 1, host: 'elsewhere' }
+  await mkdir(data)
   await writeFile(file, JSON.stringify(gone))
+  return { file, pid: gone.pid }
+}
+
+test('a wait for what an earlier process left behind is told', async () => {
+  const data = join(folder, 'data')
+  const { file, pid } = await leaveLock(data)
   const info = vi.fn(() => rm(file))
   const { world } = createMemoryWorld(takeGlobals([]).globals, { cwd: folder })
-  const lock = await lockData(data, { log: { ...world.log, info } })
-  expect(info).toHaveBeenCalledExactlyOnceWith(expect.stringContaining(`process ${gone.pid}. Waiting up to 15 s`))
+  const lock = await lockData(data, { ...world, log: { ...world.log, info } })
+  expect(info).toHaveBeenCalledExactlyOnceWith(expect.stringContaining(`process ${pid}, which may still run. Waiting`))
   await lock.release()
+})
+
+test('an interrupt ends that wait, and the lock stays', async () => {
+  const data = join(folder, 'data')
+  const { file } = await leaveLock(data)
+  const left = await readFile(file, 'utf8')
+  const stop = new AbortController()
+  const { world } = createMemoryWorld(takeGlobals([]).globals, { cwd: folder })
+  const interrupted = new PlumblineError('INTERRUPTED', 'Stopped by SIGINT.')
+  const log = { ...world.log, info: () => stop.abort(interrupted) }
+  await expect(lockData(data, { log, signal: stop.signal })).rejects.toBe(interrupted)
+  expect(await readFile(file, 'utf8')).toBe(left)
 })
