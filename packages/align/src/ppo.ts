@@ -135,7 +135,7 @@ export function preparePpo(
 }
 
 /** The last policy has no next rollout. To see a policy that ran away takes few answers. */
-const ANSWERS_OF_LAST_CHECK = 16
+const ANSWERS_OF_LAST_CHECK = 8
 
 /** The policy as it starts, unless there is another. A policy that is trained whole is copied: updates cannot reach it. */
 function referenceOf({ use_peft }: PpoConfig, { policy, referenceModel }: PpoModels) {

@@ -16,8 +16,8 @@ export interface CompletionOptions {
   readonly signal?: AbortSignal
 }
 
-/** The most sequences that are sampled side by side: enough to keep the kernels busy. */
-const SLOTS = 66
+/** The most sequences that are sampled side by side: enough to keep the kernels busy, and for all evaluation prompts. */
+const SLOTS = 132
 /** Bytes that their key-value cache may take; fewer side by side when they are long. */
 const CACHE_BYTES = 1e9
 
@@ -31,7 +31,8 @@ export async function* completionsOf(
   const length = Math.max(...prompts.map((ids) => ids.length)) + options.maxNewTokens
   const fitting = Math.floor(CACHE_BYTES / (cacheBytes(config) * length))
   const slots = Math.max(1, Math.min(prompts.length, SLOTS, fitting))
-  const decoder = await createDecoder(config, parameters, { slots, length })
+  const tokens = Math.ceil(prompts.length / slots) * options.maxNewTokens
+  const decoder = await createDecoder(config, parameters, { slots, length, tokens })
   try {
     yield* generate(decoder, prompts, {
       ...options,

@@ -117,7 +117,11 @@ export async function* completions(
   const fitting = Math.floor(CACHE_BYTES / (cacheBytes(model) * length))
   const answers = promptIds.length * config.num_generations
   const slots = Math.max(1, Math.min(config.batch_size, answers, fitting))
-  const decoder = await createDecoder(model, parameters, { slots, length, tokens: answers * config.max_new_tokens })
+  const decoder = await createDecoder(model, parameters, {
+    slots,
+    length,
+    tokens: Math.ceil(answers / slots) * config.max_new_tokens,
+  })
   try {
     yield* completionsOf(decoder, language, promptIds, config, world, onToken)
   } finally {
