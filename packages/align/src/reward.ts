@@ -126,8 +126,9 @@ export async function trainReward(
   world.onStep(state.step, plan.length)
   let measured: RewardEvaluation | undefined
   while (state.step < plan.length) {
-    await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
     const batch = plan[state.step].map((index) => train[index])
+    await frozen?.prepare(answersSideBySide(kind, batch), signal)
+    await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
     const sums = noMetrics()
     for (const [i, part] of parts(plan[state.step]).entries()) {
       const answers = answerFeeds(kind, model, part, batch.length)

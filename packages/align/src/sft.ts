@@ -87,6 +87,10 @@ export async function trainSft(
   world.onStep(state.step, plan.length)
 
   while (state.step < plan.length) {
+    await frozen?.prepare(
+      plan[state.step].map(({ ids }) => ids),
+      signal,
+    )
     await stopIfAsked(signal, state, () => saveTraining(run, trainable.parameters, optimizer.adamw, state))
     const batch = plan[state.step]
     const named = { step: state.step, rows: batch.map(({ row }) => row) }

@@ -9,7 +9,7 @@ import { throwIfAborted } from './pull-events.ts'
 
 export interface LockOptions {
   signal?: AbortSignal | undefined
-  /** Called once when somebody else holds the lock; `holder` is e.g. "process 4711". */
+  /** Called once when somebody else holds the lock; `holder` is e.g. "process 4711" or "process 4711 on another-host". */
   onWait?: (holder: string) => void
   /** The holder touches the file this often. */
   heartbeatMs?: number
@@ -137,9 +137,15 @@ async function acquire(
       await breakLock(path, holder?.id, staleMs)
       continue
     }
-    if (waits === 0) onWait?.(holder ? `process ${holder.pid}` : 'another process')
+    if (waits === 0) onWait?.(nameOf(holder, life))
     await sleep(100)
   }
+}
+
+function nameOf(holder: LockOwner | undefined, life: Life | 'ending'): string {
+  if (!holder) return 'another process'
+  const name = `process ${holder.pid}${holder.host === hostname() ? '' : ` on ${holder.host}`}`
+  return life === 'ending' ? `${name}, whose process ${holder.helper!.pid} still runs` : name
 }
 
 /** A hard link appears whole or not at all: no reader ever sees a lock without its owner. */

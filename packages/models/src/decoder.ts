@@ -75,10 +75,10 @@ export interface DecoderOptions extends Pick<CompileOptions, 'threads'> {
 
 /**
  * SmolLM2-135M on two cores: packing takes 0.95 s, a token costs 27 ms then and 38 ms without. The first is waited for most,
- * so the limit lies somewhat above what comes out even. Side by side it is about the same: on two slower ones packing takes
- * 1.6 s, a token of each of 24 sequences 115 ms then and 136 ms without.
+ * so the limit lies somewhat above what comes out even. Of many sequences nobody waits for the first: on two slower cores
+ * packing takes 1.6 s, a token of each of 24 of them 115 ms then and 136 ms without.
  */
-const FEW_NEW_TOKENS = 128
+const FEW_NEW_TOKENS = { alone: 128, sideBySide: 76 }
 
 /** Bytes of keys and values that one token takes in a cache. */
 export function cacheBytes({ layers, keyValueHeads, headSize }: ModelConfig): number {
@@ -111,10 +111,11 @@ export async function createDecoder(
   }
   // ONNX Runtime copies what is baked three times on its way; rows of a table are as fast to read where it lies.
   const tables = tableNames(config)
+  const few = FEW_NEW_TOKENS[slots === 1 ? 'alone' : 'sideBySide']
   const fed: Record<string, Value> = {}
   const baked = new Map<string, Float32Array>()
   for (const [name, weight] of weightsOf(config, graph, parameters)) {
-    if (tokens <= FEW_NEW_TOKENS || tables.includes(name)) fed[name] = weight
+    if (tokens <= few || tables.includes(name)) fed[name] = weight
     else baked.set(name, weight.data)
   }
   const program = await compile(graph, outputs, { baked, threads })

@@ -6,8 +6,11 @@ import { cachedLength, extendSequence, type Sequence } from './sequence.ts'
 export interface DecodingBatch<S extends Sequence> {
   /** In the order of their slots. */
   readonly active: readonly S[]
-  /** Seats new sequences behind the active ones, reads each distinct prompt once and draws all first tokens. */
-  admit(entering: readonly S[]): Promise<void>
+  /**
+   * Seats new sequences behind the active ones, reads each distinct prompt once and draws all first tokens. The batch is of
+   * no more use when `signal` ended that.
+   */
+  admit(entering: readonly S[], signal?: AbortSignal): Promise<void>
   /** Seats a sequence whose prompt was read into another slot, and draws its first token from what follows the prompt. */
   admitRead(entering: S, slot: number, scores: NextTokens): void
   /** The next token of each; several where one is alone and its guesses are right. */
@@ -20,7 +23,7 @@ export function createDecodingBatch<S extends Sequence>(decoder: Decoder): Decod
   const active: S[] = []
   return {
     active,
-    async admit(entering) {
+    async admit(entering, signal) {
       const isLeader = (sequence: S, i: number) => i === 0 || entering[i - 1].promptIds !== sequence.promptIds
       const leaders = entering.filter(isLeader).toSorted((a, b) => b.promptIds.length - a.promptIds.length)
       const followers = entering.filter((sequence, i) => !isLeader(sequence, i))
@@ -28,6 +31,7 @@ export function createDecodingBatch<S extends Sequence>(decoder: Decoder): Decod
       active.push(...leaders, ...followers)
       const shared = sharedLength(active[0].promptIds, leaders)
       for (const group of prefillGroups(leaders, shared, first > 0)) {
+        signal?.throwIfAborted()
         const prompts = group.map(({ promptIds }) => promptIds)
         decoder.reserve(prompts[0].length)
         const start = first > 0 ? shared : 0

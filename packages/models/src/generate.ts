@@ -55,7 +55,10 @@ export async function* generate(
     signal?.throwIfAborted()
     const free = decoder.slots - batch.active.length
     if (free > 0 && waiting.length > 0)
-      await batch.admit(waiting.splice(0, free).map((job) => numberedSequence(job, options)))
+      await batch.admit(
+        waiting.splice(0, free).map((job) => numberedSequence(job, options)),
+        signal,
+      )
     else await batch.advance(signal)
     for (const sequence of batch.active) if (sequence.finishReason) yield finished(sequence)
     batch.remove(({ finishReason }) => finishReason !== undefined)

@@ -44,7 +44,7 @@ export async function lockData(folder: string, { log, signal }: Pick<World, 'log
       hint: 'Stop that one (a plumb serve, or the process of a store that one left behind), or give another --data. A running plumb serve answers over HTTP: GET /openapi.json.',
     })
   const onWait = (holder: string) =>
-    log.info(`${folder} was last used by ${holder}, which may still run. Waiting up to 15 s to see whether it does.`)
+    log.info(`${folder} was last used by ${holder}. Waiting up to 15 s to see whether it still is.`)
   return acquireLock(join(folder, '.lock'), { signal, refuse, onWait }).catch((cause: Error) => {
     if (cause instanceof PlumblineError) throw cause
     throw new PlumblineError('DATA_UNWRITABLE', `${folder} cannot be written: ${cause.message.replace(/,.*/, '')}.`, {

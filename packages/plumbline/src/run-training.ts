@@ -57,6 +57,7 @@ export async function runTraining(
       keep: config.save_total_limit,
       best: 'lowest',
       warn: world.log.warn,
+      signal: world.signal,
     })
     isOpen = true
     if (resume && run.state === 'new') world.log.warn(`${run.path} holds no run to resume: a new one starts.`)

@@ -16,7 +16,7 @@ export interface CompletionOptions {
   readonly signal?: AbortSignal
 }
 
-/** The most sequences that are sampled side by side: enough to keep the kernels busy, and for all evaluation prompts. */
+/** The most sequences that are sampled side by side: enough to keep the kernels busy, and for the example set's 130 prompts. */
 const SLOTS = 132
 /** Bytes that their key-value cache may take; fewer side by side when they are long. */
 const CACHE_BYTES = 1e9

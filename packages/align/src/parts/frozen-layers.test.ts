@@ -1,7 +1,7 @@
 import { compile, createParameter, type Feeds, type ParameterMap, type Value } from '@plumbline/engine'
-import { buildRaggedForward, parseModelConfig, raggedFeeds } from '@plumbline/models'
+import { buildRaggedForward, parseModelConfig, raggedFeeds, shareTokens } from '@plumbline/models'
 import { expect, test } from 'vitest'
-import { createFrozenLayers } from './frozen-layers.ts'
+import { createFrozenLayers, groupRows } from './frozen-layers.ts'
 
 const config = parseModelConfig({
   model_type: 'llama',
@@ -73,4 +73,28 @@ test('their bits depend on the rows alone, not on what was asked for before', as
   const batch = [rows[13].slice(0, 300), rows[3].slice(0, 3), rows[2]]
   expect(await other.feeds(batch)).toEqual(await one.feeds(batch))
   await Promise.all([one.dispose(), other.dispose()])
+})
+
+test('what is asked for is computed group by group until it is to stop, and later the same', async () => {
+  const [one, other] = [await createFrozenLayers(model, 2), await createFrozenLayers(model, 2)]
+  one.hold(rows)
+  other.hold(rows)
+  await one.prepare(rows, AbortSignal.abort())
+  await other.prepare(rows, new AbortController().signal)
+  expect(await one.feeds(rows)).toEqual(await other.feeds(rows))
+  await Promise.all([one.dispose(), other.dispose()])
+})
+
+test('rows that begin alike are computed together, and no more than attention has memory for', () => {
+  const prompt = (id: number) => new Array<number>(20).fill(id)
+  const mixed = Array.from({ length: 240 }, (_, i) => [...prompt(i % 60), i])
+  const groups = groupRows(mixed)
+  expect(groups.flat()).toHaveLength(mixed.length)
+  const computed = groups.reduce((sum, group) => sum + shareTokens(group).ids.length, 0)
+  expect(computed).toBeLessThanOrEqual(shareTokens(mixed).ids.length + (groups.length - 1) * 20)
+  const beginning = Array.from({ length: 900 }, (_, i) => i)
+  const alike = Array.from({ length: 50 }, (_, i) => [...beginning, i])
+  for (const group of groupRows(alike)) expect(group.length * 901 ** 2).toBeLessThanOrEqual(2 ** 20)
+  expect(groupRows([Array.from({ length: 5000 }, (_, i) => i), [1]])).toHaveLength(2)
+  expect(groupRows([])).toEqual([])
 })

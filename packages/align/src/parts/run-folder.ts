@@ -43,8 +43,10 @@ export interface OpenRunOptions {
   startOver?: string
   /** Keys of `config` that may differ on resume, beside those that are known to do no harm. */
   mayDiffer?: readonly string[]
-  /** Hears what a person should know: a damaged checkpoint that was skipped, a run that starts from its beginning. */
+  /** Hears what a person should know: a damaged checkpoint that was skipped, a run that starts from its beginning, a wait. */
   warn?: (text: string) => void
+  /** Ends the wait for a folder whose last user may still be at work. */
+  signal?: AbortSignal
 }
 
 export interface RunFolder {
@@ -88,7 +90,7 @@ export interface RunFolder {
  */
 export async function openRunFolder(path: string, options: OpenRunOptions): Promise<RunFolder> {
   const folder = resolve(path)
-  const lock = await lockRunFolder(folder)
+  const lock = await lockRunFolder(folder, options)
   try {
     const found = await readRunRecord(folder)
     const before = found && (options.resume || (await hasResults(folder, found))) ? found : undefined

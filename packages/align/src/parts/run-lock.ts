@@ -8,13 +8,19 @@ const lockName = '.lock'
 
 /**
  * Takes the folder for this process, makes it when it is missing. The lock of a dead process is taken over. Throws
- * RUN_FOLDER_NOT_EMPTY, RUN_IN_USE and RUN_NOT_WRITABLE.
+ * RUN_FOLDER_NOT_EMPTY, RUN_IN_USE, RUN_NOT_WRITABLE, and the reason of `signal`.
  */
-export async function lockRunFolder(folder: string): Promise<Lock> {
+export async function lockRunFolder(
+  folder: string,
+  { signal, warn }: { readonly signal?: AbortSignal | undefined; readonly warn?: (text: string) => void } = {},
+): Promise<Lock> {
   await checkIsRun(folder)
   try {
     await makeFolder(folder)
     return await acquireLock(join(folder, lockName), {
+      signal,
+      onWait: (holder) =>
+        warn?.(`${folder} was last used by ${holder}. Waiting up to 15 s to see whether it still is.`),
       refuse: ({ pid, host }) =>
         new PlumblineError('RUN_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
           hint: 'Wait until that run has ended, stop it, or give another --output.',

@@ -121,6 +121,7 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
           keep: 2,
           startOver: startOver(stage, output),
           warn: world.log.warn,
+          signal: world.signal,
         }),
       pool,
       signal: world.signal,

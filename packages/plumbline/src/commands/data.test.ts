@@ -148,7 +148,7 @@ test('a wait for what an earlier process left behind is told', async () => {
   const info = vi.fn(() => rm(file))
   const { world } = createMemoryWorld(takeGlobals([]).globals, { cwd: folder })
   const lock = await lockData(data, { ...world, log: { ...world.log, info } })
-  expect(info).toHaveBeenCalledExactlyOnceWith(expect.stringContaining(`process ${pid}, which may still run. Waiting`))
+  expect(info).toHaveBeenCalledExactlyOnceWith(expect.stringContaining(`process ${pid} on elsewhere. Waiting`))
   await lock.release()
 })
 
