@@ -140,6 +140,12 @@ export class TokenTrie {
   }
 }
 
+/** Orders sequences so that those that begin alike stand together. */
+export function compareTokens(a: readonly number[], b: readonly number[]): number {
+  const place = a.findIndex((id, i) => id !== b[i])
+  return place < 0 ? a.length - b.length : a[place] - (b[place] ?? -1)
+}
+
 /** The distinct tokens of a batch; see `TokenTrie`. */
 export function shareTokens(sequences: readonly (readonly number[])[]): SharedTokens {
   const trie = new TokenTrie()

@@ -1,4 +1,5 @@
 export {
+  compareTokens,
   completionFeeds,
   completionTargets,
   forwardFeeds,

@@ -1,6 +1,6 @@
 import { PlumblineError } from '@plumbline/contracts'
 import { type CompileOptions, compile, matmul, type ParameterMap, reshape, type Value } from '@plumbline/engine'
-import { checkSequenceLengths, type PromptCompletion, raggedFeeds, shareTokens } from './batch.ts'
+import { checkSequenceLengths, compareTokens, type PromptCompletion, raggedFeeds, shareTokens } from './batch.ts'
 import type { ModelConfig } from './config.ts'
 import { buildRaggedForward } from './forward.ts'
 import { SCORE_HEAD } from './head-names.ts'
@@ -119,9 +119,4 @@ function batchesByBeginning(sequences: readonly (readonly number[])[]): number[]
     }
   }
   return batches
-}
-
-function compareTokens(a: readonly number[], b: readonly number[]): number {
-  const place = a.findIndex((id, i) => id !== b[i])
-  return place < 0 ? a.length - b.length : a[place] - (b[place] ?? -1)
 }

@@ -1,5 +1,5 @@
 import { compile, type Feeds, type ParameterMap, type Value } from '@plumbline/engine'
-import { buildLowerLayers, type ModelConfig, raggedFeeds, TokenTrie } from '@plumbline/models'
+import { buildLowerLayers, compareTokens, type ModelConfig, raggedFeeds, TokenTrie } from '@plumbline/models'
 
 /** Sequences of tokens. */
 type Rows = readonly (readonly number[])[]
@@ -126,7 +126,7 @@ export function groupRows(rows: Rows): Rows[] {
   const groups: (readonly number[])[][] = []
   let inGroup = new TokenTrie()
   let longest = 0
-  for (const row of rows.toSorted(byTokens)) {
+  for (const row of rows.toSorted(compareTokens)) {
     const group = groups.at(-1)
     longest = Math.max(longest, row.length)
     if (group && inGroup.ids.length < GROUP_TOKENS && (group.length + 1) * longest ** 2 <= GROUP_SCORES) {
@@ -139,12 +139,6 @@ export function groupRows(rows: Rows): Rows[] {
     inGroup.add(row)
   }
   return groups
-}
-
-/** Rows that begin alike stand together. */
-function byTokens(a: readonly number[], b: readonly number[]): number {
-  const difference = a.findIndex((id, i) => id !== b[i])
-  return difference < 0 ? a.length - b.length : a[difference] - (b[difference] ?? -1)
 }
 
 /** Tokens of the trie in the order in which a batch first has them, which is that of `raggedFeeds`. */
