@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AlignReport } from '@plumbline/contracts'
 import type { ComputePool } from '@plumbline/engine'
-import { loadLanguageModel } from '@plumbline/models'
+import { type LanguageModel, loadLanguageModel } from '@plumbline/models'
 import { type AlignFacts, buildAlignReport, type StageAnswers } from './align-report.ts'
 import { asOfJob, checkStages, type Stage, stageConfigs } from './align-stages.ts'
 import type {
@@ -26,7 +26,7 @@ import { type Durations, openDurations, type PartState } from './parts/durations
 import type { RewardEvaluation } from './parts/reward-evaluation.ts'
 import { readJsonLines } from './parts/run-files.ts'
 import type { RunFolder } from './parts/run-folder.ts'
-import { describeModel, describeRows, type RunInputs } from './parts/run-inputs.ts'
+import { describeModel, describeRows, type RunInput, type RunInputs } from './parts/run-inputs.ts'
 import { runTrainer } from './parts/run-trainer.ts'
 import type { TrainerWorld } from './parts/training.ts'
 import { writeTrainedModel } from './parts/write-trained-model.ts'
@@ -96,7 +96,8 @@ export async function runAlign(
   for (const name of ['sft', 'reward', 'ppo'] as const)
     if (!(await world.checkRun(name, configs[name], given[name]))) toCome.push(name)
   const availableBytes = world.availableBytes()
-  checkStages(configs, await loadLanguageModel(modelPath), data, { toCome, availableBytes })
+  let untrained: LanguageModel | undefined = await loadLanguageModel(modelPath)
+  checkStages(configs, untrained, data, { toCome, availableBytes })
   const durations = await openDurations(join(output, 'durations.json'), world.clock)
   let part = 0
   const timed: Durations['time'] = (name, work) => {
@@ -104,23 +105,25 @@ export async function runAlign(
     return durations.time(name, work)
   }
   const folder = (stage: string) => join(output, stage, 'model')
-  const answers = (stage: 'base' | 'sft' | 'ppo', path: string) =>
+  const answers = (stage: 'base' | 'sft' | 'ppo', model: RunInput, loadModel = () => loadLanguageModel(model.path)) =>
     timed(`answers of ${stage}`, (found) =>
-      evaluate(stage, path, data.evalPrompts, config, output, { ...world, found }),
+      evaluate(stage, { model, loadModel }, data.evalPrompts, config, output, { ...world, found }),
     )
 
-  const base = await answers('base', modelPath)
-  await timed('supervised fine-tuning', (found) =>
-    sftStage(configs.sft, modelPath, data, given.sft, { ...world, found }),
-  )
-  const sft = await answers('sft', folder('sft'))
+  const base = await answers('base', given.sft.model, async () => untrained!)
+  // Fine-tuning loads its own, which it may change.
+  untrained = undefined
+  await timed('supervised fine-tuning', (found) => sftStage(configs.sft, data, given.sft, { ...world, found }))
+  const tuned = await describeModel(folder('sft'))
+  const sft = await answers('sft', tuned)
   await timed('reward model', (found) =>
-    rewardStage(configs.reward, folder('sft'), data, given.reward, { ...world, found }),
+    rewardStage(configs.reward, data, { model: tuned, ...given.reward }, { ...world, found }),
   )
+  const rewarding = await describeModel(folder('reward'))
   await timed('PPO', (found) =>
-    ppoStage(configs.ppo, [folder('sft'), folder('reward')], data, given.ppo, { ...world, found }),
+    ppoStage(configs.ppo, data, { model: tuned, reward_model: rewarding, ...given.ppo }, { ...world, found }),
   )
-  const ppo = await answers('ppo', folder('ppo'))
+  const ppo = await answers('ppo', await describeModel(folder('ppo')))
 
   const stages = await timed('rewards', async (found) => {
     found('new')
@@ -161,7 +164,7 @@ export async function runAlign(
 
 async function evaluate(
   stage: string,
-  path: string,
+  { model, loadModel }: { readonly model: RunInput; readonly loadModel: () => Promise<LanguageModel> },
   prompts: readonly EvalPromptRow[],
   { max_new_tokens }: AlignConfig,
   output: string,
@@ -169,22 +172,20 @@ async function evaluate(
 ) {
   const shown = progress(`answers of ${stage}`, 'answers')
   // Answers of another model, to other prompts or of another length are not those of this job.
-  const [model, asked] = [await describeModel(path), describeRows('the evaluation prompts', prompts)].map(
-    (input) => input.sha256,
-  )
+  const asked = describeRows('the evaluation prompts', prompts)
   const key = createHash('sha256')
-    .update(JSON.stringify([model, asked, max_new_tokens]))
+    .update(JSON.stringify([model.sha256, asked.sha256, max_new_tokens]))
     .digest('hex')
     .slice(0, 12)
   const file = join(output, 'answers', `${stage}-${key}.jsonl`)
   found('finished')
   const onAnswer = (done: number) => shown.set(done, prompts.length)
-  const loadModel = () => {
+  const begin = () => {
     found('new')
     onAnswer(0)
-    return loadLanguageModel(path)
+    return loadModel()
   }
-  const answers = await answersOf(loadModel, prompts, file, { maxNewTokens: max_new_tokens, signal, onAnswer })
+  const answers = await answersOf(begin, prompts, file, { maxNewTokens: max_new_tokens, signal, onAnswer })
   shown.end()
   return answers
 }
@@ -214,13 +215,12 @@ async function stage(
 
 async function sftStage(
   config: SftConfig,
-  modelPath: string,
   { demonstrations }: AlignData,
-  inputs: RunInputs,
+  inputs: RunInputs & { readonly model: RunInput },
   world: PartWorld,
 ): Promise<void> {
   await stage('sft', config, inputs, world, async (trainer) => {
-    const model = await loadLanguageModel(modelPath)
+    const model = await loadLanguageModel(inputs.model.path)
     const { trainable } = await trainSft(config, model, { train: demonstrations }, trainer)
     return async (folder) => writeTrainedModel(folder, model, await trainable.merged())
   })
@@ -228,14 +228,12 @@ async function sftStage(
 
 async function rewardStage(
   config: RewardConfig,
-  modelPath: string,
   { preferences }: AlignData,
-  given: RunInputs,
+  inputs: RunInputs & { readonly model: RunInput },
   world: PartWorld,
 ): Promise<void> {
-  const inputs = { model: await describeModel(modelPath), ...given }
   await stage('reward', config, inputs, world, async (trainer) => {
-    const model = await loadLanguageModel(modelPath)
+    const model = await loadLanguageModel(inputs.model.path)
     const result = await trainReward(config, model, { train: preferences }, trainer)
     return (folder) => writeRewardModel(folder, model, result)
   })
@@ -243,15 +241,14 @@ async function rewardStage(
 
 async function ppoStage(
   config: PpoConfig,
-  [policyPath, rewardPath]: readonly [string, string],
   { prompts }: AlignData,
-  given: RunInputs,
+  inputs: RunInputs & { readonly model: RunInput; readonly reward_model: RunInput },
   world: PartWorld,
 ): Promise<void> {
-  const inputs = { model: await describeModel(policyPath), reward_model: await describeModel(rewardPath), ...given }
   await stage('ppo', config, inputs, world, async (trainer) => {
-    const policy = await loadLanguageModel(policyPath)
-    const rewardModel = await loadLanguageModel(rewardPath)
+    const [policy, rewardModel] = await Promise.all(
+      [inputs.model, inputs.reward_model].map(({ path }) => loadLanguageModel(path)),
+    )
     const { trainable } = await trainPpo(config, { policy, rewardModel }, prompts, trainer)
     return async (folder) => writeTrainedModel(folder, policy, await trainable.merged())
   })

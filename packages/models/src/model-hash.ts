@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { openTensorFile, readChunks } from './tensor-file.ts'
 
 const MODEL_FILES =
   /^(config|generation_config|tokenizer|tokenizer_config)\.json$|^chat_template\.jinja$|\.(safetensors|gguf)$/
@@ -28,5 +28,10 @@ async function hashFile(path: string, sha256: Hash): Promise<void> {
   sha256.update(`${size}\n`)
   // A device such as /dev/zero has no size and no end.
   if (size === 0) return
-  for await (const chunk of createReadStream(path, { end: size - 1, highWaterMark: 4 << 20 })) sha256.update(chunk)
+  const file = await openTensorFile(path)
+  try {
+    for await (const chunk of readChunks({ file, offset: 0, byteLength: size }, 1)) sha256.update(chunk)
+  } finally {
+    await file.close()
+  }
 }
