@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
@@ -13,6 +15,8 @@ class LongFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'tests/**/*.test.ts', 'benchmarks/**/*.test.ts'],
+    // Processes that tests start read what an earlier one compiled, which takes half of their start.
+    env: { NODE_COMPILE_CACHE: join(tmpdir(), 'plumbline-tests-compiled') },
     setupFiles: ['tests/fixed-seed.ts'],
     testTimeout: 30_000,
     // Hooks start servers.
