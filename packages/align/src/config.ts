@@ -217,7 +217,7 @@ export const alignConfig = z.object({
     .describe('reward model: share of the layers, from the lowest, that get no adapter'),
   ppo_learning_rate: z.number().positive().default(2e-4).describe('PPO: highest learning rate'),
   ppo_iterations: z.number().int().min(1).default(3).describe('PPO: rollouts'),
-  ppo_batch_size: z.number().int().min(1).default(24).describe('PPO: answers of a rollout'),
+  ppo_batch_size: z.number().int().min(1).default(16).describe('PPO: answers of a rollout'),
   ppo_epochs: z.number().int().min(1).default(2).describe('PPO: times each rollout is learned from'),
   temperature: z.number().positive().default(0.7).describe('PPO: of sampling and of all log-probabilities'),
   kl_coef: z.number().min(0).default(0.03).describe('PPO: weight of the KL penalty'),
