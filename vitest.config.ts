@@ -15,8 +15,8 @@ class LongFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'tests/**/*.test.ts', 'benchmarks/**/*.test.ts'],
-    // Processes that tests start read what an earlier one compiled, which takes half of their start.
-    env: { NODE_COMPILE_CACHE: join(tmpdir(), 'plumbline-tests-compiled') },
+    // Processes that tests start read what an earlier one compiled: compiling is up to half of their start.
+    env: { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'plumbline-tests-compiled') },
     setupFiles: ['tests/fixed-seed.ts'],
     testTimeout: 30_000,
     // Hooks start servers.

@@ -43,9 +43,9 @@ export interface TrainerCase {
 
 export type CaseRun = TrainerRun<Trained>
 
-/** Writes the models that the trainers start from. */
-export async function writeModels(folder: string): Promise<void> {
-  await writeTinyModel(join(folder, 'model'), { deviation: 0.1 })
+/** Writes the models that the trainers start from; `config` changes the one that is trained. */
+export async function writeModels(folder: string, config: Record<string, unknown> = {}): Promise<void> {
+  await writeTinyModel(join(folder, 'model'), { deviation: 0.1, config })
   await writeTinyRewardModel(join(folder, 'reward-model'), { mean: 0, std: 2 })
 }
 

@@ -16,7 +16,13 @@ const base = mkdtempSync(join(tmpdir(), 'plumbline-trainers-'))
 let runs = 0
 const newFolder = () => join(base, `run-${runs++}`)
 
-beforeAll(() => writeModels(base))
+/** Enough weights to be trained on all cores (`threadsFor` in program.ts); the others are on one. */
+const wide = join(base, 'wide')
+
+beforeAll(async () => {
+  await writeModels(base)
+  await writeModels(wide, { hidden_size: 128, intermediate_size: 256 })
+})
 afterAll(() => rmSync(base, { recursive: true, force: true }))
 
 /** All that a run leaves behind, for comparison. */
@@ -90,6 +96,14 @@ describe.each(Object.entries<TrainerCase>(trainers))('%s', (name, trainer) => {
       expect(resumed.steps).toBe(trainer.steps - stopAfter)
       expect(await traceOf(folder, resumed), `after step ${stopAfter}`).toEqual(expected)
     }
+  })
+
+  test('so it does on all cores', async () => {
+    const [straight, stopped] = [newFolder(), newFolder()]
+    const whole = await trainer.run({ models: wide, folder: straight })
+    await trainer.run({ models: wide, folder: stopped }, {}, { stopAfter: 2 })
+    const resumed = await trainer.run({ models: wide, folder: stopped }, {}, { resume: true })
+    expect(await traceOf(stopped, resumed)).toEqual(await traceOf(straight, whole))
   })
 
   test.runIf(trainer.hasEvaluation)(

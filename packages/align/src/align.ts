@@ -111,7 +111,7 @@ export async function runAlign(
     )
 
   const base = await answers('base', given.sft.model, async () => untrained!)
-  // Fine-tuning loads its own, which it may change.
+  // Its memory is free before fine-tuning, which loads its own: without adapters that changes its weights in place.
   untrained = undefined
   await timed('supervised fine-tuning', (found) => sftStage(configs.sft, data, given.sft, { ...world, found }))
   const tuned = await describeModel(folder('sft'))
@@ -119,10 +119,9 @@ export async function runAlign(
   await timed('reward model', (found) =>
     rewardStage(configs.reward, data, { model: tuned, ...given.reward }, { ...world, found }),
   )
-  const rewarding = await describeModel(folder('reward'))
-  await timed('PPO', (found) =>
-    ppoStage(configs.ppo, data, { model: tuned, reward_model: rewarding, ...given.ppo }, { ...world, found }),
-  )
+  // The policy again: minutes or hours have passed since it was described.
+  const models = { model: await describeModel(folder('sft')), reward_model: await describeModel(folder('reward')) }
+  await timed('PPO', (found) => ppoStage(configs.ppo, data, { ...models, ...given.ppo }, { ...world, found }))
   const ppo = await answers('ppo', await describeModel(folder('ppo')))
 
   const stages = await timed('rewards', async (found) => {
@@ -246,9 +245,8 @@ async function ppoStage(
   world: PartWorld,
 ): Promise<void> {
   await stage('ppo', config, inputs, world, async (trainer) => {
-    const [policy, rewardModel] = await Promise.all(
-      [inputs.model, inputs.reward_model].map(({ path }) => loadLanguageModel(path)),
-    )
+    const policy = await loadLanguageModel(inputs.model.path)
+    const rewardModel = await loadLanguageModel(inputs.reward_model.path)
     const { trainable } = await trainPpo(config, { policy, rewardModel }, prompts, trainer)
     return async (folder) => writeTrainedModel(folder, policy, await trainable.merged())
   })

@@ -7,8 +7,9 @@ const MODEL_FILES =
   /^(config|generation_config|tokenizer|tokenizer_config)\.json$|^chat_template\.jinja$|\.(safetensors|gguf)$/
 
 /**
- * The sha256 of a model folder or file, of all its bytes: a merged adapter may have changed few of them. That takes 0.4 s
- * for 540 MB where the processor has instructions for SHA. Undefined when nothing is there.
+ * The sha256 of a model folder or file, of all its bytes: a merged adapter may have changed few of them. That takes half
+ * a second for 540 MB where the processor has instructions for SHA. Undefined when nothing is there. Throws
+ * FILE_UNREADABLE and FILE_TRUNCATED.
  */
 export async function hashModel(path: string): Promise<string | undefined> {
   const stats = await stat(path).catch(() => undefined)

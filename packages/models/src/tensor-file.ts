@@ -59,7 +59,7 @@ async function readExactly(handle: FileHandle, path: string, position: number, t
     const length = Math.min(target.length - done, 1 << 30)
     const { bytesRead } = await handle.read(target, done, length, position + done)
     if (bytesRead === 0) {
-      throw new PlumblineError('FILE_TRUNCATED', `${path} ends at byte ${position + done}, inside a tensor.`, {
+      throw new PlumblineError('FILE_TRUNCATED', `${path} ends at byte ${position + done}, before it should.`, {
         hint: 'The file changed while it was read. Download or copy it again.',
       })
     }

@@ -8,7 +8,7 @@ import { hashModel } from '@plumbline/models'
 
 /** One of them, as run.json has it. */
 export interface RunInput {
-  /** As the user named it. */
+  /** As the user named it; a model of the main job by where it lies. */
   readonly path: string
   readonly sha256: string
   /** Of a data file. */
