@@ -15,15 +15,19 @@ const p50: Figure = {
 }
 const p99: Figure = { ...p50, name: 'added_p99', title: p50.title.replace('median', 'p99'), goal: { atMost: 3 } }
 
-/** Open loop, the upstream directly and through the gateway in turns; what is added is the difference of a pair. */
+/**
+ * Open loop, the upstream directly and through the gateway in turns; what is added is the difference of a pair. The bare
+ * proxy between them is the bound.
+ */
 export const latency: Section<GatewayWorld> = {
   figures: [p50, p99],
   async run(world, record) {
     const rate = world.scale(1000, 100)
     const seconds = world.scale(5, 1)
     const upstream = await world.upstream()
+    const bare = await world.bareProxy()
     await withServing({ folder: await world.folder(), upstream }, async ({ target }) => {
-      const answers: Record<'direct' | 'ours', OpenLoopAnswer[]> = { direct: [], ours: [] }
+      const answers: Record<'direct' | 'bare' | 'ours', OpenLoopAnswer[]> = { direct: [], bare: [], ours: [] }
       const side = (name: keyof typeof answers, to: Target) => async () => {
         const request = { target: to, body: requestBody(answerSize.large), rate, seconds, wantsIds: false }
         const answer = await world.load<OpenLoopAnswer>('open', request)
@@ -32,17 +36,22 @@ export const latency: Section<GatewayWorld> = {
         return answer.p50
       }
       const runs = world.runs ?? world.scale(5, 1)
-      const sides = { direct: side('direct', { origin: upstream, headers: {} }), ours: side('ours', target) }
+      const sides = {
+        direct: side('direct', { origin: upstream, headers: {} }),
+        bare: side('bare', { origin: bare.url, headers: {} }),
+        ours: side('ours', target),
+      }
       await interleave(sides, { runs })
       for (const [figure, key] of [
         [p50, 'p50'],
         [p99, 'p99'],
       ] as const) {
         // The first of each is the round that does not count.
-        const direct = answers.direct.slice(1).map((answer) => answer[key])
-        const ours = answers.ours.slice(1).map((answer) => answer[key])
+        const [direct, bareProxy, ours] = [answers.direct, answers.bare, answers.ours].map((all) =>
+          all.slice(1).map((answer) => answer[key]),
+        )
         const achieved_rate = answers.ours.slice(1).map(({ achievedRate }) => Math.round(achievedRate))
-        const details = { rate, achieved_rate, seconds, direct, through: ours, note: sharing }
+        const details = { rate, achieved_rate, seconds, direct, bare_proxy: bareProxy, through: ours, note: sharing }
         record(figure, { ours: ours.map((ms, i) => ms - direct[i]), details })
       }
     })

@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { interactionPayload, openShippedStore, openSpool, recordFacts, type StorePlace } from '@plumbline/store'
+import {
+  interactionPayload,
+  openShippedStore,
+  openSpool,
+  type Payload,
+  recordFacts,
+  type StorePlace,
+} from '@plumbline/store'
 import { noPostgres, startPostgres } from '../../packages/store/src/postgres-server.test-support.ts'
 import type { Section } from '../bench.ts'
 import type { Figure } from '../figure.ts'
@@ -69,7 +76,7 @@ async function ship(world: GatewayWorld, place: StorePlace, count: number): Prom
 }
 
 /** As large as the record of a request of 2 KB and its answer of 1 KB. */
-function payload(): string {
+function payload(): Payload {
   const record = randomUUID()
   const createdAt = new Date().toISOString()
   const text = 'a'.repeat(850)

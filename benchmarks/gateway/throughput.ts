@@ -18,16 +18,25 @@ const figure: Figure = {
   goal: { ratio: 5 },
 }
 
-/** As much as each gateway bears, in turns, in front of the same upstream. Ours records, Portkey's has nothing to. */
+/**
+ * As much as each gateway bears, in turns, in front of the same upstream. Ours records, Portkey's has nothing to, and the
+ * bare proxy is the bound.
+ */
 export const throughput: Section<GatewayWorld> = {
   figures: [figure],
   async run(world, record) {
     const seconds = world.scale(5, 1)
     const upstream = await world.upstream()
+    const bare = await world.bareProxy()
     const portkey = await startPortkey(upstream, world.log)
     try {
       await withServing({ folder: await world.folder(), upstream }, async (serving) => {
-        const cpu: Record<'ours' | 'portkey' | 'direct', number[]> = { ours: [], portkey: [], direct: [] }
+        const cpu: Record<'ours' | 'portkey' | 'bare' | 'direct', number[]> = {
+          ours: [],
+          portkey: [],
+          bare: [],
+          direct: [],
+        }
         const side = (name: keyof typeof cpu, target: Target, pid: number | undefined) => async () => {
           const before = pid === undefined ? undefined : cpuSeconds(pid)
           const request = { target, body: requestBody(answerSize.small), connections, seconds, untilBroken: false }
@@ -40,6 +49,7 @@ export const throughput: Section<GatewayWorld> = {
         const sides = {
           ours: side('ours', serving.target, serving.pid),
           portkey: side('portkey', portkey.target, portkey.pid),
+          bare: side('bare', { origin: bare.url, headers: {} }, bare.pid),
           direct: side('direct', { origin: upstream, headers: {} }, undefined),
         }
         const rates = await interleave(sides, { runs: world.runs ?? world.scale(5, 1) })
@@ -47,6 +57,8 @@ export const throughput: Section<GatewayWorld> = {
         const details = {
           cpu_us: cpuOf(cpu.ours),
           peer_cpu_us: cpuOf(cpu.portkey),
+          bare_proxy: Math.round(median(rates.bare)),
+          bare_proxy_cpu_us: cpuOf(cpu.bare),
           direct: Math.round(median(rates.direct)),
           note: sharing,
         }

@@ -11,6 +11,8 @@ export interface GatewayWorld extends BenchOptions {
   scale(whole: number, quick: number): number
   /** Where the upstream listens, without a path. */
   upstream(): Promise<string>
+  /** A proxy in front of it that does nothing else: what any gateway of Node's server and undici costs. */
+  bareProxy(): Promise<{ readonly url: string; readonly pid: number }>
   load: LineProcess['call']
   /** A new, empty folder that goes away in the end. */
   folder(): Promise<string>
@@ -29,13 +31,19 @@ export function openGatewayWorld(options: BenchOptions): GatewayWorld {
     return child
   }
   let upstream: Promise<{ url: string }> | undefined
+  let bareProxy: Promise<{ url: string; pid: number }> | undefined
   let load: LineProcess | undefined
+  const upstreamUrl = async () => {
+    upstream ??= start('./upstream-child.ts').call<{ url: string }>('listen')
+    return (await upstream).url
+  }
   return {
     ...options,
     scale: (whole, quick) => (options.isQuick ? quick : whole),
-    upstream: async () => {
-      upstream ??= start('./upstream-child.ts').call<{ url: string }>('listen')
-      return (await upstream).url
+    upstream: upstreamUrl,
+    bareProxy: async () => {
+      bareProxy ??= start('./bare-proxy-child.ts').call('listen', { upstream: await upstreamUrl() })
+      return bareProxy
     },
     load: (op, request) => {
       load ??= start('./load-child.ts')

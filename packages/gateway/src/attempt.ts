@@ -56,7 +56,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   start(): void {
     const { method, path, headers: client, body, record } = this.request
     const headers = this.upstream.headers(client, record)
-    if (body !== undefined) headers['content-type'] = 'application/json'
+    if (body !== undefined) headers.push('content-type', 'application/json')
     this.upstream.pool.dispatch({ method, path: this.upstream.path(path), headers, body: body ?? null }, this)
   }
 

@@ -85,8 +85,10 @@ export class Breaker {
     if (this.openUntil !== undefined) return
     const { windowMs, minAttempts, failureRate } = this.options
     const slice = Math.floor((this.clock() * slices) / windowMs)
-    this.window = this.window.filter((one) => one.slice > slice - slices)
-    if (this.window.at(-1)?.slice !== slice) this.window.push({ slice, succeeded: 0, failed: 0 })
+    if (this.window.at(-1)?.slice !== slice) {
+      this.window = this.window.filter((one) => one.slice > slice - slices)
+      this.window.push({ slice, succeeded: 0, failed: 0 })
+    }
     this.window[this.window.length - 1][result]++
     const failed = this.window.reduce((sum, one) => sum + one.failed, 0)
     const all = this.window.reduce((sum, one) => sum + one.succeeded, failed)

@@ -18,7 +18,7 @@ export interface Reply {
 export class Delivery {
   private readonly res: ServerResponse
   private readonly listener: DeliveryListener
-  private head: { status: number; headers: Readonly<Record<string, string>> } | undefined
+  private head: { status: number; headers: string[] } | undefined
   private held: Buffer[] = []
   private readonly stallMs: number
   private stallTimer: NodeJS.Timeout | undefined
@@ -57,8 +57,8 @@ export class Delivery {
     this.heldBytes = 0
   }
 
-  /** Goes out with the first byte of the body, so that until then another upstream may be asked. */
-  begin(status: number, headers: Readonly<Record<string, string>>): void {
+  /** `headers`, in pairs, go out with the first byte of the body, so that until then another upstream may be asked. */
+  begin(status: number, headers: string[]): void {
     this.head = { status, headers }
   }
 
@@ -101,15 +101,13 @@ export class Delivery {
   }
 
   /** Nothing follows: only the client's reading is waited for, one piece after the other. */
-  private sendLast(pieces: Iterator<Buffer>): void {
+  private sendLast(pieces: readonly Buffer[]): void {
     clearTimeout(this.stallTimer)
-    this.stallTimer = setTimeout(() => this.res.destroy(), this.stallMs)
-    for (let piece = pieces.next(); piece.done !== true; piece = pieces.next()) {
-      if (this.res.write(piece.value)) continue
-      this.res.once('drain', () => this.sendLast(pieces))
-      return
-    }
-    this.res.end()
+    const waitsFor = pieces.slice(0, -1).findIndex((piece) => !this.res.write(piece))
+    if (waitsFor >= 0) this.res.once('drain', () => this.sendLast(pieces.slice(waitsFor + 1)))
+    else this.res.end(pieces.at(-1))
+    // What the system has taken already is not waited for.
+    if (this.res.socket?.writableLength !== 0) this.stallTimer = setTimeout(() => this.res.destroy(), this.stallMs)
   }
 
   private sendHead(): void {
@@ -127,8 +125,10 @@ export class Delivery {
 const sliceBytes = 64 * 2 ** 10
 
 /** Pieces small enough that a slow client takes one before it looks like one that has stopped reading. */
-function* slices(chunks: readonly Buffer[]): Generator<Buffer, void> {
-  for (const chunk of chunks) {
-    for (let at = 0; at < chunk.length; at += sliceBytes) yield chunk.subarray(at, at + sliceBytes)
-  }
+function slices(chunks: readonly Buffer[]): readonly Buffer[] {
+  if (chunks.every(({ length }) => length <= sliceBytes)) return chunks
+  return chunks.flatMap((chunk) => {
+    const count = Math.ceil(chunk.length / sliceBytes)
+    return Array.from({ length: count }, (_, i) => chunk.subarray(i * sliceBytes, (i + 1) * sliceBytes))
+  })
 }

@@ -13,7 +13,7 @@ import { filteredHeaders, type Guarding } from './guards/guarding.ts'
 import { describeAnswer, type Outcome } from './outcome.ts'
 import type { Policies } from './policies.ts'
 import { Pursuit, type PursuitWorld } from './pursuit.ts'
-import { clientHeaders, withOwnHeaders } from './upstream.ts'
+import { answerHeaders, withOwnHeaders } from './upstream.ts'
 
 export interface ExchangeRequest extends UpstreamRequest {
   /** Undefined for the list of models. */
@@ -132,7 +132,6 @@ export class Exchange implements BestOfListener, DeliveryListener {
     // A stream that was not asked for, or an answer in one piece that was: the clock goes by what came.
     if (isEventStream) this.awaitFirstToken()
     else this.endPhase()
-    const unbuffered: Record<string, string> = isEventStream ? { 'x-accel-buffering': 'no' } : {}
     const filter: AnswerFilter | undefined = this.request.guarding?.openFilter(
       isEventStream,
       // What comes late from an attempt that is void is dropped.
@@ -141,7 +140,9 @@ export class Exchange implements BestOfListener, DeliveryListener {
     )
     this.filter = filter
     const given = this.filter === undefined ? headers : filteredHeaders(headers)
-    this.delivery.begin(status, withOwnHeaders({ ...clientHeaders(given), ...unbuffered }, ownHeaders))
+    const answered = answerHeaders(given, ownHeaders)
+    if (isEventStream) answered.push('x-accel-buffering', 'no')
+    this.delivery.begin(status, answered)
     const encoding = headers['content-encoding'] ?? 'identity'
     if (encoding !== 'identity') this.filter?.refuse(`it is encoded with ${encoding.slice(0, 60)}`, encodedAnswer)
   }
@@ -252,18 +253,24 @@ export class Exchange implements BestOfListener, DeliveryListener {
     const ours = this.replyTo(termination, answer)
     const outcome = this.outcome(ours?.termination ?? termination, answer, ours?.reply)
     const { guarding } = this.request
-    const verdicts = guarding === undefined ? Promise.resolve([]) : guarding.verdicts(outcome.choices, this.filter)
+    if (guarding === undefined) {
+      await this.onOutcome(outcome)
+      this.sendEnd(termination, ours?.reply)
+      return
+    }
+    const verdicts = guarding.verdicts(outcome.choices, this.filter)
     const recorded = verdicts.then((guards) => this.onOutcome({ ...outcome, guards }))
-    if (guarding === undefined || (await comesWithin(verdicts, observerPatienceMs))) await recorded
+    if (await comesWithin(verdicts, observerPatienceMs)) await recorded
     this.sendEnd(termination, ours?.reply)
     await recorded
   }
 
   private sendEnd(termination: Termination, reply: Reply | undefined): void {
     const isReadable = this.filter?.unknown === undefined
-    const headers = withOwnHeaders(reply?.headers ?? {}, this.request.ownHeaders)
-    if (reply !== undefined) this.delivery.reply({ ...reply, headers })
-    else if (isGivenAsCame(termination) && isReadable) this.giveEnd(termination)
+    if (reply !== undefined) {
+      const headers = withOwnHeaders(reply.headers ?? {}, this.request.ownHeaders)
+      this.delivery.reply({ ...reply, headers })
+    } else if (isGivenAsCame(termination) && isReadable) this.giveEnd(termination)
     else if (this.isBetweenEvents && termination !== 'client_stalled') {
       // Never a [DONE] that the upstream did not send: the client must see that this is no whole answer.
       this.delivery.breakOff(failureEvent(termination))
@@ -308,8 +315,14 @@ export class Exchange implements BestOfListener, DeliveryListener {
   }
 
   private outcome(termination: Termination, answer: Answer, reply: Reply | undefined): Outcome {
+    const { id, model, text, choices, usage, error } = describeAnswer(answer, this.request.record)
     return {
-      ...describeAnswer(answer, this.request.record),
+      id,
+      model,
+      text,
+      choices,
+      usage,
+      error,
       status: termination === 'client_abort' ? this.delivery.status : (reply?.status ?? this.headStatus),
       termination,
       timings: { headers_ms: this.headersMs, first_token_ms: this.firstTokenMs, total_ms: this.elapsed() },
@@ -353,6 +366,5 @@ function comesWithin(coming: Promise<unknown>, ms: number): Promise<boolean> {
 }
 
 /** Endings at which the client is given what came, be it good or not. */
-function isGivenAsCame(termination: Termination): boolean {
-  return ['completed', 'upstream_error', 'upstream_invalid', 'upstream_incomplete'].includes(termination)
-}
+const givenAsCame: readonly Termination[] = ['completed', 'upstream_error', 'upstream_invalid', 'upstream_incomplete']
+const isGivenAsCame = (termination: Termination) => givenAsCame.includes(termination)

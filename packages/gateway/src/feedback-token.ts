@@ -1,6 +1,7 @@
-import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { projectSchema } from '@plumbline/contracts'
 import type { Store, StoredSecret } from '@plumbline/store'
+import { hmacSha256 } from './hmac.ts'
 
 /** What a feedback token says: whoever has it was given this answer. */
 export interface FeedbackClaim {
@@ -29,7 +30,7 @@ const slackMs = 60_000
 /** `plf1.SECRET-ID.RECORD.PROJECT.EXPIRY.SIGNATURE`: no part holds a dot, the expiry is in seconds since 1970. */
 export function signFeedback({ record, project, expiresAt }: FeedbackClaim, secret: StoredSecret): string {
   const claim = [version, secret.id, record, project, Math.floor(expiresAt / 1000)].join('.')
-  return `${claim}.${hmac(claim, secret).toString('base64url')}`
+  return `${claim}.${signatureOf(claim, secret)}`
 }
 
 /** `secrets` are those that may have signed it. */
@@ -41,7 +42,7 @@ export function verifyFeedback(
   const [, claim, id, record, project, expiry, signature] = tokenPattern.exec(token.slice(0, maxToken + 1)) ?? []
   const secret = secrets.find((one) => one.id === id)
   if (secret === undefined || !projectSchema.safeParse(project).success) return 'invalid'
-  if (!timingSafeEqual(hmac(claim, secret), Buffer.from(signature, 'base64url'))) return 'invalid'
+  if (!timingSafeEqual(Buffer.from(signatureOf(claim, secret)), Buffer.from(signature))) return 'invalid'
   const expiresAt = Number(expiry) * 1000
   return now < expiresAt ? { record, project, expiresAt } : 'expired'
 }
@@ -52,13 +53,16 @@ const tokenPattern = new RegExp(
   `^(${version}\\.(fs_[\\w-]{12})\\.([0-9a-f-]{36})\\.([a-z0-9_-]{1,63})\\.(\\d{1,12}))\\.([\\w-]{42}[AEIMQUYcgkosw048])$`,
 )
 
-/** Making a key ready costs several times as much as signing with it, and each answer is signed. */
-const readyKeys = new WeakMap<StoredSecret, KeyObject>()
+/** Each answer is signed, so what of it depends on the secret alone is made ready once. */
+const signers = new WeakMap<StoredSecret, (claim: string) => string>()
 
-function hmac(claim: string, secret: StoredSecret): Buffer {
-  const key = readyKeys.get(secret) ?? createSecretKey(secret.secret, 'base64url')
-  readyKeys.set(secret, key)
-  return createHmac('sha256', key).update(claim).digest()
+function signatureOf(claim: string, secret: StoredSecret): string {
+  let sign = signers.get(secret)
+  if (sign === undefined) {
+    sign = hmacSha256(Buffer.from(secret.secret, 'base64url'))
+    signers.set(secret, sign)
+  }
+  return sign(claim)
 }
 
 /** Reads the secrets, and makes the first one. */

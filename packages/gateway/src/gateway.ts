@@ -43,6 +43,9 @@ export interface Gateway {
 
 const maxHeaders = 100
 const usualArrival: Arrival = { headersMs: 10_000, wholeMs: 60_000, checkMs: 5_000 }
+/** Whose keys open the endpoints of a model. */
+const callers: readonly KeyScope[] = ['client', 'admin']
+const isEndpoint = (path: string | undefined): path is EndpointPath => Object.hasOwn(endpoints, path ?? '')
 const modelPath = /^\/v1\/models(\/(?!\.)(?:[\w.:@-]|%2[Ff])+)*$/
 
 export function createGateway(parts: GatewayParts): Gateway {
@@ -75,6 +78,7 @@ export function createGateway(parts: GatewayParts): Gateway {
     if (req.rawHeaders.length > 2 * maxHeaders) {
       throw new RequestError(431, 'too_many_headers', `A request has at most ${maxHeaders} headers.`)
     }
+    if (isEndpoint(req.url)) return proxy.complete(req, res, req.url, authorize(req, callers))
     const url = parseTarget(req.url)
     const { pathname } = url
     if (Object.hasOwn(publicPaths, pathname)) return publish[pathname as PublicPath](res)
@@ -82,8 +86,8 @@ export function createGateway(parts: GatewayParts): Gateway {
       return serveApi(req, res, url, { ...parts, routes, authorize })
     }
     if (pathname.startsWith('/v1/')) {
-      const key = authorize(req, ['client', 'admin'])
-      if (Object.hasOwn(endpoints, pathname)) return proxy.complete(req, res, pathname as EndpointPath, key)
+      const key = authorize(req, callers)
+      if (isEndpoint(pathname)) return proxy.complete(req, res, pathname, key)
       if (modelPath.test(pathname)) return proxy.models(req, res, pathname)
     }
     if (pages?.has(pathname)) return pages.serve(req, res, pathname)

@@ -47,7 +47,7 @@ export function createMetrics(): Metrics {
       observed.set(name, histogram)
       histogram.sum += seconds
       histogram.count++
-      for (const [i, bound] of bounds.entries()) if (seconds <= bound) histogram.buckets[i]++
+      for (let i = bounds.length - 1; i >= 0 && seconds <= bounds[i]; i--) histogram.buckets[i]++
     },
     text: (gauges) => {
       const lines: string[] = []
@@ -73,10 +73,16 @@ export function createMetrics(): Metrics {
   }
 }
 
+const unsafe = /[\\"\n]/
+const allUnsafe = new RegExp(unsafe, 'g')
+
 export function labelText(labels: Readonly<Record<string, string>>): string {
-  return Object.entries(labels)
-    .map(([label, value]) => `${label}="${value.replaceAll(/[\\"\n]/g, '_')}"`)
-    .join(',')
+  let text = ''
+  for (const label in labels) {
+    const value = unsafe.test(labels[label]) ? labels[label].replaceAll(allUnsafe, '_') : labels[label]
+    text += `${text === '' ? '' : ','}${label}="${value}"`
+  }
+  return text
 }
 
 function sample(name: string, labels: string, value: number): string {

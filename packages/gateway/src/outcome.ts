@@ -22,6 +22,9 @@ export type Outcome = Pick<
   | 'best_of'
 >
 
+/** What is known before an answer is asked for. */
+export type RequestFacts = Omit<Interaction, keyof Outcome | 'request'>
+
 /** What an answer says, as records have it. One without an id of its own has that of its record. */
 export function describeAnswer(answer: Answer, record: string) {
   const choices = [...answer.choices.values()].sort((a, b) => a.index - b.index)

@@ -154,7 +154,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
           const onOutcome = async (outcome: Outcome) => {
             count(path, outcome)
             used = usedTokens(outcome, sent.length)
-            const fields = {
+            const facts = {
               record,
               project: key.project,
               key_id: key.id,
@@ -166,9 +166,8 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
               request_bytes: sent.length,
               subjects,
               redaction: null,
-              ...outcome,
             }
-            await parts.recorder.record(fields, concealNames(parts.hashSubject, key.project, json, body))
+            await parts.recorder.record(facts, outcome, concealNames(parts.hashSubject, key.project, json, body))
           }
           if (guarding !== undefined && admitted?.refused !== undefined) {
             const { ownHeaders } = request

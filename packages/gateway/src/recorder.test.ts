@@ -2,11 +2,12 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Interaction } from '@plumbline/contracts'
+import type { Choice, GuardVerdict } from '@plumbline/contracts'
 import { openSpool, openStore, type Safety } from '@plumbline/store'
 import { expect, test } from 'vitest'
 import { uuidv7 } from './ids.ts'
 import { noteLastGap } from './last-gap.ts'
+import type { Outcome, RequestFacts } from './outcome.ts'
 import { createRecorder } from './recorder.ts'
 
 test('what has no room is counted, and the count is written as soon as there is room', async () => {
@@ -17,7 +18,7 @@ test('what has no room is counted, and the count is written as soon as there is 
   const recorder = createRecorder(spool, { now: () => 1_700_000_000_000, warn, until: 'synced', patienceMs: 5_000 })
   const record = () => {
     const id = uuidv7(1_700_000_000_000)
-    return recorder.record(answerOf(id), '{"model":"m"}')
+    return recorder.record(factsOf(id), outcomeOf(id), '{"model":"m"}')
   }
   for (let i = 0; i < 6; i++) await record()
   const lost = recorder.lost()
@@ -49,7 +50,8 @@ test('a record that cannot be written as JSON is counted too', async () => {
   const spool = await openSpool(folder, { warn })
   const recorder = createRecorder(spool, { now: Date.now, warn, until: 'written', patienceMs: 5_000 })
   const usage = JSON.parse(`${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`)
-  await recorder.record({ ...answerOf(uuidv7(Date.now())), usage }, '{"model":"m"}')
+  const id = uuidv7(Date.now())
+  await recorder.record(factsOf(id), { ...outcomeOf(id), usage }, '{"model":"m"}')
   expect(recorder.lost()).toBe(1)
   expect(warnings).toEqual([expect.stringContaining('could not be recorded')])
   await recorder.close()
@@ -66,7 +68,7 @@ test('what the spool still had in memory when it was closed is counted in the st
   }
   const spool = await openSpool(folder, { warn, open: full })
   const recorder = createRecorder(spool, { now: () => 0, warn, until: 'written', patienceMs: 10 })
-  for (let i = 0; i < 3; i++) await recorder.record(answerOf(uuidv7(i)), '{}')
+  for (let i = 0; i < 3; i++) await recorder.record(factsOf(uuidv7(i)), outcomeOf('a'), '{}')
   await recorder.close()
   await spool.close(0)
   const store = await openStore('memory')
@@ -79,10 +81,9 @@ test('what the spool still had in memory when it was closed is counted in the st
   await rm(folder, { recursive: true })
 })
 
-const answerOf = (id: string) => {
-  const fields = { id, record: id, project: 'default', created_at: '2026-01-01T00:00:00.000Z', choices: [], guards: [] }
-  return fields as unknown as Omit<Interaction, 'request'>
-}
+const factsOf = (record: string) =>
+  ({ record, project: 'default', created_at: '2026-01-01T00:00:00.000Z' }) as RequestFacts
+const outcomeOf = (id: string) => ({ id, choices: [] as Choice[], guards: [] as GuardVerdict[] }) as Outcome
 
 test('a disk that hangs costs the first answer its patience, the next ones little, and is told twice', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'recorder-'))
@@ -103,7 +104,7 @@ test('a disk that hangs costs the first answer its patience, the next ones littl
   const recorder = createRecorder(spool, { now: Date.now, warn, until: 'synced', patienceMs: 1_500 })
   const timed = async () => {
     const begun = performance.now()
-    await recorder.record(answerOf(uuidv7(Date.now())), '{"model":"m"}')
+    await recorder.record(factsOf(uuidv7(Date.now())), outcomeOf('a'), '{"model":"m"}')
     return performance.now() - begun
   }
   const first = await timed()
@@ -135,7 +136,7 @@ async function killAtAnswer(until: Safety, patienceMs: number, rounds: number): 
     const spool = await openSpool(${JSON.stringify(folder)}, { warn() {} })
     const recorder = createRecorder(spool, { now: Date.now, warn() {}, until: '${until}', patienceMs: ${patienceMs} })
     pbkdf2('a', 'b', ${rounds}, 32, 'sha256', () => {})
-    await recorder.record(${JSON.stringify(answerOf(uuidv7(1)))}, '{}')
+    await recorder.record(${JSON.stringify(factsOf(uuidv7(1)))}, ${JSON.stringify(outcomeOf('a'))}, '{}')
     process.stdout.write('answered')`
   const env = { ...process.env, UV_THREADPOOL_SIZE: '1' }
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { env, stdio: 'pipe' })

@@ -1,16 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Interaction } from '@plumbline/contracts'
 import { type Gap, gapPayload, interactionPayload, recordFacts, type Safety, type Spool } from '@plumbline/store'
 import { uuidv7 } from './ids.ts'
+import type { Outcome, RequestFacts } from './outcome.ts'
 import { createRecordHold } from './record-hold.ts'
 
 /** Writes answers into the spool, and counts what it cannot write. */
 export interface Recorder {
   /**
    * Resolves when the record is as safe as was asked for, or when nothing is gained by waiting longer: see
-   * `createRecordHold`. Never rejects. `requestJson` is the request as it came.
+   * `createRecordHold`. Never rejects. `request` is JSON, as it came: reading and writing it again would cost more than all
+   * the rest.
    */
-  record(interaction: Omit<Interaction, 'request'>, requestJson: string): Promise<void>
+  record(facts: RequestFacts, outcome: Outcome, request: Uint8Array | string): Promise<void>
   /** Answers whose record had no room anywhere. */
   lost(): number
   /** Answers that went out before their record was safe. */
@@ -82,25 +83,29 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
   }
 
   return {
-    record: async ({ ...fields }, requestJson) => {
-      const { record, id, project, created_at: createdAt, key_id: keyId, termination, subjects } = fields
-      const model = fields.model ?? fields.request_model
+    record: (facts, outcome, request) => {
       const write = async () => {
-        // The request goes in as it came: reading and writing it again would cost more than all the rest.
-        const json = `${JSON.stringify(fields).slice(0, -1)},"request":${requestJson}}`
-        const row = {
-          record,
-          id,
-          project,
-          createdAt,
-          keyId,
-          model,
-          termination,
-          subjects,
-          ...recordFacts(fields),
-          json,
-        }
-        await spool.append(interactionPayload(row), until)
+        const { hasAnswer, isGuarded, config } = recordFacts({
+          config: facts.config,
+          choices: outcome.choices,
+          guards: outcome.guards,
+        })
+        const fields = `${JSON.stringify(facts).slice(0, -1)},${JSON.stringify(outcome).slice(1, -1)}`
+        const payload = interactionPayload({
+          record: facts.record,
+          id: outcome.id,
+          project: facts.project,
+          createdAt: facts.created_at,
+          keyId: facts.key_id,
+          model: outcome.model ?? facts.request_model,
+          termination: outcome.termination,
+          subjects: facts.subjects,
+          config,
+          hasAnswer,
+          isGuarded,
+          json: [`${fields},"request":`, request, '}'],
+        })
+        await spool.append(payload, until)
       }
       const written = write().then(
         () => true,
@@ -109,7 +114,7 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
           return false
         },
       )
-      await hold.wait(written)
+      return hold.wait(written)
     },
     lost: () => lost,
     late: hold.late,

@@ -16,13 +16,13 @@ export function subjectsOf(hash: SubjectHasher, project: string, json: Json): st
  * The request as it is kept, as JSON: names of people stand in it as hashes. The upstream gets them as they came; a
  * request without any is kept byte for byte. `body` is `json`.
  */
-export function concealNames(hash: SubjectHasher, project: string, json: Json, body: Buffer): string {
+export function concealNames(hash: SubjectHasher, project: string, json: Json, body: Buffer): Buffer | string {
   const conceal = (holder: Json, field: string) =>
     isName(holder[field]) ? { ...holder, [field]: hash(project, String(holder[field])) } : holder
   const top = conceal(conceal(json, 'safety_identifier'), 'user')
   const metadata = asObject(json.metadata)
   const inside = conceal(metadata, 'user_id')
-  if (top === json && inside === metadata) return body.toString('utf8')
+  if (top === json && inside === metadata) return body
   return JSON.stringify(inside === metadata ? top : { ...top, metadata: inside })
 }
 

@@ -13,7 +13,8 @@ export interface Upstream {
   readonly breaker: Breaker
   /** The path on the server for one of ours, `/v1/models`. */
   path(ours: string): string
-  headers(client: IncomingHttpHeaders, record: string): Record<string, string>
+  /** What a request to it has, in pairs. */
+  headers(client: IncomingHttpHeaders, record: string): string[]
   close(): Promise<void>
 }
 
@@ -81,12 +82,12 @@ export function openUpstream(options: UpstreamOptions, { clock, resolve, warn }:
     path: (ours) => `${base}${ours}`,
     headers: (client, record) => {
       // Not encoded, as the record reads what passes.
-      const headers: Record<string, string> = { 'accept-encoding': 'identity', 'x-request-id': record }
+      const headers = ['accept-encoding', 'identity', 'x-request-id', record]
       for (const name of passedToUpstream) {
         const value = client[name]
-        if (typeof value === 'string') headers[name] = value
+        if (typeof value === 'string') headers.push(name, value)
       }
-      if (apiKey !== undefined) headers.authorization = `Bearer ${apiKey}`
+      if (apiKey !== undefined) headers.push('authorization', `Bearer ${apiKey}`)
       return headers
     },
     close: () => pool.destroy(),
@@ -122,17 +123,34 @@ export function clientHeaders(upstream: IncomingHttpHeaders): Record<string, str
   const headers: Record<string, string> = { 'x-content-type-options': 'nosniff' }
   for (const [name, value] of Object.entries(upstream)) {
     if (typeof value !== 'string') continue
-    if (passedToClient.has(name) || name.startsWith('x-ratelimit-')) headers[name] = value
+    if (passedToClient.has(name) || isLimit(name)) headers[name] = value
   }
   return headers
 }
+
+/** What a client gets of an answer's headers, and ours, in pairs. */
+export function answerHeaders(upstream: IncomingHttpHeaders, own: Readonly<Record<string, string>>): string[] {
+  const headers = ['x-content-type-options', 'nosniff']
+  let hasLimits = false
+  for (const name in own) {
+    headers.push(name, own[name])
+    hasLimits ||= isLimit(name)
+  }
+  for (const name in upstream) {
+    const value = upstream[name]
+    if (typeof value === 'string' && (passedToClient.has(name) || (isLimit(name) && !hasLimits)))
+      headers.push(name, value)
+  }
+  return headers
+}
+
+const isLimit = (name: string) => name.startsWith('x-ratelimit-')
 
 /** Headers of ours beside an upstream's. A client with limits of its own is not told the upstream's. */
 export function withOwnHeaders(
   upstream: Readonly<Record<string, string>>,
   own: Readonly<Record<string, string>>,
 ): Record<string, string> {
-  const isLimit = (name: string) => name.startsWith('x-ratelimit-')
   const hasLimits = Object.keys(own).some(isLimit)
   return { ...Object.fromEntries(Object.entries(upstream).filter(([name]) => !hasLimits || !isLimit(name))), ...own }
 }

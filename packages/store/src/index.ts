@@ -24,6 +24,7 @@ export type { ReviewRequest } from './review/queue.ts'
 export type { ReviewLease } from './review/review.ts'
 export type { LabelledVerdicts, SampleLabels } from './review/sample-labels.ts'
 export type { StoredSecret } from './secrets.ts'
+export type { Payload } from './spool/frame.ts'
 export { feedbackPayload, gapPayload, interactionPayload, type Shipper, startShipper } from './spool/shipper.ts'
 export { openSpool, type Safety, type Spool, SpoolFull, type SpoolState } from './spool/spool.ts'
 export {

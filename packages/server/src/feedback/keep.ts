@@ -1,10 +1,10 @@
 import { RequestError } from '@plumbline/gateway'
-import { type Spool, SpoolFull } from '@plumbline/store'
+import { type Payload, type Spool, SpoolFull } from '@plumbline/store'
 
 const patienceMs = 10_000
 
 /** Resolves when all of it is on disk: only then may it be acknowledged. Throws a RequestError (503) when it is not. */
-export async function keepDurably(spool: Spool, payloads: readonly string[]): Promise<void> {
+export async function keepDurably(spool: Spool, payloads: readonly Payload[]): Promise<void> {
   const written = Promise.all(payloads.map((payload) => spool.append(payload)))
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<'late'>((resolve) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { encodeFrame, readFrames } from './frame.ts'
+import { encodeFrame, payloadBytes, readFrames } from './frame.ts'
 
 const payloads = fc.array(fc.uint8Array({ maxLength: 60 }), { minLength: 1, maxLength: 8 })
 const records = (bytes: Buffer) =>
@@ -20,12 +20,16 @@ test('what was written is read', () => {
   )
 })
 
-test('a text is written as its bytes', () => {
+test('texts and bytes are written as the bytes that they are together', () => {
+  const piece = fc.oneof(fc.string({ unit: 'binary', maxLength: 60 }), fc.uint8Array({ maxLength: 60 }))
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
-      expect(encodeFrame(text)).toEqual(encodeFrame(Buffer.from(text)))
+    fc.property(fc.array(piece), (pieces) => {
+      const bytes = Buffer.concat(pieces.map((one) => Buffer.from(one as string)))
+      expect(encodeFrame(pieces).equals(encodeFrame(bytes))).toBe(true)
+      expect(payloadBytes(pieces)).toBe(bytes.length)
+      for (const one of pieces) expect(encodeFrame(one).equals(encodeFrame([one]))).toBe(true)
     }),
-    { examples: [['\ud800'], ['a\udc00b'], ['é€😀']] },
+    { examples: [[['\ud800']], [['a\udc00b', 'é€😀', new Uint8Array([0, 255])]]] },
   )
 })
 

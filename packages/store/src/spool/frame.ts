@@ -10,14 +10,30 @@ const headerBytes = 12
 /** A longer one is not written, and a length above it is read as damage before memory is taken. */
 export const maxPayloadBytes = 64 * 2 ** 20
 
+/** A record's bytes, or its text, which is kept as UTF-8; or pieces of either that follow each other. */
+export type Payload = Uint8Array | string | readonly (Uint8Array | string)[]
+
+export function piecesOf(payload: Payload): readonly (Uint8Array | string)[] {
+  return typeof payload === 'string' || payload instanceof Uint8Array ? [payload] : payload
+}
+
+export function payloadBytes(payload: Payload): number {
+  return piecesOf(payload).reduce((sum, piece) => sum + Buffer.byteLength(piece), 0)
+}
+
 /**
- * In memory of its own, which can be given back. A text is written into its frame as UTF-8, where bytes of its own would be
- * one more copy.
+ * In memory of its own, which can be given back. Pieces are written where they belong: a text of all would be one more copy.
  */
-export function encodeFrame(payload: Uint8Array | string): Buffer {
-  const frame = Buffer.allocUnsafeSlow(headerBytes + Buffer.byteLength(payload))
-  if (typeof payload === 'string') frame.write(payload, headerBytes)
-  else frame.set(payload, headerBytes)
+export function encodeFrame(payload: Payload): Buffer {
+  const frame = Buffer.allocUnsafeSlow(headerBytes + payloadBytes(payload))
+  let end = headerBytes
+  for (const piece of piecesOf(payload)) {
+    if (typeof piece === 'string') end += frame.write(piece, end)
+    else {
+      frame.set(piece, end)
+      end += piece.length
+    }
+  }
   const written = frame.subarray(headerBytes)
   mark.copy(frame)
   frame.writeUInt32LE(written.length, 4)

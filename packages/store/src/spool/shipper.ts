@@ -5,6 +5,7 @@ import { isDataError } from '../database.ts'
 import { type FeedbackRow, feedbackRowSchema } from '../feedback/latest.ts'
 import type { JsonText, RecordRow } from '../interactions.ts'
 import type { Gap, Store } from '../store.ts'
+import { type Payload, piecesOf } from './frame.ts'
 import type { Batch } from './read-batch.ts'
 import { keepAside } from './segments.ts'
 import type { SpoolSource } from './spool.ts'
@@ -41,8 +42,23 @@ const headSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('feedback'), row: feedbackRowSchema }),
 ])
 
-export function interactionPayload({ json, ...head }: RecordRow): string {
-  return `${JSON.stringify({ kind: 'interaction', ...head })}\n${json}`
+/** Field by field, as copies of whole objects would take longer than their JSON. */
+export function interactionPayload(row: RecordRow<Payload>): Payload {
+  const head = JSON.stringify({
+    kind: 'interaction',
+    record: row.record,
+    id: row.id,
+    project: row.project,
+    createdAt: row.createdAt,
+    keyId: row.keyId,
+    model: row.model,
+    termination: row.termination,
+    subjects: row.subjects,
+    config: row.config,
+    hasAnswer: row.hasAnswer,
+    isGuarded: row.isGuarded,
+  })
+  return [`${head}\n`, ...piecesOf(row.json)]
 }
 
 export function gapPayload(gap: Gap): string {

@@ -1,7 +1,7 @@
 import { writevSync } from 'node:fs'
 import { type FileHandle, mkdir, open as openFile } from 'node:fs/promises'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { encodeFrame, maxPayloadBytes } from './frame.ts'
+import { encodeFrame, maxPayloadBytes, type Payload, payloadBytes } from './frame.ts'
 import { giveBack } from './give-back.ts'
 import { type Batch, type Loan, readBatch, type SpoolIndex, type Stretch } from './read-batch.ts'
 import {
@@ -46,7 +46,7 @@ export interface Spool extends SpoolIndex, SpoolSource {
    * is running are written beside it and share the next one. Rejects at once with SpoolFull when there is no room, and the
    * record is not kept.
    */
-  append(payload: Uint8Array | string, until?: Safety): Promise<void>
+  append(payload: Payload, until?: Safety): Promise<void>
   state(): SpoolState
   /** Writes what is pending, waiting no longer than this for a disk that fails, and closes the files. */
   close(patienceMs: number): Promise<void>
@@ -167,8 +167,8 @@ class SegmentedSpool implements Spool {
     this.sizes = sizes
   }
 
-  append(payload: Uint8Array | string, until: Safety = 'synced'): Promise<void> {
-    const size = Buffer.byteLength(payload)
+  append(payload: Payload, until: Safety = 'synced'): Promise<void> {
+    const size = payloadBytes(payload)
     if (size > maxPayloadBytes) return Promise.reject(new SpoolFull('the record is too large'))
     if (this.isClosed) return Promise.reject(new SpoolFull('the spool is closed'))
     if (this.pendingBytes + size > this.maxPendingBytes) {
@@ -235,7 +235,8 @@ class SegmentedSpool implements Spool {
 
   private isSyncDue(): boolean {
     if (performance.now() - this.syncBegan >= groupMs) return true
-    return this.pending.slice(0, this.written).some(({ until }) => until === 'synced')
+    for (let i = 0; i < this.written; i++) if (this.pending[i].until === 'synced') return true
+    return false
   }
 
   /** One timer for all who wait. */
