@@ -1,7 +1,9 @@
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
 import type { Parameter, Row } from './database.ts'
+import { keepEmptyCluster, readEmptyCluster } from './empty-cluster.ts'
 import { createPeer } from './peer.ts'
 import { createQueryWithBytes } from './pglite-bytes.ts'
 
@@ -15,10 +17,15 @@ export type PgliteMethods = {
 const port = parentPort!
 const { folder } = workerData as { folder: string | undefined }
 if (folder !== undefined) makePrivate(folder)
-const database = new PGlite({ dataDir: folder })
+const isNew = folder === undefined || !existsSync(join(folder, 'PG_VERSION'))
+const cluster = isNew ? readEmptyCluster() : undefined
+const database = new PGlite({ dataDir: folder, ...(cluster && { loadDataDir: cluster }) })
+const opened = isNew && cluster === undefined ? database.waitReady.then(() => keepEmptyCluster(database)) : undefined
+opened?.catch(() => {}) // every query tells it
 const queryWithBytes = createQueryWithBytes(database)
 const methods: PgliteMethods = {
   query: async (sql, parameters) => {
+    await opened
     if (parameters.some((value) => value instanceof Uint8Array)) return queryWithBytes(sql, parameters)
     return (await database.query<Row>(sql, [...parameters])).rows
   },
