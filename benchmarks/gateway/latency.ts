@@ -4,7 +4,7 @@ import type { Figure } from '../figure.ts'
 import { interleave } from '../interleave.ts'
 import { withServing } from './serving.ts'
 import { answerSize, type OpenLoopAnswer, requestBody, type Target } from './traffic.ts'
-import { type GatewayWorld, sharing } from './world.ts'
+import { type GatewayWorld, sharing, warmRounds } from './world.ts'
 
 const p50: Figure = {
   name: 'added_p50',
@@ -36,21 +36,21 @@ export const latency: Section<GatewayWorld> = {
         return answer.p50
       }
       const runs = world.runs ?? world.scale(5, 1)
+      const warmups = world.scale(warmRounds, 1)
       const sides = {
         direct: side('direct', { origin: upstream, headers: {} }),
         bare: side('bare', { origin: bare.url, headers: {} }),
         ours: side('ours', target),
       }
-      await interleave(sides, { runs })
+      await interleave(sides, { runs, warmups })
       for (const [figure, key] of [
         [p50, 'p50'],
         [p99, 'p99'],
       ] as const) {
-        // The first of each is the round that does not count.
         const [direct, bareProxy, ours] = [answers.direct, answers.bare, answers.ours].map((all) =>
-          all.slice(1).map((answer) => answer[key]),
+          all.slice(warmups).map((answer) => answer[key]),
         )
-        const achieved_rate = answers.ours.slice(1).map(({ achievedRate }) => Math.round(achievedRate))
+        const achieved_rate = answers.ours.slice(warmups).map(({ achievedRate }) => Math.round(achievedRate))
         const details = { rate, achieved_rate, seconds, direct, bare_proxy: bareProxy, through: ours, note: sharing }
         record(figure, { ours: ours.map((ms, i) => ms - direct[i]), details })
       }
@@ -58,7 +58,7 @@ export const latency: Section<GatewayWorld> = {
   },
 }
 
-/** An error is quicker than an answer, so not even the round that does not count may have one. */
+/** An error is quicker than an answer, so not even a round that does not count may have one. */
 function checkAnswered(side: string, { failed, failures, sent }: OpenLoopAnswer): void {
   if (failed === 0) return
   const outcomes = Object.entries(failures).map(([outcome, count]) => `${outcome}: ${count}`)

@@ -6,7 +6,7 @@ import { portkeyName, startPortkey } from './portkey.ts'
 import { cpuSeconds } from './process-facts.ts'
 import { withServing } from './serving.ts'
 import { answerSize, type ClosedLoopAnswer, requestBody, type Target } from './traffic.ts'
-import { type GatewayWorld, sharing } from './world.ts'
+import { type GatewayWorld, sharing, warmRounds } from './world.ts'
 
 const connections = 32
 
@@ -52,8 +52,10 @@ export const throughput: Section<GatewayWorld> = {
           bare: side('bare', { origin: bare.url, headers: {} }, bare.pid),
           direct: side('direct', { origin: upstream, headers: {} }, undefined),
         }
-        const rates = await interleave(sides, { runs: world.runs ?? world.scale(5, 1) })
-        const cpuOf = (values: readonly number[]) => (values.length === 0 ? null : Math.round(median(values)))
+        const rounds = { runs: world.runs ?? world.scale(5, 1), warmups: world.scale(warmRounds, 1) }
+        const rates = await interleave(sides, rounds)
+        const cpuOf = (values: readonly number[]) =>
+          values.length === 0 ? null : Math.round(median(values.slice(rounds.warmups)))
         const details = {
           cpu_us: cpuOf(cpu.ours),
           peer_cpu_us: cpuOf(cpu.portkey),

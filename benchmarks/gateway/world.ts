@@ -19,6 +19,9 @@ export interface GatewayWorld extends BenchOptions {
   close(): Promise<void>
 }
 
+/** Rounds of 5 s that do not count: as long as V8 takes until it has optimised a server. */
+export const warmRounds = 4
+
 /** In the details of every figure that load makes. */
 export const sharing = 'load generator, upstream and gateway share the cores'
 
