@@ -17,7 +17,7 @@ const p99: Figure = { ...p50, name: 'added_p99', title: p50.title.replace('media
 
 /**
  * Open loop, the upstream directly and through the gateway in turns; what is added is the difference of a pair. The bare
- * proxy between them is the bound.
+ * proxy between them is about the least that can be.
  */
 export const latency: Section<GatewayWorld> = {
   figures: [p50, p99],

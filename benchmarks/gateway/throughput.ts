@@ -20,7 +20,7 @@ const figure: Figure = {
 
 /**
  * As much as each gateway bears, in turns, in front of the same upstream. Ours records, Portkey's has nothing to, and the
- * bare proxy is the bound.
+ * bare proxy is about the least that can be.
  */
 export const throughput: Section<GatewayWorld> = {
   figures: [figure],

@@ -4,13 +4,14 @@ const blockBytes = 64
 const digestBytes = 32
 
 /**
- * HMAC-SHA256 (RFC 2104) under a key of at most 64 bytes, as base64url. Two hashes in one call each: Node's own Hmac makes an
+ * HMAC-SHA256 (RFC 2104), as base64url. Two hashes in one call each: Node's own Hmac makes an
  * object of OpenSSL's for every text, which takes twice as long and leaves it to the collector.
  */
 export function hmacSha256(key: Uint8Array): (text: string) => string {
   const inner = Buffer.alloc(blockBytes + 512, 0x36)
   const outer = Buffer.alloc(blockBytes + digestBytes, 0x5c)
-  for (const [i, byte] of key.entries()) {
+  const short = key.length > blockBytes ? hash('sha256', key, 'buffer') : key
+  for (const [i, byte] of short.entries()) {
     inner[i] ^= byte
     outer[i] ^= byte
   }

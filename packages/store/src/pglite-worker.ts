@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
 import type { Parameter, Row } from './database.ts'
-import { keepEmptyCluster, readEmptyCluster } from './empty-cluster.ts'
+import { emptyCluster } from './empty-cluster.ts'
 import { createPeer } from './peer.ts'
 import { createQueryWithBytes } from './pglite-bytes.ts'
 
@@ -17,25 +17,39 @@ export type PgliteMethods = {
 const port = parentPort!
 const { folder } = workerData as { folder: string | undefined }
 if (folder !== undefined) makePrivate(folder)
-const isNew = folder === undefined || !existsSync(join(folder, 'PG_VERSION'))
-const cluster = isNew ? readEmptyCluster() : undefined
-const database = new PGlite({ dataDir: folder, ...(cluster && { loadDataDir: cluster }) })
-const opened = isNew && cluster === undefined ? database.waitReady.then(() => keepEmptyCluster(database)) : undefined
-opened?.catch(() => {}) // every query tells it
-const queryWithBytes = createQueryWithBytes(database)
+const opening = open()
+opening.catch(() => {}) // every query tells it
 const methods: PgliteMethods = {
   query: async (sql, parameters) => {
-    await opened
+    const { database, queryWithBytes } = await opening
     if (parameters.some((value) => value instanceof Uint8Array)) return queryWithBytes(sql, parameters)
     return (await database.query<Row>(sql, [...parameters])).rows
   },
   close: async () => {
-    await database.close()
+    await opening.then(
+      ({ database }) => database.close(),
+      () => {},
+    )
     // After the answer.
     setImmediate(() => port.close())
   },
 }
 createPeer({ send: (message) => port.postMessage(message), on: (event, listener) => port.on(event, listener) }, methods)
+
+async function open() {
+  const isNew = folder === undefined || !existsSync(join(folder, 'PG_VERSION'))
+  const empty = isNew ? await emptyCluster() : undefined
+  try {
+    const database = await PGlite.create({
+      ...(folder && { dataDir: folder }),
+      ...(empty && { loadDataDir: empty.files }),
+    })
+    return { database, queryWithBytes: createQueryWithBytes(database) }
+  } catch (error) {
+    empty?.forget()
+    throw error
+  }
+}
 
 /** PGlite leaves its files to whoever may enter the folder. One that somebody else owns stays as they have set it. */
 function makePrivate(path: string): void {

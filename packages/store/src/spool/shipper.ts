@@ -57,7 +57,7 @@ export function interactionPayload(row: RecordRow<Payload>): Payload {
     config: row.config,
     hasAnswer: row.hasAnswer,
     isGuarded: row.isGuarded,
-  })
+  } satisfies { kind: 'interaction' } & Omit<RecordRow, 'json'>)
   return [`${head}\n`, ...piecesOf(row.json)]
 }
 
