@@ -25,7 +25,7 @@ export interface StageConfigs {
 }
 
 /** What learns the decision in its last passes needs fewer passes before them, at a higher rate (decision 9). */
-const rewardDefaults = { contrasts: { rate: 2e-3, epochs: 0.7 }, none: { rate: 1e-3, epochs: 2 } }
+const rewardDefaults = { contrasts: { rate: 2e-3, epochs: 0.5 }, none: { rate: 1e-3, epochs: 2 } }
 
 export function stageConfigs(config: AlignConfig, preferences: readonly PreferenceRow[]): StageConfigs {
   const usual = rewardDefaults[preferences.some(({ contrast }) => contrast) ? 'contrasts' : 'none']

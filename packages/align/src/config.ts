@@ -203,7 +203,7 @@ export const alignConfig = z.object({
     .number()
     .positive()
     .optional()
-    .describe('reward model: times each pair is seen (0.7 where pairs say "contrast": true, else 2)'),
+    .describe('reward model: times each pair is seen (0.5 where pairs say "contrast": true, else 2)'),
   reward_contrast_epochs: z
     .number()
     .min(0)
