@@ -1,7 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { projectSchema } from '@plumbline/contracts'
-import type { Store, StoredSecret } from '@plumbline/store'
-import { hmacSha256 } from './hmac.ts'
+import { hmacSha256, type Store, type StoredSecret } from '@plumbline/store'
 
 /** What a feedback token says: whoever has it was given this answer. */
 export interface FeedbackClaim {

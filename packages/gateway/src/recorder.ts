@@ -85,11 +85,6 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
   return {
     record: (facts, outcome, request) => {
       const write = async () => {
-        const { hasAnswer, isGuarded, config } = recordFacts({
-          config: facts.config,
-          choices: outcome.choices,
-          guards: outcome.guards,
-        })
         const fields = `${JSON.stringify(facts).slice(0, -1)},${JSON.stringify(outcome).slice(1, -1)}`
         const payload = interactionPayload({
           record: facts.record,
@@ -100,9 +95,7 @@ export function createRecorder(spool: Spool, { now, warn, until, patienceMs }: R
           model: outcome.model ?? facts.request_model,
           termination: outcome.termination,
           subjects: facts.subjects,
-          config,
-          hasAnswer,
-          isGuarded,
+          ...recordFacts({ config: facts.config, choices: outcome.choices, guards: outcome.guards }),
           json: [`${fields},"request":`, request, '}'],
         })
         await spool.append(payload, until)

@@ -1,5 +1,6 @@
-import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Queries } from './database.ts'
+import { hmacSha256 } from './hmac.ts'
 
 /** Turns a caller's name of a person into what is kept of it. Equal for equal people of one project, else unlike. */
 export type SubjectHasher = (project: string, name: string) => string
@@ -9,9 +10,8 @@ export type SubjectHasher = (project: string, name: string) => string
  * with a plain hash of an e-mail address. The project is part of it, so that two tenants cannot compare their people.
  */
 export function createSubjectHasher(secret: Buffer): SubjectHasher {
-  // Made once: of bytes a key would be made at each call, which takes six times as long as the hash.
-  const key = createSecretKey(secret)
-  return (project, name) => createHmac('sha256', key).update(`${project}\n${name}`).digest('base64url')
+  const hash = hmacSha256(secret)
+  return (project, name) => hash(`${project}\n${name}`)
 }
 
 /** The secret of this store, made when there is none. */

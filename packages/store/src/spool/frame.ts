@@ -10,8 +10,7 @@ const headerBytes = 12
 /** A longer one is not written, and a length above it is read as damage before memory is taken. */
 export const maxPayloadBytes = 64 * 2 ** 20
 
-/** A record's bytes, or its text, which is kept as UTF-8; or pieces of either that follow each other,
- * cut between characters. */
+/** A record's bytes, or its text, which is kept as UTF-8; or pieces of either, cut between characters, that follow each other. */
 export type Payload = Uint8Array | string | readonly (Uint8Array | string)[]
 
 export function piecesOf(payload: Payload): readonly (Uint8Array | string)[] {

@@ -4,8 +4,8 @@ const blockBytes = 64
 const digestBytes = 32
 
 /**
- * HMAC-SHA256 (RFC 2104), as base64url. Two hashes in one call each: Node's own Hmac makes an
- * object of OpenSSL's for every text, which takes twice as long and leaves it to the collector.
+ * HMAC-SHA256 (RFC 2104), as base64url. Two hashes in one call each: Node's own Hmac makes an object of OpenSSL's for every
+ * text, which takes twice as long and leaves it to the collector.
  */
 export function hmacSha256(key: Uint8Array): (text: string) => string {
   const inner = Buffer.alloc(blockBytes + 512, 0x36)
