@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Termination } from '@plumbline/contracts'
+import type { GuardVerdict, Termination } from '@plumbline/contracts'
 import { type Answer, createAnswer } from './answer.ts'
 import { AnswerReader } from './answer-reader.ts'
 import type { Refusal, UpstreamRequest } from './attempt.ts'
@@ -35,23 +34,23 @@ const encodedAnswer =
   'The upstream encoded its answer although it was asked not to, so the guards of this service cannot read it.'
 /** An upstream that has said that its stream is over may take this long to end it. */
 const endGraceMs = 1_000
-/**
- * The end of an answer waits so long for guards that only observe. The record waits for them whatever they take, so with
- * slower ones it follows the answer.
- */
-const observerPatienceMs = 250
+/** Ends also what has come whole and is still in its guards. */
+const endsGuards: readonly Termination[] = ['timeout_total', 'shutdown', 'client_abort']
+
+/** Records an answer; `verdicts` are those of guards, where there are any. Resolves when the answer may end. */
+export type RecordOutcome = (outcome: Outcome, verdicts?: Promise<GuardVerdict[]>) => Promise<void>
 
 /**
  * Sends a request to an upstream, and to others while that fails before a byte has gone out; sends the answer to the
  * client, byte for byte, and reads along. Every way in which this can end comes to `finish`, once. The last bytes of an
- * answer wait for `onOutcome`, which records it: what a client has seen whole is on record.
+ * answer wait for `record`: what a client has seen whole is on record.
  */
 export class Exchange implements BestOfListener, DeliveryListener {
   private readonly started = performance.now()
   private readonly request: ExchangeRequest
   private readonly policies: Policies
   private readonly world: PursuitWorld
-  private readonly onOutcome: (outcome: Outcome) => Promise<void>
+  private readonly record: RecordOutcome
   private readonly delivery: Delivery
   private readonly pursuit: Pursuit
   private readonly bestOf: BestOf | undefined
@@ -67,6 +66,7 @@ export class Exchange implements BestOfListener, DeliveryListener {
   private readonly totalTimer: NodeJS.Timeout
   private isFinished = false
   private isEndExpected = false
+  private endGuards: (termination: Termination) => void = () => {}
   private settled: Promise<void> = Promise.resolve()
 
   constructor(
@@ -74,12 +74,12 @@ export class Exchange implements BestOfListener, DeliveryListener {
     request: ExchangeRequest,
     res: ServerResponse,
     world: PursuitWorld,
-    onOutcome: (outcome: Outcome) => Promise<void>,
+    record: RecordOutcome,
   ) {
     this.request = request
     this.policies = policies
     this.world = world
-    this.onOutcome = onOutcome
+    this.record = record
     this.totalTimer = setTimeout(() => this.finish('timeout_total'), policies.totalMs)
     this.delivery = new Delivery(res, this, policies.idleMs)
     this.bestOf = request.bestOf && new BestOf(request.bestOf, this)
@@ -87,7 +87,7 @@ export class Exchange implements BestOfListener, DeliveryListener {
     this.pursuit.start()
   }
 
-  /** Resolves when the client has its answer, or is gone, and the record is on its way. */
+  /** Resolves when the client has its answer, or is gone, and the record is made or waits for verdicts alone. */
   get done(): Promise<void> {
     return this.delivery.done.then(() => this.settled)
   }
@@ -180,6 +180,8 @@ export class Exchange implements BestOfListener, DeliveryListener {
   /** No answer passes that the guards cannot read. */
   private refuseUnread(reason: string): void {
     this.reader?.answer.notes.add(`nothing after the guards could not read the answer: ${reason}`)
+    // It may be a good answer all the same: who asks for many such must not have the upstream left alone.
+    this.pursuit.excuse()
     this.finish('upstream_invalid')
   }
 
@@ -229,40 +231,44 @@ export class Exchange implements BestOfListener, DeliveryListener {
   private finish(termination: Termination): void {
     // What is given is read first, however it ended: one that the guards cannot read is finished by that.
     if (!this.isFinished && isGivenAsCame(termination)) this.filter?.readEnd()
-    if (this.isFinished) return
+    if (this.isFinished) {
+      if (endsGuards.includes(termination)) this.endGuards(termination)
+      return
+    }
     this.isFinished = true
     this.settled = this.settle(termination)
     // Told by `done`; here the client must not wait for an end that does not come.
     this.settled.catch(() => this.delivery.breakOff(undefined))
   }
 
-  private async settle(termination: Termination): Promise<void> {
-    clearTimeout(this.totalTimer)
+  private async settle(cause: Termination): Promise<void> {
     this.endPhase()
     this.bestOf?.stop()
-    this.pursuit.end(termination)
-    const isOver = termination === 'upstream_error' || termination === 'completed'
-    if (!isOver || this.reader?.answer.isEnded) this.pursuit.stop(termination)
-    if (this.filter !== undefined) {
-      if (isGivenAsCame(termination)) await this.filter.end()
-      else this.filter.cut()
-    }
+    this.pursuit.end(cause)
+    const isOver = cause === 'upstream_error' || cause === 'completed'
+    if (!isOver || this.reader?.answer.isEnded) this.pursuit.stop(cause)
+    const termination = await this.leaveGuards(cause)
+    clearTimeout(this.totalTimer)
     const answer = this.reader?.answer ?? createAnswer()
     // Candidates that nobody has got were paid for too.
     answer.usage ??= this.bestOf?.usage
     const ours = this.replyTo(termination, answer)
     const outcome = this.outcome(ours?.termination ?? termination, answer, ours?.reply)
-    const { guarding } = this.request
-    if (guarding === undefined) {
-      await this.onOutcome(outcome)
-      this.sendEnd(termination, ours?.reply)
-      return
-    }
-    const verdicts = guarding.verdicts(outcome.choices, this.filter)
-    const recorded = verdicts.then((guards) => this.onOutcome({ ...outcome, guards }))
-    if (await comesWithin(verdicts, observerPatienceMs)) await recorded
+    await this.record(outcome, this.request.guarding?.verdicts(outcome.choices, this.filter))
     this.sendEnd(termination, ours?.reply)
-    await recorded
+  }
+
+  /** What is given is first gone through by its guards, unless something ends that. Gives how the answer ends. */
+  private async leaveGuards(termination: Termination): Promise<Termination> {
+    const { filter } = this
+    if (filter === undefined) return termination
+    const ended = new Promise<Termination>((resolve) => {
+      this.endGuards = resolve
+    })
+    const isGiven = isGivenAsCame(termination)
+    const last = isGiven ? await Promise.race([filter.end().then(() => termination), ended]) : termination
+    if (!isGivenAsCame(last)) filter.cut()
+    return last
   }
 
   private sendEnd(termination: Termination, reply: Reply | undefined): void {
@@ -358,11 +364,6 @@ export class Exchange implements BestOfListener, DeliveryListener {
   private elapsed(): number {
     return Math.round((performance.now() - this.started) * 1000) / 1000
   }
-}
-
-/** Whether it has come by then. */
-function comesWithin(coming: Promise<unknown>, ms: number): Promise<boolean> {
-  return Promise.race([coming.then(() => true), sleep(ms, false, { ref: false })])
 }
 
 /** Endings at which the client is given what came, be it good or not. */

@@ -131,9 +131,14 @@ export function createGateway(parts: GatewayParts): Gateway {
       isDraining = true
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
-      const answered = () => Promise.all([...proxy.underWay].map(({ done }) => done))
+      const { underWay, lateRecords } = proxy
+      const answered = async () => {
+        await Promise.all([...underWay].map(({ done }) => done))
+        await lateRecords.done()
+      }
       await Promise.race([answered(), sleep(patienceMs, undefined, { ref: false })])
-      for (const passage of proxy.underWay) passage.cut()
+      for (const passage of underWay) passage.cut()
+      lateRecords.cut()
       await Promise.race([answered(), sleep(1_000)])
       // What was cut inside its guards is told so in this turn.
       await nextTurn()

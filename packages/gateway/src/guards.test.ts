@@ -323,6 +323,17 @@ test.each([
   expect(record.notes.join()).toContain('the guards could not read')
 })
 
+test('answers that the guards cannot read are no failures of the upstream', async () => {
+  const breaker = { failureRate: 0.5, windowMs: 60_000, minAttempts: 4, pauseMs: 60_000 }
+  const guards = readGuards([words('block', 'output', ['never'])], openGuardWorld({}))
+  const gateway = await harness.open({ breaker, guards })
+  const pieces = [Buffer.from('{"choices":[{"index":0,"message":{"audio":"?"}}]}').toString('base64')]
+  const status = async (more: object) =>
+    (await gateway.post('/v1/chat/completions', JSON.stringify(ask('x', more)))).status
+  for (let i = 0; i < 6; i++) expect(await status({ model: 'pieces', stream: false, pieces })).toBe(502)
+  expect(await status({})).toBe(200)
+})
+
 const wholeAnswer = JSON.stringify({
   id: 'in-one-piece',
   object: 'chat.completion',

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { RequestError } from './openai-error.ts'
 
 /** One request under way: a drain waits for it, and cuts it when it cannot wait any longer. */
@@ -21,11 +22,21 @@ export class Passage {
     if (this.isCut) act()
   }
 
-  /** `work`, or at a cut a RequestError in its place. */
-  orCut<T>(work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.onCut(() => reject(new RequestError(503, 'shutdown', 'The gateway is shutting down.')))
-      work.then(resolve, reject)
+  /** `work`, or a RequestError in its place: at a cut, after so long, or when the client has gone. */
+  orEnd<T>(work: Promise<T>, res: ServerResponse, ms: number): Promise<T> {
+    let forget = () => {}
+    const ended = new Promise<never>((_, reject) => {
+      const end = (status: number, code: string, message: string) => () =>
+        reject(new RequestError(status, code, message))
+      const onGone = end(400, 'client_gone', 'The client has gone.')
+      const timer = setTimeout(end(504, 'guards_timeout', 'The guards of this service took too long.'), ms)
+      this.onCut(end(503, 'shutdown', 'The gateway is shutting down.'))
+      res.once('close', onGone)
+      forget = () => {
+        clearTimeout(timer)
+        res.off('close', onGone)
+      }
     })
+    return Promise.race([work, ended]).finally(forget)
   }
 }

@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { GuardVerdict } from '@plumbline/contracts'
 import type { StoredKey, SubjectHasher } from '@plumbline/store'
 import { asObject } from './answer.ts'
 import { canCompare, candidatesBody } from './best-of.ts'
+import { createBodyMemory } from './body-memory.ts'
 import type { EndpointPath } from './endpoints.ts'
-import { Exchange, type ExchangeRequest } from './exchange.ts'
+import { Exchange, type ExchangeRequest, type RecordOutcome } from './exchange.ts'
 import type { FeedbackTokens } from './feedback-token.ts'
 import { Guarding } from './guards/guarding.ts'
 import { refusedOutcome, refusedReply } from './guards/refused-request.ts'
@@ -11,6 +13,7 @@ import { readConversation } from './guards/shapes/conversation.ts'
 import { findMisspelt } from './guards/shapes/request.ts'
 import { allow } from './http-edge.ts'
 import { uuidv7 } from './ids.ts'
+import { LateRecords } from './late-records.ts'
 import type { Limiter } from './limiter.ts'
 import type { Metrics } from './metrics.ts'
 import { listModels } from './models-list.ts'
@@ -46,11 +49,18 @@ export interface Proxy {
   /** The list of models, or one of it: no answer of a model, so not recorded. */
   models(req: IncomingMessage, res: ServerResponse, path: string): Promise<void>
   readonly underWay: ReadonlySet<Passage>
+  /** Records of answers that are given. */
+  readonly lateRecords: LateRecords
 }
+
+/** Bodies of the largest size that there may be at a time: smaller ones may be as many as fit. */
+const largestBodies = 32
 
 export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy {
   const { metrics } = parts
   const underWay = new Set<Passage>()
+  const lateRecords = new LateRecords()
+  const openBodyMemory = createBodyMemory(() => largestBodies * parts.policies.current.maxBodyBytes)
   const world: PursuitWorld = {
     now: parts.now,
     random: parts.random,
@@ -86,9 +96,9 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
     request: ExchangeRequest,
     res: ServerResponse,
     passage: Passage,
-    onOutcome: (outcome: Outcome) => Promise<void>,
+    record: RecordOutcome,
   ) => {
-    const begun = new Exchange(policies, request, res, world, onOutcome)
+    const begun = new Exchange(policies, request, res, world, record)
     passage.onCut(() => begun.cut())
     await begun.done
   }
@@ -108,14 +118,17 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
 
   return {
     underWay,
+    lateRecords,
 
     complete: async (req, res, path, key) => {
       allow(req, 'POST')
       admit()
       const permit = parts.limiter.admit(key, parts.policies.current.keyLimits)
+      const memory = openBodyMemory()
       let used = 0
+      let isBodyNeeded = false
       try {
-        const sent = await readBody(req, parts.policies.current.maxBodyBytes)
+        const sent = await readBody(req, parts.policies.current.maxBodyBytes, { onBytes: memory.take })
         const json = parseObject(sent)
         checkSpelling(json)
         await enter(async (passage, policies) => {
@@ -129,7 +142,8 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
           // Before the guards, which may take names out.
           const subjects = subjectsOf(parts.hashSubject, key.project, json)
           const guarding = policies.guards === undefined ? undefined : new Guarding(policies.guards, path)
-          const admitted = guarding === undefined ? undefined : await passage.orCut(guarding.admit(json))
+          const admitted =
+            guarding === undefined ? undefined : await passage.orEnd(guarding.admit(json), res, policies.totalMs)
           const body = admitted?.body ?? sent
           const isStream = json.stream === true
           const withUsage = asObject(json.stream_options).include_usage === true
@@ -151,9 +165,8 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
             guarding,
             bestOf: bestOf && { ...bestOf, conversation: readConversation(json) ?? [], isStream, withUsage },
           }
-          const onOutcome = async (outcome: Outcome) => {
+          const write = async (outcome: Outcome) => {
             count(path, outcome)
-            used = usedTokens(outcome, sent.length)
             const facts = {
               record,
               project: key.project,
@@ -169,6 +182,12 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
             }
             await parts.recorder.record(facts, outcome, concealNames(parts.hashSubject, key.project, json, body))
           }
+          const recordOutcome: RecordOutcome = (outcome, verdicts) => {
+            used = usedTokens(outcome, sent.length)
+            if (verdicts === undefined) return write(outcome)
+            isBodyNeeded = true
+            return lateRecords.write(verdicts, (guards) => write(withVerdicts(outcome, guards)).finally(memory.free))
+          }
           if (guarding !== undefined && admitted?.refused !== undefined) {
             const { ownHeaders } = request
             const refused = {
@@ -180,15 +199,16 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
               createdAt,
             }
             const reply = refusedReply(admitted.refused, refused)
-            await onOutcome(refusedOutcome(admitted.refused, refused, reply, await guarding.verdicts([])))
+            await recordOutcome(refusedOutcome(admitted.refused, refused, reply, []), guarding.verdicts([]))
             sendReply(res, { ...reply, headers: withOwnHeaders(reply.headers ?? {}, ownHeaders) })
             return
           }
           // Nobody waits any more.
-          if (!res.destroyed) await exchange(policies, request, res, passage, onOutcome)
+          if (!res.destroyed) await exchange(policies, request, res, passage, recordOutcome)
         })
       } finally {
         permit.end(used)
+        if (!isBodyNeeded) memory.free()
       }
     },
 
@@ -220,6 +240,11 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
       })
     },
   }
+}
+
+function withVerdicts(outcome: Outcome, guards: GuardVerdict[] | undefined): Outcome {
+  if (guards !== undefined) return { ...outcome, guards }
+  return { ...outcome, notes: [...outcome.notes, 'what the guards said, as not all of them had spoken in time'] }
 }
 
 /** An upstream that takes "Model" for "model" would answer another request than the one that is routed and recorded. */

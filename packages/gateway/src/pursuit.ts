@@ -56,6 +56,7 @@ export class Pursuit implements AttemptListener {
   private attempt: Attempt | undefined
   private trial: Trial | undefined
   private isAnswering = false
+  private isExcused = false
   private askedAt = 0
   private status: number | null = null
   private timer: NodeJS.Timeout | undefined
@@ -96,6 +97,11 @@ export class Pursuit implements AttemptListener {
   giveUp(termination: Termination): void {
     this.attempt?.stop(termination)
     this.onBreak(termination)
+  }
+
+  /** However the attempt ends: that is not the upstream's doing. */
+  excuse(): void {
+    this.isExcused = true
   }
 
   stop(reason: string): void {
@@ -146,7 +152,7 @@ export class Pursuit implements AttemptListener {
     const ms = Math.round((performance.now() - this.askedAt) * 1000) / 1000
     const why = termination === 'completed' ? null : termination
     this.notes.push({ upstream: this.upstream.name, status: this.status, ms, why })
-    if (othersFault.includes(termination)) trial.dropped()
+    if (this.isExcused || othersFault.includes(termination)) trial.dropped()
     else if (this.isFailure(termination)) trial.failed()
     else if (!this.isAnswering) trial.succeeded()
   }
@@ -209,6 +215,7 @@ export class Pursuit implements AttemptListener {
     this.upstream = upstream
     this.status = null
     this.isAnswering = false
+    this.isExcused = false
     this.askedAt = performance.now()
     this.trial = upstream.breaker.begin()
     this.listener.onAsk()

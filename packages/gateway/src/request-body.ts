@@ -9,6 +9,12 @@ const maxDepth = 128
 
 const inflate = promisify(gunzip)
 
+interface BodyOptions {
+  readonly takesGzip?: boolean | undefined
+  /** Told of every piece that came; what it throws ends the reading. */
+  readonly onBytes?: (bytes: number) => void
+}
+
 /**
  * A whole body, no longer than the cap: refused by its declared length, else as soon as it has grown past it, as sent and
  * again while it is inflated.
@@ -16,11 +22,11 @@ const inflate = promisify(gunzip)
 export async function readBody(
   req: IncomingMessage,
   maxBytes: number,
-  { takesGzip = false }: { takesGzip?: boolean | undefined } = {},
+  { takesGzip = false, onBytes = () => {} }: BodyOptions = {},
 ): Promise<Buffer> {
   const encoding = (req.headers['content-encoding'] ?? 'identity').toLowerCase()
-  if (encoding === 'identity') return readSent(req, maxBytes)
-  if (takesGzip && encoding === 'gzip') return inflated(await readSent(req, maxBytes), maxBytes)
+  if (encoding === 'identity') return readSent(req, maxBytes, onBytes)
+  if (takesGzip && encoding === 'gzip') return inflated(await readSent(req, maxBytes, onBytes), maxBytes)
   const what = takesGzip ? 'may be encoded with gzip alone' : 'must not be encoded'
   throw new RequestError(415, 'unsupported_encoding', `The request body ${what} (content-encoding).`)
 }
@@ -38,17 +44,21 @@ function tooLarge(maxBytes: number): RequestError {
   return new RequestError(413, 'request_too_large', `The request body is larger than ${maxBytes} bytes.`)
 }
 
-async function readSent(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+async function readSent(req: IncomingMessage, maxBytes: number, onBytes: (bytes: number) => void): Promise<Buffer> {
   if (Number(req.headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
     req.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (size > maxBytes) {
+      try {
+        if (size > maxBytes) throw tooLarge(maxBytes)
+        onBytes(chunk.length)
+        chunks.push(chunk)
+      } catch (error) {
         req.removeAllListeners('data')
-        reject(tooLarge(maxBytes))
-      } else chunks.push(chunk)
+        reject(error)
+      }
     })
     req.on('end', () => resolve(joinChunks(chunks)))
     const gone = () => {
