@@ -257,6 +257,8 @@ test.each([
     true,
     { type: 'response.completed', response: { answer: 'bar' } },
   ],
+  ['a type that is no text', responses, true, { type: { toString: 1 }, delta: 'bar' }],
+  ['a type that is no text', responses, false, { output: [{ type: { toString: 1 }, content: 'bar' }] }],
   ['no delta, and a field that may be it', responses, true, { type: 'response.output_text.delta', text: 'bar' }],
 ])('%s is refused, not waved through (%s, stream: %s)', async (_, path, isEventStream, json) => {
   const piece = isEventStream ? line(json) : JSON.stringify(json)

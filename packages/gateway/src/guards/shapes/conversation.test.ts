@@ -31,6 +31,7 @@ test('responses: instructions, texts and items', () => {
     { role: 'user', content: [{ type: 'input_text', text: 'Is it?' }] },
     { type: 'function_call', call_id: 'a', name: 'look', arguments: '{}' },
     { type: 'function_call_output', call_id: 'a', output: '7' },
+    { type: { toString: 1 }, output: '8' },
   ]
   expect(readConversation({ input })).toEqual([
     { role: 'user', content: 'Is it?' },

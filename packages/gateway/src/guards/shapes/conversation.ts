@@ -1,5 +1,6 @@
 import { asArray, asObject, type Json } from '../../answer.ts'
 import type { Conversation, Turn } from '../../reward-model.ts'
+import { typeOf } from './shape.ts'
 
 /** What an answer answers. Undefined where that is not one text, as for several prompts in one request. */
 export function readConversation(json: Json): Conversation | undefined {
@@ -18,9 +19,9 @@ function readInput({ instructions, input }: Json): Turn[] {
 
 /** Templates know no `developer`; what is no turn, such as a call, is left out. */
 function turnOf(item: unknown): Turn[] {
-  const { role, type, content, output } = asObject(item)
+  const { role, content, output } = asObject(item)
   if (typeof role === 'string') return [{ role: role === 'developer' ? 'system' : role, content: textOf(content) }]
-  return /_output$/.test(String(type)) ? [{ role: 'tool', content: textOf(output) }] : []
+  return /_output$/.test(typeOf(asObject(item))) ? [{ role: 'tool', content: textOf(output) }] : []
 }
 
 function textOf(content: unknown): string {

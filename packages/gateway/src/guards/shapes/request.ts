@@ -1,6 +1,6 @@
 import { asObject } from '../../answer.ts'
 import { isBlank } from './chat.ts'
-import { type Mutable, setter } from './shape.ts'
+import { type Mutable, setter, typeOf } from './shape.ts'
 
 /** A text in a request: whose it is, and how to put another in its place. */
 export interface RequestText {
@@ -167,5 +167,5 @@ function isName(key: string, value: unknown): boolean {
 /** Whose words an item of the conversation holds. */
 function sourceOf(item: Readonly<Record<string, unknown>>): string {
   if (typeof item.role === 'string') return roles.includes(item.role) ? item.role : 'tool'
-  return /_output$/.test(String(item.type)) ? 'tool' : 'assistant'
+  return /_output$/.test(typeOf(item)) ? 'tool' : 'assistant'
 }

@@ -16,6 +16,7 @@ import {
   type ShapedEvent,
   setter,
   textOf,
+  typeOf,
   UnknownShape,
 } from './shape.ts'
 
@@ -25,8 +26,9 @@ const choice = 0
 /** /v1/responses */
 export const responses: Shape = {
   readEvent: (json) => {
-    const read = Object.hasOwn(events, String(json.type)) ? events[String(json.type)] : undefined
-    if (read === undefined) throw new UnknownShape(`an event of type ${String(json.type).slice(0, 60)}`)
+    const type = typeOf(json)
+    const read = Object.hasOwn(events, type) ? events[type] : undefined
+    if (read === undefined) throw new UnknownShape(`an event of type ${type.slice(0, 60)}`)
     const parts = createParts(json)
     const event = read(parts, json)
     return event ?? shaped(parts, () => false)
@@ -232,7 +234,7 @@ function isCall({ type }: Mutable): boolean {
 }
 
 function readItem(parts: Parts, held: Mutable, index: number, isRepeat: boolean): void {
-  const type = String(held.type)
+  const type = typeOf(held)
   if (!Object.hasOwn(itemFields, type)) throw new UnknownShape(`output of type ${type.slice(0, 60)}`)
   if (type === 'reasoning' && !isBlank(held.encrypted_content)) {
     // Readable by the upstream alone, which gets it back: nothing for a client to read.
@@ -256,8 +258,9 @@ const partKinds: Readonly<Record<string, readonly [source: Source, key: string, 
 }
 
 function readPart(parts: Parts, held: Mutable, output: unknown, place: unknown, isRepeat: boolean): void {
-  const kind = Object.hasOwn(partKinds, String(held.type)) ? partKinds[String(held.type)] : undefined
-  if (kind === undefined) throw new UnknownShape(`a part of type ${String(held.type).slice(0, 60)}`)
+  const type = typeOf(held)
+  const kind = Object.hasOwn(partKinds, type) ? partKinds[type] : undefined
+  if (kind === undefined) throw new UnknownShape(`a part of type ${type.slice(0, 60)}`)
   const [source, key, field] = kind
   knowAll(held, new Set(['type', key, 'annotations', 'logprobs']), 'a part')
   for (const unread of ['annotations', 'logprobs']) {

@@ -129,6 +129,11 @@ export function textOf(value: unknown, where: string): string | undefined {
   throw new UnknownShape(`${where} is no text`)
 }
 
+/** Empty where it is no text: JSON has objects that cannot become one. */
+export function typeOf({ type }: Json): string {
+  return typeof type === 'string' ? type : ''
+}
+
 const maxIndex = 127
 
 export function indexOf(value: unknown, fallback: number, where: string): number {
