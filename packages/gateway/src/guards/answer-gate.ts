@@ -113,10 +113,10 @@ export class AnswerGate {
   private pump(): void {
     if (this.isPumping) return
     this.isPumping = true
-    for (let next = this.queue[0]; next !== undefined && this.isReady(next); next = this.queue[0]) {
-      this.queue.shift()
-      this.release(next)
-    }
+    let released = 0
+    while (released < this.queue.length && this.isReady(this.queue[released])) this.release(this.queue[released++])
+    // One by one, each would move all those behind it.
+    this.queue.splice(0, released)
     this.isPumping = false
     if (this.queue.length === 0) this.onIdle()
   }

@@ -50,3 +50,13 @@ test('a name that comes in pieces is given once', async () => {
   const { out } = await filter(path, guardsOf(words), pieces)
   expect(readChatStream(out)).toMatchObject({ '0 call 0 name': 'look', '0 call 0': '{}' })
 })
+
+test('the time that a call takes grows with its length alone, in however many pieces it comes', async () => {
+  const quoted = JSON.stringify(Array.from({ length: 5_000 }, (_, i) => `${i}@example.com`))
+  const deltas = quoted.match(/.{1,4}/g)!.map((piece) => eventOf({ arguments: piece }))
+  const started = performance.now()
+  const { out } = await filter(path, guardsOf(personalData), [...deltas, line({}, 'tool_calls')])
+  // Looking at all of it for each of the 23,000 pieces takes minutes.
+  expect(performance.now() - started).toBeLessThan(10_000)
+  expect(JSON.parse(readChatStream(out)['0 call 0'])).toEqual(Array(5_000).fill('[EMAIL]'))
+})

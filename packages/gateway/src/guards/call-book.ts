@@ -5,6 +5,8 @@ type Part = CallPiece['part']
 interface Call {
   name: string
   arguments: string
+  /** What the client may have of both. It is computed once: a call may come in as many pieces as it has characters. */
+  given?: Readonly<Record<Part, string>>
   /** What was changed and has been given to the client. */
   readonly told: Set<Part>
 }
@@ -36,7 +38,8 @@ export class CallBook {
   given(piece: CallPiece, delivered: (name: string, from: number, to: number) => string): string {
     const call = this.calls.get(`${piece.choice} ${piece.name}`)!
     const { part, text } = piece
-    const whole = redact(call, (from, to) => delivered(piece.name, from, to))[part]
+    call.given ??= redact(call, (from, to) => delivered(piece.name, from, to))
+    const whole = call.given[part]
     if (piece.isRepeat) return whole
     if (whole === call[part] || text === '') return text
     if (call.told.has(part)) return ''

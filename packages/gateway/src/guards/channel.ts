@@ -11,6 +11,8 @@ export class Channel {
   readonly text = new TextBuffer()
   readonly runs: readonly Run[]
   private isFinal = false
+  /** What so many found spans come to. */
+  private melted: { readonly count: number; readonly spans: readonly Span[] } = { count: 0, spans: [] }
 
   /** Guards that need the whole answer are not for here. */
   constructor(name: string, source: string, guards: readonly Guard[], context: GuardContext, onProgress: () => void) {
@@ -61,8 +63,9 @@ export class Channel {
   redacted(from: number, to: number): string {
     let out = ''
     let at = from
-    for (const { start, end, label } of this.redactions()) {
-      if (end <= at || start >= to) continue
+    const spans = this.redactions()
+    for (let i = firstBehind(spans, from); i < spans.length && spans[i].start < to; i++) {
+      const { start, end, label } = spans[i]
       if (start >= at) out += `${this.text.slice(at, start)}[${label.toUpperCase()}]`
       at = end
     }
@@ -70,15 +73,11 @@ export class Channel {
   }
 
   /** Spans to redact, overlaps melted into the first of them. */
-  private redactions(): Span[] {
-    const found = this.runs.filter(({ guard }) => guard.mode === 'redact').flatMap(({ spans }) => spans)
-    const melted: Span[] = []
-    for (const span of found.toSorted(byPlace)) {
-      const last = melted.at(-1)
-      if (last === undefined || span.start >= last.end) melted.push(span)
-      else if (span.end > last.end) melted[melted.length - 1] = { ...last, end: span.end }
-    }
-    return melted
+  private redactions(): readonly Span[] {
+    const redacting = this.runs.filter(({ guard }) => guard.mode === 'redact')
+    const count = redacting.reduce((sum, { spans }) => sum + spans.length, 0)
+    if (count !== this.melted.count) this.melted = { count, spans: melt(redacting.flatMap(({ spans }) => spans)) }
+    return this.melted.spans
   }
 
   private gate(layer: number): number {
@@ -88,4 +87,26 @@ export class Channel {
     }
     return least
   }
+}
+
+function melt(found: readonly Span[]): Span[] {
+  const melted: Span[] = []
+  for (const span of found.toSorted(byPlace)) {
+    const last = melted.at(-1)
+    if (last === undefined || span.start >= last.end) melted.push(span)
+    else if (span.end > last.end) melted[melted.length - 1] = { ...last, end: span.end }
+  }
+  return melted
+}
+
+/** The first of these spans, which are in order and apart, that ends behind `at`: arguments ask once for each string. */
+function firstBehind(spans: readonly Span[], at: number): number {
+  let low = 0
+  let high = spans.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (spans[middle].end <= at) low = middle + 1
+    else high = middle
+  }
+  return low
 }
