@@ -1,4 +1,4 @@
-import { asObject } from '../../answer.ts'
+import { asObject, type Json } from '../../answer.ts'
 import { isBlank } from './chat.ts'
 import { type Mutable, setter, typeOf } from './shape.ts'
 
@@ -59,12 +59,51 @@ const media = new Set([
   'file_id',
   'file_url',
   'video_url',
+  'audio_url',
   'image_file',
+  'image_embeds',
+  'audio_embeds',
 ])
+/** Items of a conversation and parts of their content whose words stand in them, by their type. */
+const readableTypes = new Set([
+  'text',
+  'input_text',
+  'output_text',
+  'refusal',
+  'thinking',
+  'reasoning_text',
+  'summary_text',
+  'logs',
+  'message',
+  'reasoning',
+  'function_call',
+  'function_call_output',
+  'custom_tool_call',
+  'custom_tool_call_output',
+  'file_search_call',
+  'web_search_call',
+  'code_interpreter_call',
+  'computer_call',
+  'computer_call_output',
+  'local_shell_call',
+  'local_shell_call_output',
+  'shell_call',
+  'shell_call_output',
+  'apply_patch_call',
+  'apply_patch_call_output',
+  'mcp_call',
+  'mcp_list_tools',
+  'mcp_approval_request',
+  'mcp_approval_response',
+])
+/** Fields of those that have no type. */
+const untypedFields = new Set(['text', 'refusal', 'content', 'stdout', 'stderr', 'outcome', ...media])
+/** Fields that hold a list of parts. */
+const partLists = new Set(['content', 'output', 'outputs', 'summary'])
 /** In a JSON schema: below these the keys are the caller's own, such as `file` or `status` of a tool. */
 const namedByCaller = new Set(['properties', '$defs', 'definitions'])
-/** State that lives with the upstream. */
-const elsewhere = ['previous_response_id', 'conversation']
+/** State that lives with the upstream, and a text as numbers. */
+const elsewhere = ['previous_response_id', 'conversation', 'prompt_embeds']
 
 const topSources: Readonly<Record<string, string>> = {
   prompt: 'user',
@@ -115,8 +154,9 @@ export function readRequest(json: Mutable): ReadRequest {
     if (typeof value === 'string') {
       texts.push({ source, text: value, set: setter(holder, key) })
     } else if (Array.isArray(value)) {
-      if (value.length > 0 && value.every((item) => typeof item === 'number')) unreadable.push('token ids')
-      else for (const at of value.keys()) walk(value, at, source)
+      if ((source !== 'request' || holder === json) && value.some((item) => typeof item === 'number'))
+        unreadable.push('token ids')
+      for (const at of value.keys()) walk(value, at, source)
     } else if (typeof value === 'object' && value !== null) {
       const isOwnNames = source === 'request' && namedByCaller.has(String(key))
       for (const inner of Object.keys(value)) {
@@ -126,12 +166,15 @@ export function readRequest(json: Mutable): ReadRequest {
     }
   }
   for (const key of Object.keys(json)) {
+    // An object is one that the upstream keeps, or has more than text in it.
+    if (key === 'prompt') unreadable.push(...objectsIn(json[key]).map(() => key))
     if (elsewhere.includes(key) && !isBlank(json[key])) unreadable.push(key)
     else if (
       (key === 'messages' || key === 'input') &&
       Array.isArray(json[key]) &&
       json[key].some((item) => asObject(item) === item)
     ) {
+      findUnreadable(json[key], unreadable)
       for (const [at, item] of json[key].entries()) {
         const holder = asObject(item)
         if (holder === item)
@@ -151,10 +194,25 @@ function readField(
   walk: (holder: Mutable, key: string, source: string) => void,
   unreadable: string[],
 ): void {
+  if (source !== 'request' && partLists.has(key)) findUnreadable(item[key], unreadable)
   // What stands beside the conversation may have names of the caller's own, such as metadata.
   if ((media.has(key) && !isBlank(item[key])) || (source !== 'request' && isMisspelt(key, itemNames)))
     unreadable.push(key)
   else if (!isName(key, item[key])) walk(item, key, source)
+}
+
+/** Notes each of these items or parts that may hold what is no text, or name what the upstream keeps. */
+function findUnreadable(list: unknown, unreadable: string[]): void {
+  for (const part of objectsIn(list)) {
+    const isUntyped = isBlank(part.type)
+    if (isUntyped ? typeof part.role === 'string' : readableTypes.has(typeOf(part))) continue
+    const what = isUntyped ? Object.keys(part).find((key) => !untypedFields.has(key)) : typeOf(part) || 'type'
+    if (what !== undefined) unreadable.push(what.slice(0, 60))
+  }
+}
+
+function objectsIn(value: unknown): Json[] {
+  return (Array.isArray(value) ? value : [value]).filter((one) => asObject(one) === one)
 }
 
 /** Text in such a place is text: chat templates write even a role as it comes. */
