@@ -47,3 +47,11 @@ test('any bytes at all are read without a fault, and an endless event is given u
   for (let i = 0; i < 9; i++) reader.push(Buffer.alloc(2 ** 20, 'a'))
   expect(reader.isOverflown).toBe(true)
 })
+
+test.each([2 ** 10, 2 ** 24])('an event of 8 Mi characters is read, also in pieces of %i', (size) => {
+  let events = 0
+  const reader = new SseReader(() => events++)
+  const stream = Buffer.from(`${`data: ${'a'.repeat(2 ** 21 - 6)}\n`.repeat(4)}\n`)
+  for (let at = 0; at < stream.length; at += size) reader.push(stream.subarray(at, at + size))
+  expect([events, reader.isOverflown]).toEqual([1, false])
+})

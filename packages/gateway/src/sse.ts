@@ -14,6 +14,7 @@ export class SseReader {
   private line: string[] = []
   private data: string[] = []
   private event = ''
+  /** Characters since the last event, each counted once. */
   private size = 0
   private isAfterCr = false
   /** An event was too long: nothing behind it was read. */
@@ -41,6 +42,7 @@ export class SseReader {
         continue
       }
       if (code !== 10 && code !== 13) continue
+      this.size += i - from
       this.endLine(text.slice(from, i))
       from = i + 1
       this.isAfterCr = code === 13
@@ -63,10 +65,8 @@ export class SseReader {
     const colon = line.indexOf(':')
     const field = colon < 0 ? line : line.slice(0, colon)
     const value = colon < 0 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1)
-    if (field === 'data') {
-      this.data.push(value)
-      this.size += value.length
-    } else if (field === 'event') this.event = value
+    if (field === 'data') this.data.push(value)
+    else if (field === 'event') this.event = value
   }
 
   private endEvent(): void {
