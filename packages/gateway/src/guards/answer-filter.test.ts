@@ -221,12 +221,14 @@ test.each([
   expect(out).toBe('')
 })
 
-test('text after another text has begun, or after the end, is refused', async () => {
+test('text after another text has begun, after the end, or in another order, is refused', async () => {
   const event = (delta: object, finish_reason: string | null = null) =>
     `data: ${JSON.stringify({ id: 'x', choices: [{ index: 0, delta, finish_reason }] })}\n\n`
   const back = [event({ content: 'a' }), event({ reasoning_content: 'b' }), event({ content: 'c' })]
-  const late = [event({ content: 'a' }, 'stop'), event({ content: 'b' })]
-  for (const events of [back, late]) {
+  const afterEnd = [event({ content: 'a' }, 'stop'), event({ content: 'b' })]
+  // A whole answer is read in one order, so in another what is found first would be another thing.
+  const turned = [event({ content: 'secret' }), event({ reasoning_content: 'ab-12' }, 'stop')]
+  for (const events of [back, afterEnd, turned]) {
     expect((await filter(chat, guardSets['rules that block'], events)).unknown).toBeDefined()
   }
 })

@@ -7,7 +7,7 @@ import type { Guard, Question } from './guard.ts'
 import { plainError } from './plain-error.ts'
 import { chat, completions } from './shapes/chat.ts'
 import { responses } from './shapes/responses.ts'
-import { type Mutable, type Shape, type ShapedEvent, UnknownShape } from './shapes/shape.ts'
+import { type Mutable, ranks, type Shape, type ShapedEvent, UnknownShape } from './shapes/shape.ts'
 
 /** Endpoints whose answers hold text. */
 export const shapes: Readonly<Record<string, Shape>> = {
@@ -182,7 +182,7 @@ export async function observeAnswer(
         ['refusal', refusal],
       ] as const
     )
-      .map(([name, content]) => ({ choice, name, source: name, text: content, set: nothing }))
+      .map(([name, content]) => ({ choice, name, source: name, rank: ranks[name], text: content, set: nothing }))
       .filter((piece) => piece.text !== '')
     const calls = tool_calls.flatMap(({ name, arguments: given }, i) => [
       { choice, name: `call ${i}`, part: 'name' as const, text: name ?? '', set: nothing },

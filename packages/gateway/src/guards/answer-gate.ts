@@ -22,6 +22,8 @@ export class AnswerGate {
   private readonly choices = new Map<number, ChoiceJudge>()
   private readonly calls = new CallBook()
   private readonly closed = new Set<number>()
+  /** By choice: where its last text stands. */
+  private readonly ranks = new Map<number, number>()
   private readonly replaced = new Set<number>()
   private readonly queue: Waiting[] = []
   private readonly onIdle: () => void
@@ -80,7 +82,7 @@ export class AnswerGate {
   }
 
   private place(piece: Piece) {
-    const { choice, name, source, text } = piece
+    const { choice, name, source, rank, text } = piece
     const judge = this.judgeOf(choice)
     if (piece.isRepeat && judge.has(name)) {
       if (judge.textOf(name) !== text) throw new UnknownShape('an event repeats a text otherwise than it came')
@@ -90,6 +92,9 @@ export class AnswerGate {
     if (text === '') return { piece, from: 0, to: 0 }
     if (this.closed.has(choice)) throw new UnknownShape('a text goes on after its end')
     if (judge.has(name) && !judge.isOpen(name)) throw new UnknownShape('a text goes on after another has begun')
+    if (!judge.has(name) && rank <= (this.ranks.get(choice) ?? -1))
+      throw new UnknownShape('a text comes after one that stands behind it in a whole answer')
+    this.ranks.set(choice, rank)
     const from = judge.push(name, source, text)
     if (piece.isRepeat) judge.closeText(name)
     return { piece, from, to: from + text.length }

@@ -8,6 +8,7 @@ import {
   objectOf,
   objects,
   type Parts,
+  ranks,
   type Shape,
   type ShapedEvent,
   setter,
@@ -121,6 +122,7 @@ function readReasoning(parts: Parts, choice: number, message: Mutable): void {
     choice,
     name: 'reasoning',
     source: 'reasoning',
+    rank: ranks.reasoning,
     text,
     set: (given) => {
       for (const name of names) message[name] = given
@@ -131,7 +133,7 @@ function readReasoning(parts: Parts, choice: number, message: Mutable): void {
 function addText(parts: Parts, choice: number, holder: Mutable, key: string, source: 'text' | 'refusal'): void {
   const text = textOf(holder[key], key)
   if (text === undefined) return
-  parts.pieces.push({ choice, name: source, source, text, set: setter(holder, key) })
+  parts.pieces.push({ choice, name: source, source, rank: ranks[source], text, set: setter(holder, key) })
 }
 
 function addCall(parts: Parts, choice: number, name: string, called: Mutable): void {

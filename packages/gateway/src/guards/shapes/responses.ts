@@ -96,7 +96,7 @@ const delta =
   (source: Source, place: string): Read =>
   (parts, json) => {
     keepBeside('delta', parts, json, textFields, 'an event')
-    addPiece(parts, { name: nameOf(json, source, place), source, holder: json, key: 'delta', isRepeat: false })
+    addPiece(parts, { ...placeOf(json, source, place), holder: json, key: 'delta', isRepeat: false })
     pruneLogprobs(parts, json)
     return shaped(parts, () => isBlank(json.delta))
   }
@@ -105,7 +105,7 @@ const done =
   (source: Source, place: string, key: string): Read =>
   (parts, json) => {
     keepBeside(key, parts, json, textFields, 'an event')
-    addPiece(parts, { name: nameOf(json, source, place), source, holder: json, key, isRepeat: true })
+    addPiece(parts, { ...placeOf(json, source, place), holder: json, key, isRepeat: true })
     pruneLogprobs(parts, json)
     return undefined
   }
@@ -268,8 +268,7 @@ function readPart(parts: Parts, held: Mutable, output: unknown, place: unknown, 
     held[unread] = []
     parts.isPruned = true
   }
-  const name = nameOf({ output_index: output, [field]: place }, source, field)
-  addPiece(parts, { name, source, holder: held, key, isRepeat })
+  addPiece(parts, { ...placeOf({ output_index: output, [field]: place }, source, field), holder: held, key, isRepeat })
 }
 
 /** They hold the tokens of the text. */
@@ -279,24 +278,25 @@ function pruneLogprobs(parts: Parts, json: Mutable): void {
   parts.isPruned = true
 }
 
-function nameOf(json: Mutable, source: Source, place: string): string {
+/** A text: of which item of the output, and in that of which part of the summary or, behind those, of the content. */
+function placeOf(json: Mutable, source: Source, list: string): Pick<Piece, 'name' | 'source' | 'rank'> {
   const output = indexOf(json.output_index, 0, 'output_index')
-  return `${source} ${output} ${place} ${indexOf(json[place], 0, place)}`
+  const index = indexOf(json[list], 0, list)
+  const rank = output * 1000 + (list === 'summary_index' ? 0 : 500) + index
+  return { name: `${source} ${output} ${list} ${index}`, source, rank }
 }
 
-interface PiecePlace {
-  readonly name: string
-  readonly source: Source
+interface PiecePlace extends Pick<Piece, 'name' | 'source' | 'rank'> {
   readonly holder: Mutable
   readonly key: string
   readonly isRepeat: boolean
 }
 
-function addPiece(parts: Parts, { name, source, holder, key, isRepeat }: PiecePlace): void {
+function addPiece(parts: Parts, { holder, key, isRepeat, ...place }: PiecePlace): void {
   const text = textOf(holder[key], key) ?? ''
   // The beginning of a part is an empty text, and repeats nothing.
   const repeats = isRepeat && text !== ''
-  parts.pieces.push({ choice, name, source, text, isRepeat: repeats, set: setter(holder, key) })
+  parts.pieces.push({ choice, ...place, text, isRepeat: repeats, set: setter(holder, key) })
 }
 
 function addCall(

@@ -15,6 +15,8 @@ export interface Piece {
   readonly choice: number
   readonly name: string
   readonly source: 'text' | 'reasoning' | 'refusal' | 'call'
+  /** Where the text stands among those of its choice in a whole answer: behind all of a lower rank. */
+  readonly rank: number
   readonly text: string
   /** The text again, whole, as some events close with. */
   readonly isRepeat?: boolean
@@ -55,6 +57,9 @@ export interface ShapedEvent {
   /** It is not sent on. */
   readonly isDropped?: boolean
 }
+
+/** In this order the texts of a message stand in it. */
+export const ranks = { reasoning: 0, text: 1, refusal: 2 }
 
 /** How the answers of one endpoint are read. Both throw UnknownShape. */
 export interface Shape {
