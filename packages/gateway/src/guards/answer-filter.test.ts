@@ -1,16 +1,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { filter, quietWorld, readChatStream, readChatWhole } from './answer-filter.test-support.ts'
-import type { Guard, GuardMode } from './guard.ts'
+import { answerShapes } from './answer-shapes.test-support.ts'
+import type { GuardMode } from './guard.ts'
+import type { GuardWorld } from './kinds/kind.ts'
 import { readGuards } from './read-guards.ts'
 
 const chat = '/v1/chat/completions'
-
-interface Turn {
-  readonly reasoning: string
-  readonly text: string
-  readonly call: string
-}
+const texts = '/v1/completions'
+const responses = '/v1/responses'
 
 /** Words that guards look for, halves of them, pairs of UTF-16 units, and ordinary ones. */
 const word = fc.constantFrom(
@@ -43,66 +41,8 @@ const word = fc.constantFrom(
   'x'.repeat(50),
 )
 const textArb = (max: number) => fc.array(word, { maxLength: max }).map((words) => words.join(''))
-const turnArb = fc.record({ reasoning: textArb(6), text: textArb(40), call: textArb(5) })
-
-function bodyOf(turns: readonly Turn[]): string {
-  const choices = turns.map(({ reasoning, text, call }, index) => ({
-    index,
-    message: {
-      role: 'assistant',
-      content: text,
-      ...(reasoning === '' ? {} : { reasoning_content: reasoning }),
-      ...(call === ''
-        ? {}
-        : {
-            tool_calls: [
-              { id: 'c', type: 'function', function: { name: 'look', arguments: JSON.stringify({ q: call }) } },
-            ],
-          }),
-    },
-    finish_reason: 'stop',
-  }))
-  return JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion', created: 1, model: 'm', choices })
-}
-
-/** UTF-16 units per delta, so that pairs are cut as well. */
-function cut(text: string, sizes: readonly number[]): string[] {
-  const pieces: string[] = []
-  for (let at = 0, i = 0; at < text.length; i++) {
-    const size = sizes[i % sizes.length]
-    pieces.push(text.slice(at, at + size))
-    at += size
-  }
-  return pieces
-}
-
-function eventsOf(turns: readonly Turn[], sizes: readonly number[]): string {
-  const event = (index: number, delta: object, finish_reason: string | null = null) =>
-    `data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index, delta, finish_reason }] })}\n\n`
-  const streams = turns.map(({ reasoning, text, call }, index) => [
-    event(index, { role: 'assistant', content: '' }),
-    ...cut(reasoning, sizes).map((piece) => event(index, { reasoning_content: piece })),
-    ...cut(text, sizes).map((piece) => event(index, { content: piece })),
-    ...(call === ''
-      ? []
-      : [
-          event(index, {
-            tool_calls: [{ index: 0, id: 'c', type: 'function', function: { name: 'look', arguments: '' } }],
-          }),
-        ]),
-    ...(call === ''
-      ? []
-      : cut(JSON.stringify({ q: call }), sizes).map((piece) =>
-          event(index, { tool_calls: [{ index: 0, function: { arguments: piece } }] }),
-        )),
-    event(index, {}, 'stop'),
-  ])
-  // Choices take turns, as they do in an answer with n of them.
-  const mixed: string[] = []
-  for (let at = 0; streams.some((stream) => at < stream.length); at++)
-    for (const stream of streams) if (at < stream.length) mixed.push(stream[at])
-  return `${mixed.join('')}data: [DONE]\n\n`
-}
+const turnArb = fc.record({ reasoning: textArb(6), text: textArb(40), refusal: textArb(3), call: textArb(5) })
+const { bodyOf, eventsOf } = answerShapes[chat]
 
 function cutBytes(text: string, sizes: readonly number[]): Buffer[] {
   const bytes = Buffer.from(text)
@@ -122,7 +62,20 @@ const rules = (mode: GuardMode) => ({
   keywords: ['secret', 'project nightingale'],
   patterns: [{ name: 'code', pattern: 'ab-\\d+' }],
 })
-const guardSets: Record<string, readonly Guard[]> = Object.fromEntries(
+/** Answers after a turn: what it says of a text depends on the text alone, also whether it fails. */
+const lateWorld: GuardWorld = {
+  ...quietWorld,
+  postJson: async (_, body) => {
+    const { input } = body as { input: string }
+    await turn()
+    if (input.includes('idiot')) throw new Error('no word')
+    return { results: [{ flagged: /nightingale/.test(input), category_scores: { length: input.length / 1000 } }] }
+  },
+}
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+
+const late = { kind: 'http', url: 'https://guard.example/v1/moderations', mode: 'block' }
+const guardSets = Object.fromEntries(
   Object.entries({
     'rules that block': [rules('block')],
     'rules that redact': [rules('redact')],
@@ -140,7 +93,16 @@ const guardSets: Record<string, readonly Guard[]> = Object.fromEntries(
       { kind: 'prompt-injection', mode: 'block' },
       { kind: 'personal-data', mode: 'block' },
     ],
-  }).map(([name, config]) => [name, readGuards(config, quietWorld).guards]),
+    'windows that take a turn': [{ ...late, window: 40 }],
+    'layers that take a turn': [
+      { kind: 'personal-data', mode: 'redact' },
+      { kind: 'harm', mode: 'observe', window: 60 },
+      { ...late, window: 30, on_error: 'allow' },
+      { ...late, name: 'watches', mode: 'observe', window: 50 },
+      { ...late, name: 'of-reasoning', sources: ['reasoning'], window: 30 },
+    ],
+    'the whole, which takes a turn': [rules('redact'), { ...late, mode: 'replace' }],
+  }).map(([name, config]) => [name, readGuards(config, lateWorld).guards]),
 )
 
 const sizesArb = fc.array(fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 60 })), {
@@ -148,23 +110,30 @@ const sizesArb = fc.array(fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ 
   maxLength: 8,
 })
 
-test.each(Object.entries(guardSets))(
-  '%s: a stream gets the verdict and the text of the whole, however it is cut',
-  async (_, guards) => {
+const everyKind = Object.keys(answerShapes).flatMap((path) =>
+  Object.entries(guardSets).map(([name, guards]) => [path, name, guards] as const),
+)
+
+test.each(everyKind)(
+  '%s, %s: a stream gets the verdict and the text of the whole, however it is cut',
+  async (path, _, guards) => {
+    const { bodyOf, eventsOf, readStream, readWhole } = answerShapes[path]
     await fc.assert(
       fc.asyncProperty(
         fc.array(turnArb, { minLength: 1, maxLength: 2 }),
         sizesArb,
         sizesArb,
-        async (turns, deltas, network) => {
-          const whole = await filter(chat, guards, [bodyOf(turns)], { isEventStream: false })
-          const streamed = await filter(chat, guards, cutBytes(eventsOf(turns, deltas), network))
-          expect(streamed.verdicts).toEqual(whole.verdicts)
-          expect(readChatStream(streamed.out)).toEqual(readChatWhole(whole.out))
-          expect(streamed.out.endsWith('data: [DONE]\n\n')).toBe(true)
+        fc.boolean(),
+        async (turns, deltas, network, isSlow) => {
+          const whole = await filter(path, guards, [bodyOf(turns)], { isEventStream: false })
+          const pieces = cutBytes(eventsOf(turns, deltas), network)
+          const streamed = await filter(path, guards, pieces, isSlow ? { pause: turn } : {})
+          expect([streamed.unknown, streamed.verdicts]).toEqual([undefined, whole.verdicts])
+          expect(readStream(streamed.out)).toEqual(readWhole(whole.out))
+          expect(streamed.out.endsWith('data: [DONE]\n\n')).toBe(path !== responses)
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 40 },
     )
   },
 )
@@ -186,7 +155,7 @@ test('every single boundary of one answer: deltas of n units, network pieces of 
 })
 
 test('what is found is stopped: the text before it is given, nothing behind it, and no call', async () => {
-  const turns = [{ reasoning: '', text: 'so the secret is out', call: 'anything' }]
+  const turns = [{ text: 'so the secret is out', call: 'anything' }]
   const { out, verdicts } = await filter(chat, guardSets['rules that block'], [eventsOf(turns, [4])])
   expect(readChatStream(out)).toEqual({ '0 text': 'so the ', '0 finish': 'content_filter' })
   expect(verdicts).toMatchObject([{ outcome: 'blocked', label: 'keyword', direction: 'output' }])
@@ -194,7 +163,7 @@ test('what is found is stopped: the text before it is given, nothing behind it, 
 
 test('nothing leaves before it is cleared: of a number that may become a card no digit is out', async () => {
   const guards = guardSets['personal data']
-  const turns = [{ reasoning: '', text: 'pay 4111 1111 1111 1111 now', call: '' }]
+  const turns = [{ text: 'pay 4111 1111 1111 1111 now' }]
   const stream = eventsOf(turns, [1])
   let sent = ''
   for (const event of stream.split(/(?<=\n\n)/)) {
@@ -233,8 +202,6 @@ test('text after another text has begun, after the end, or in another order, is 
   }
 })
 
-const texts = '/v1/completions'
-const responses = '/v1/responses'
 const line = (json: object) => `data: ${JSON.stringify(json)}\n\n`
 
 test.each([

@@ -22,9 +22,9 @@ export class AnswerGate {
   private readonly choices = new Map<number, ChoiceJudge>()
   private readonly calls = new CallBook()
   private readonly closed = new Set<number>()
-  /** By choice: where its last text stands. */
+  /** By choice: where its last text stands, and which text has the replacement in its place. */
   private readonly ranks = new Map<number, number>()
-  private readonly replaced = new Set<number>()
+  private readonly replaced = new Map<number, string>()
   private readonly queue: Waiting[] = []
   private readonly onIdle: () => void
   private isPumping = false
@@ -85,8 +85,8 @@ export class AnswerGate {
     const { choice, name, source, rank, text } = piece
     const judge = this.judgeOf(choice)
     if (piece.isRepeat && judge.has(name)) {
-      if (judge.textOf(name) !== text) throw new UnknownShape('an event repeats a text otherwise than it came')
       judge.closeText(name)
+      if (judge.textOf(name) !== text) throw new UnknownShape('an event repeats a text otherwise than it came')
       return { piece, from: 0, to: text.length }
     }
     if (text === '') return { piece, from: 0, to: 0 }
@@ -158,7 +158,7 @@ export class AnswerGate {
     for (const choice of stopped) event.dropCalls(choice)
     for (const finish of event.finishes) {
       if (!stopped.has(finish.choice)) continue
-      finish.block(this.takeReplacement(finish.choice))
+      finish.block(this.takeReplacement(finish.choice, ''))
       isChanged = true
     }
     const isTouched = [...event.pieces, ...event.calls].some(({ choice }) => stopped.has(choice))
@@ -168,18 +168,17 @@ export class AnswerGate {
 
   private given(piece: Piece, from: number, to: number): string {
     const judge = this.choices.get(piece.choice)!
-    const isReplaced = judge.stop?.guard.mode === 'replace'
-    if (!isReplaced) return judge.delivered(piece.name, from, to)
+    if (judge.stop?.guard.mode !== 'replace') return judge.delivered(piece.name, from, to)
     if (piece.source !== 'text' || from > 0 || to === 0) return ''
-    if (piece.isRepeat && to > 0) return judge.stop!.guard.replacement
-    return this.takeReplacement(piece.choice) ?? ''
+    if (piece.isRepeat && this.replaced.get(piece.choice) === piece.name) return judge.stop.guard.replacement
+    return this.takeReplacement(piece.choice, piece.name) ?? ''
   }
 
   /** The text in place of a stopped one, once. */
-  private takeReplacement(choice: number): string | undefined {
+  private takeReplacement(choice: number, name: string): string | undefined {
     const guard = this.choices.get(choice)?.stop?.guard
     if (guard?.mode !== 'replace' || this.replaced.has(choice)) return undefined
-    this.replaced.add(choice)
+    this.replaced.set(choice, name)
     return guard.replacement
   }
 }

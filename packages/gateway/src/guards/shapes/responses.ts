@@ -309,5 +309,7 @@ function addCall(
 ): void {
   const text = textOf(holder[key], key) ?? ''
   const name = `call ${indexOf(output, 0, 'output_index')}`
-  parts.calls.push({ choice, name, part: partName, text, isRepeat, set: setter(holder, key) })
+  // The same here: its deltas would be given once more.
+  const repeats = isRepeat && text !== ''
+  parts.calls.push({ choice, name, part: partName, text, isRepeat: repeats, set: setter(holder, key) })
 }
