@@ -25,6 +25,8 @@ export class ChoiceJudge {
   private readonly whole: WholeStage
   /** The channel that is looked at; where there is a stop, the one that was stopped. */
   private current = 0
+  /** The channel before which every guard has said all: a request may have very many. */
+  private firstOpen = 0
   private isClosed = false
   private hasBegunWhole = false
   private isWholeCleared = false
@@ -88,7 +90,8 @@ export class ChoiceJudge {
 
   /** Lets the guards go as far as they can. */
   advance(): void {
-    for (const channel of this.channels.slice(0, this.current)) channel.advance()
+    for (let at = this.firstOpen; at < this.current; at++) this.channels[at].advance()
+    while (this.firstOpen < this.current && this.channels[this.firstOpen].isOver) this.firstOpen++
     for (; this.stop === undefined && this.current < this.channels.length; this.current++) {
       const channel = this.channels[this.current]
       channel.advance()
@@ -158,7 +161,7 @@ export class ChoiceJudge {
   }
 
   private observe(): void {
-    if (!this.channels.slice(0, this.current + 1).every(({ isOver }) => isOver) || this.hasObserved) return
+    if (this.hasObserved || !this.channels.slice(this.firstOpen, this.current + 1).every(({ isOver }) => isOver)) return
     this.hasObserved = true
     void this.whole.observe().then(this.markFinished)
   }

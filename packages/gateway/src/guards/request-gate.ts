@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { GuardVerdict } from '@plumbline/contracts'
 import { ChoiceJudge, type Stop } from './choice-judge.ts'
 import { type Guard, isEnforcing, noQuestion } from './guard.ts'
@@ -21,25 +22,15 @@ export async function judgeRequest(
   unreadablePolicy: 'refuse' | 'allow',
 ): Promise<RequestVerdict> {
   const { texts, unreadable } = readRequest(json)
-  let decide = () => {}
-  const decided = new Promise<void>((resolve) => {
-    decide = resolve
-  })
-  const judge = judgeOf(texts, guards, () => {
-    if (judge.isDone) decide()
-  })
-  judge.advance()
-  await decided
+  const judge = await judgeTexts(texts, guards)
   // What is stopped is on record, and what is to be redacted in it is not: there each text is gone through to its end.
   const redacting =
     judge.stop === undefined
       ? judge
-      : judgeOf(
+      : await judgeTexts(
           texts,
           guards.filter(({ mode }) => mode === 'redact'),
-          () => {},
         )
-  if (redacting !== judge) redacting.advance()
   let isChanged = false
   for (const [i, { text, set }] of texts.entries()) {
     const given = redacting.delivered(String(i), 0, text.length)
@@ -56,9 +47,32 @@ export async function judgeRequest(
   }
 }
 
-function judgeOf(texts: readonly RequestText[], guards: readonly Guard[], onProgress: () => void): ChoiceJudge {
-  const judge = new ChoiceJudge(guards, { direction: 'input', ...noQuestion }, onProgress)
-  for (const [i, { source, text }] of texts.entries()) judge.push(String(i), source, text)
+/** Of a long request so much is looked at in one go: the slowest guard takes some 40 ms for it, and others wait. */
+const maxTurnChars = 2 ** 13
+
+/** Resolves when it is decided what becomes of the texts. */
+async function judgeTexts(texts: readonly RequestText[], guards: readonly Guard[]): Promise<ChoiceJudge> {
+  let decide = () => {}
+  const decided = new Promise<void>((resolve) => {
+    decide = resolve
+  })
+  const judge = new ChoiceJudge(guards, { direction: 'input', ...noQuestion }, () => {
+    if (judge.isDone) decide()
+  })
+  let unseen = 0
+  for (const [i, { source, text }] of texts.entries()) {
+    for (let at = 0; at === 0 || at < text.length; at += maxTurnChars) {
+      const piece = text.slice(at, at + maxTurnChars)
+      judge.push(String(i), source, piece)
+      unseen += piece.length
+      if (unseen < maxTurnChars) continue
+      unseen = 0
+      judge.advance()
+      await setImmediate()
+    }
+  }
   judge.close()
+  judge.advance()
+  await decided
   return judge
 }
