@@ -114,6 +114,7 @@ function spoolIn(folder: string): SpoolSource {
     repay: (loan) => gateway.call('repay', loan),
     commit: (end) => gateway.call('commit', end),
     setAside: (from, bytes) => gateway.call('setAside', from, bytes),
+    keepAside: (name, bytes, from) => gateway.call('keepAside', name, bytes, from),
   }
   return {
     read: (maxBytes, after) => readBatch(folder, index, { maxBytes, after }),

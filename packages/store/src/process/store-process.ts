@@ -77,6 +77,7 @@ export function startStoreProcess(
     repay: (loan) => shipped().spool.repay(loan),
     commit: (end) => shipped().spool.commit(end),
     setAside: (from, bytes) => shipped().spool.setAside(from, bytes),
+    keepAside: (name, bytes, from) => shipped().spool.keepAside(name, bytes, from),
     readable: () => shipped().spool.readable(shipped().stopping.signal),
     warn: (text) => shipped().options.warn(text),
     shipped: (now) => {

@@ -1,11 +1,13 @@
 /** Disks that fail, fill up, hang or cannot be written. */
 import { execFileSync } from 'node:child_process'
 import { writevSync } from 'node:fs'
-import { chmod, cp, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { encodeFrame } from './frame.ts'
+import { keepAside } from './segments.ts'
 import { drain, numbers, until } from './spool.test-support.ts'
 import { openSpool, type SpoolFile } from './spool.ts'
 
@@ -220,6 +222,64 @@ test.each(['write', 'sync'] as const)(
   },
 )
 
+test('damage that cannot be kept aside holds up no record, and stays until it can be, over a new start too', async () => {
+  const damaged = encodeFrame(Buffer.from('damaged'))
+  damaged[damaged.length - 1] ^= 1
+  const [first, second] = numbers(2).map(encodeFrame)
+  await writeFile(join(folder, '000000000001.spool'), Buffer.concat([first, damaged, second]))
+  const aside = join(folder, 'aside')
+  // No folder can be made there.
+  await writeFile(aside, '')
+  const spool = await openSpool(folder, { warn })
+  expect(await drain(spool)).toEqual(['0', '1'])
+  await spool.append(Buffer.from('2'))
+  expect(await drain(spool)).toEqual(['2'])
+  expect(spool.state().damaged).toBe(1)
+  expect(warnings).toEqual([expect.stringContaining('not kept aside yet')])
+  await spool.close(0)
+
+  const again = await openSpool(folder, { warn })
+  // The store drops what it gets twice.
+  expect(await drain(again)).toEqual(['1', '2'])
+  await rm(aside)
+  await again.append(Buffer.from('3'))
+  expect(await drain(again)).toEqual(['3'])
+  const kept = await readdir(aside)
+  expect(await Promise.all(kept.map((name) => readFile(join(aside, name))))).toEqual([damaged])
+  expect((await readdir(folder)).filter((name) => name.endsWith('.spool'))).toHaveLength(1)
+  await again.close(0)
+})
+
+test('damage for which neither the disk nor memory has room waits, with all that comes after it', async () => {
+  const damaged = encodeFrame(Buffer.alloc(100))
+  damaged[damaged.length - 1] ^= 1
+  await writeFile(join(folder, '000000000001.spool'), Buffer.concat([damaged, encodeFrame(Buffer.from('0'))]))
+  await writeFile(join(folder, 'aside'), '')
+  const spool = await openSpool(folder, { warn, maxPendingBytes: 50 })
+  await expect(spool.read(1000)).rejects.toMatchObject({ code: 'EEXIST' })
+  await rm(join(folder, 'aside'))
+  expect(await drain(spool)).toEqual(['0'])
+  expect(await readdir(join(folder, 'aside'))).toHaveLength(1)
+  await spool.close(0)
+})
+
+test('what only memory held of a refused record is told when it is lost', async () => {
+  await writeFile(join(folder, 'aside'), '')
+  const spool = await openSpool(folder, { warn })
+  await spool.keepAside('a', Buffer.from('of memory'))
+  await spool.keepAside('b', Buffer.from('of a segment'), { segment: 1, offset: 0 })
+  await spool.close(0)
+  expect(warnings).toEqual([expect.stringMatching(/^1 records .* are lost/)])
+})
+
+test('what an earlier try left half written aside is written anew', async () => {
+  await mkdir(join(folder, 'aside'))
+  await writeFile(join(folder, 'aside', 'a'), 'wh')
+  expect(await keepAside(folder, 'a', Buffer.from('whole'))).toMatchObject({ isNew: true })
+  expect(await readFile(join(folder, 'aside', 'a'), 'utf8')).toBe('whole')
+  expect(await keepAside(folder, 'a', Buffer.from('whole'))).toMatchObject({ isNew: false })
+})
+
 test('records that are appended one by one, each when the one before is written, hold up nothing else', async () => {
   const spool = await openSpool(folder, { warn })
   let ticks = 0
@@ -275,6 +335,21 @@ test.skipIf(!canMount)(
     }
   },
 )
+
+test.skipIf(!canMount)('a really full disk leaves nothing half written aside (needs root and tmpfs)', async () => {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder])
+  try {
+    await writeFile(join(folder, 'filler'), Buffer.alloc(40 * 1024))
+    const bytes = Buffer.alloc(30 * 1024, 1)
+    await expect(keepAside(folder, 'a', bytes)).rejects.toMatchObject({ code: 'ENOSPC' })
+    expect(await readdir(join(folder, 'aside'))).toEqual([])
+    await rm(join(folder, 'filler'))
+    const { path } = await keepAside(folder, 'a', bytes)
+    expect(await readFile(path)).toEqual(bytes)
+  } finally {
+    execFileSync('umount', ['-l', folder])
+  }
+})
 
 const isRoot = process.getuid?.() === 0
 

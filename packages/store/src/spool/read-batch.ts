@@ -14,6 +14,8 @@ export interface SpoolIndex {
   commit(end: Position): Later<void>
   /** Keeps bytes that are no record, and counts them. */
   setAside(from: Position, bytes: Uint8Array): Later<void>
+  /** Keeps bytes under a name; until that has gone well, also the segment at `from`, where they come from one. */
+  keepAside(name: string, bytes: Uint8Array, from?: Position): Later<Kept>
 }
 
 type Later<T> = T | Promise<T>
@@ -24,6 +26,12 @@ export interface Stretch {
   readonly end: number
   /** On disk from there on, over all segments. */
   readonly bytes: number
+}
+
+export interface Kept {
+  /** Where it is, or why it is not there yet. */
+  readonly where: string
+  readonly isNew: boolean
 }
 
 export interface Loan {
@@ -38,11 +46,11 @@ export interface Batch {
   readonly end: Position | undefined
   /** On disk after it, when it was read. */
   readonly bytesAfter: number
+  /** Keeps one of them that the store refuses, under a name. */
+  keepAside(name: string, payload: Uint8Array): Promise<Kept>
   /** They are in the store, and so are those before: their segments may go, and the memory of the payloads. */
   commit(): Promise<void>
 }
-
-const nothing: Batch = { payloads: [], end: undefined, bytesAfter: 0, commit: async () => {} }
 
 /**
  * The oldest records that are not shipped, at most about `maxBytes` of them; none when all are. With `after`, those that
@@ -53,6 +61,7 @@ export async function readBatch(
   index: SpoolIndex,
   { maxBytes, after }: { maxBytes: number; after?: Batch | undefined },
 ): Promise<Batch> {
+  const nothing = batchOf(index, { payloads: [], bytesAfter: 0, commit: async () => {} })
   if (after !== undefined && after.end === undefined) return nothing
   for (let position = after?.end; ; ) {
     const next = await index.next(position)
@@ -81,7 +90,7 @@ export async function readBatch(
         await index.commit(place)
         giveBack(bytes)
       }
-      return { payloads, end: place, bytesAfter: next.bytes - end, commit }
+      return batchOf(index, { payloads, from, end: place, bytesAfter: next.bytes - end, commit })
     }
     // Only damage, which is kept aside.
     if (after === undefined) await index.commit(place)
@@ -91,5 +100,12 @@ export async function readBatch(
 
 async function readMemory(index: SpoolIndex, maxBytes: number): Promise<Batch> {
   const { loan, payloads } = await index.lend(maxBytes)
-  return { payloads, end: undefined, bytesAfter: 0, commit: async () => index.repay(loan) }
+  return batchOf(index, { payloads, bytesAfter: 0, commit: async () => index.repay(loan) })
+}
+
+function batchOf(
+  index: SpoolIndex,
+  { from, end, ...rest }: Pick<Batch, 'payloads' | 'bytesAfter' | 'commit'> & { from?: Position; end?: Position },
+): Batch {
+  return { ...rest, end, keepAside: async (name, payload) => index.keepAside(name, payload, from) }
 }

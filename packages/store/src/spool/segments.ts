@@ -62,21 +62,29 @@ export async function removeSegment(folder: string, segment: number): Promise<vo
   await rm(segmentPath(folder, segment), { force: true })
 }
 
-/** Keeps bytes for a person to look at. Written once, however often they are met; says whether this was the first time. */
+/**
+ * Keeps bytes for a person to look at: on disk and whole when it resolves, else not at all. Written once, however often they
+ * are met; says whether this was the first time.
+ */
 export async function keepAside(
   folder: string,
   name: string,
   bytes: Uint8Array,
 ): Promise<{ path: string; isNew: boolean }> {
-  const path = join(folder, 'aside', name)
+  const aside = join(folder, 'aside')
+  const path = join(aside, name)
+  const found = await stat(path).catch(() => undefined)
+  if (found?.size === bytes.length) return { path, isNew: false }
+  await mkdir(aside, { recursive: true })
   try {
-    await mkdir(join(folder, 'aside'), { recursive: true })
-    await writeFile(path, bytes, { flag: 'wx', mode: 0o600 })
-    return { path, isNew: true }
+    await writeFile(`${path}.new`, bytes, { mode: 0o600, flush: true })
+    await rename(`${path}.new`, path)
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    return code === 'EEXIST' ? { path, isNew: false } : { path: `nowhere (${message})`, isNew: true }
+    await rm(`${path}.new`, { force: true }).catch(() => {})
+    throw error
   }
+  for (const changed of [aside, folder]) await syncFolder(changed)
+  return { path, isNew: true }
 }
 
 /** A new file's name is on disk only when its folder is. */

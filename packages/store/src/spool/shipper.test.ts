@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { recordRow } from '../record-row.test-support.ts'
 import { encodeFrame } from './frame.ts'
 import { feedbackPayload, gapPayload, interactionPayload, startShipper } from './shipper.ts'
 import { until } from './spool.test-support.ts'
-import { openSpool } from './spool.ts'
+import { openSpool, type SpoolOptions } from './spool.ts'
 
 let folder: string
 let warnings: string[]
@@ -113,3 +113,34 @@ test('a stop ships what is in memory, though the rest of the disk is damage that
   await inMemory
   expect(spool.state().damaged).toBe(1)
 })
+
+const noSpace: SpoolOptions['open'] = () => Promise.reject(new Error('no space left'))
+test.each([
+  ['the disk', undefined],
+  ['memory', noSpace],
+])(
+  'a refused record of %s that cannot be kept aside holds up no other, and is kept once it can be',
+  async (_, open) => {
+    const aside = join(folder, 'aside')
+    // No folder can be made there.
+    await writeFile(aside, '')
+    const store = recordingStore(Promise.resolve())
+    const spool = await openSpool(folder, { warn, open, retryMs: 5, segmentBytes: 1 })
+    const shipper = startShipper(spool, store, { warn, folder, retryMs: 5 })
+    await spool.append('none of ours')
+    await spool.append(interactionPayload(recordRow()))
+    await until(() => store.stored.length === 1)
+    expect(shipper.state()).toEqual({ shipped: 1, refused: 1, isStoreAway: false })
+    expect(warnings.filter((text) => text.includes('not kept aside yet'))).toHaveLength(1)
+    // A kill would find it again.
+    const found = await readFile(join(folder, '000000000001.spool'), 'latin1').catch(() => '')
+    expect(found.includes('none of ours')).toBe(open === undefined)
+    await rm(aside)
+    await spool.append(interactionPayload(recordRow()))
+    await shipper.stop(600_000)
+    const kept = await readdir(aside)
+    expect(await Promise.all(kept.map((name) => readFile(join(aside, name), 'utf8')))).toEqual(['none of ours'])
+    expect(shipper.state()).toEqual({ shipped: 2, refused: 1, isStoreAway: false })
+    await spool.close(0)
+  },
+)

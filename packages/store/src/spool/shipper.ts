@@ -7,7 +7,6 @@ import type { JsonText, RecordRow } from '../interactions.ts'
 import type { Gap, Store } from '../store.ts'
 import { type Payload, piecesOf } from './frame.ts'
 import type { Batch } from './read-batch.ts'
-import { keepAside } from './segments.ts'
 import type { SpoolSource } from './spool.ts'
 
 /** A payload is a line that says where the record belongs, and for an answer the record itself after it. */
@@ -71,7 +70,7 @@ export function feedbackPayload(row: FeedbackRow): string {
 
 export interface ShipperOptions {
   readonly warn: (text: string) => void
-  /** The spool's folder, for what the store refuses for good. */
+  /** The spool's folder, for a store in another process, which reads it there. */
   readonly folder: string
   readonly batchBytes?: number
   readonly retryMs?: number
@@ -111,7 +110,7 @@ export interface Shipper {
 
 /** Carries records from the spool to the store, at least once, for ever; the store drops what it has by its id. */
 export function startShipper(spool: SpoolSource, store: ShippedInto, options: ShipperOptions): Shipper {
-  const { warn, folder, batchBytes = 4 * 2 ** 20, retryMs = 500, gatherMs = 250, onState = () => {} } = options
+  const { warn, batchBytes = 4 * 2 ** 20, retryMs = 500, gatherMs = 250, onState = () => {} } = options
   const stopping = new AbortController()
   let hardStop = Number.POSITIVE_INFINITY
   let state: ShipperState = { shipped: 0, refused: 0, isStoreAway: false }
@@ -126,20 +125,20 @@ export function startShipper(spool: SpoolSource, store: ShippedInto, options: Sh
     await sleep(ms, undefined, signal.aborted ? {} : { signal, ref: false }).catch(() => {})
   }
 
-  const refuse = async (payload: Uint8Array, reason: string) => {
+  const refuse = async (batch: Batch, payload: Uint8Array, reason: string) => {
     // Named by its content: a batch that is sent again brings it again.
     const name = `refused-${createHash('sha256').update(payload).digest('hex').slice(0, 32)}.json`
-    const { path, isNew } = await keepAside(folder, name, payload)
+    const { where, isNew } = await batch.keepAside(name, payload)
     if (!isNew) return
     note({ refused: state.refused + 1 })
-    warn(`The store refuses a record for good (${reason}); it is kept aside as ${path}.`)
+    warn(`The store refuses a record for good (${reason}); it is ${where}.`)
   }
 
   /**
-   * Ships payloads; halves a batch that the store refuses until the one that is at fault stands alone. Answers may be
+   * Ships payloads of a batch; halves one that the store refuses until the one that is at fault stands alone. Answers may be
    * stored beside those of the batch before, all else comes after it, and stays in the spool when that one does.
    */
-  const ship = async (payloads: readonly Uint8Array[], before: Promise<boolean>): Promise<void> => {
+  const ship = async (batch: Batch, before: Promise<boolean>, payloads = batch.payloads): Promise<void> => {
     const rows: RecordRow<JsonText>[] = []
     const gaps: Gap[] = []
     const feedback: FeedbackRow[] = []
@@ -147,7 +146,7 @@ export function startShipper(spool: SpoolSource, store: ShippedInto, options: Sh
       // Answers that are under way must not wait until thousands are read.
       if (i % payloadsOfTurn === payloadsOfTurn - 1) await nextTurn()
       const parsed = parsePayload(payload)
-      if (parsed === undefined) await refuse(payload, 'it is none of ours')
+      if (parsed === undefined) await refuse(batch, payload, 'it is none of ours')
       else if ('json' in parsed) rows.push(parsed)
       else if ('actor' in parsed) feedback.push(parsed)
       else gaps.push(parsed)
@@ -160,17 +159,17 @@ export function startShipper(spool: SpoolSource, store: ShippedInto, options: Sh
       note({ shipped: state.shipped + rows.length + gaps.length + feedback.length })
     } catch (error) {
       if (!isDataError(error)) throw error
-      if (payloads.length === 1) return refuse(payloads[0], (error as Error).message)
+      if (payloads.length === 1) return refuse(batch, payloads[0], (error as Error).message)
       const middle = payloads.length >> 1
-      await ship(payloads.slice(0, middle), before)
-      await ship(payloads.slice(middle), before)
+      await ship(batch, before, payloads.slice(0, middle))
+      await ship(batch, before, payloads.slice(middle))
     }
   }
 
   const shipUntilDone = async (batch: Batch, before: Promise<boolean>): Promise<boolean> => {
     for (;;) {
       try {
-        await ship(batch.payloads, before)
+        await ship(batch, before)
         if (!(await before)) return false
         if (state.isStoreAway) warn('The store is back.')
         if (state.isStoreAway) note({ isStoreAway: false })

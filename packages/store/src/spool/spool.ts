@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open as openFile } from 'node:fs/promises'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { encodeFrame, maxPayloadBytes, type Payload, payloadBytes } from './frame.ts'
 import { giveBack } from './give-back.ts'
-import { type Batch, type Loan, readBatch, type SpoolIndex, type Stretch } from './read-batch.ts'
+import { type Batch, type Kept, type Loan, readBatch, type SpoolIndex, type Stretch } from './read-batch.ts'
 import {
   keepAside,
   listSegments,
@@ -142,6 +142,8 @@ class SegmentedSpool implements Spool {
   private active: OpenSegment | undefined
   private fault: string | undefined
   private damaged = 0
+  /** What could not be kept aside yet, by its name, and where it begins when it is in a segment: that one stays. */
+  private readonly unkept = new Map<string, { readonly bytes: Uint8Array; readonly from: Position | undefined }>()
   private isFlushing = false
   private isClosed = false
   private readonly sleepers = new Set<() => void>()
@@ -378,10 +380,41 @@ class SegmentedSpool implements Spool {
 
   async setAside({ segment, offset }: Position, bytes: Uint8Array): Promise<void> {
     const name = `${String(segment).padStart(12, '0')}-${offset}.damaged`
-    const { path, isNew } = await keepAside(this.folder, name, bytes)
+    const { where, isNew } = await this.keepAside(name, bytes, { segment, offset })
     if (!isNew) return
     this.damaged++
-    this.warn(`The spool had ${bytes.length} damaged bytes, kept aside as ${path}; the records around them are whole.`)
+    this.warn(`The spool had ${bytes.length} damaged bytes, ${where}; the records around them are whole.`)
+  }
+
+  async keepAside(name: string, bytes: Uint8Array, from?: Position): Promise<Kept> {
+    try {
+      const { path, isNew } = await keepAside(this.folder, name, bytes)
+      return { where: `kept aside as ${path}`, isNew: isNew && !this.unkept.has(name) }
+    } catch (error) {
+      const isNew = !this.unkept.has(name)
+      // Past that whoever read it waits, and tries again.
+      if (isNew && this.unkeptBytes() + bytes.length > this.maxPendingBytes) throw error
+      // A copy, as what was read is given back. One that came from memory may come from a segment later.
+      if (isNew || from !== undefined) this.unkept.set(name, { bytes: Buffer.from(bytes), from })
+      return { where: `not kept aside yet, which is tried again: ${(error as Error).message}`, isNew }
+    }
+  }
+
+  /** Tries again, up to the first that fails. */
+  private async keepRest(): Promise<void> {
+    for (const [name, { bytes }] of this.unkept) {
+      try {
+        const { path } = await keepAside(this.folder, name, bytes)
+        this.unkept.delete(name)
+        this.warn(`Kept aside as ${path}.`)
+      } catch {
+        return
+      }
+    }
+  }
+
+  private unkeptBytes(): number {
+    return [...this.unkept.values()].reduce((sum, { bytes }) => sum + bytes.length, 0)
   }
 
   /** The rest of the oldest segment that goes on after the place. */
@@ -405,15 +438,19 @@ class SegmentedSpool implements Spool {
     return { loan, payloads: batch.map(({ payload }) => payload) }
   }
 
-  repay(loan: number): void {
+  async repay(loan: number): Promise<void> {
     if (loan === this.lent.loan) this.finish(this.lent.batch)
+    await this.keepRest()
   }
 
   async commit(end: Position): Promise<void> {
     this.shipped = end
+    await this.keepRest()
+    const held = [...this.unkept.values()].flatMap(({ from }) => from ?? [])
     for (const [segment, bytes] of this.sizes) {
       const isShipped = segment < end.segment || (segment === end.segment && end.offset >= bytes)
       if (!isShipped || segment === this.active?.number || this.doubtful.get(segment)?.isDone === false) continue
+      if (held.some((place) => place.segment === segment)) continue
       this.doubtful.delete(segment)
       // From a disk that has become read-only it goes later.
       const isGone = await removeSegment(this.folder, segment).then(
@@ -423,7 +460,7 @@ class SegmentedSpool implements Spool {
       if (isGone) this.sizes.delete(segment)
     }
     // Not synced: an older note only means that records are shipped twice. On a full disk it stays as it was.
-    await writePosition(this.folder, end).catch(() => {})
+    await writePosition(this.folder, earliest([...held, end])).catch(() => {})
   }
 
   async readable(signal: AbortSignal): Promise<void> {
@@ -467,8 +504,15 @@ class SegmentedSpool implements Spool {
     for (const { reject } of this.pending.slice(this.written)) reject(new SpoolFull('the spool is closed'))
     await this.active?.file.close().catch(() => {})
     this.active = undefined
+    await this.keepRest()
+    const lost = [...this.unkept.values()].filter(({ from }) => from === undefined).length
+    if (lost > 0) this.warn(`${lost} records that the store refuses could not be kept aside, and are lost.`)
     this.wakeReaders()
   }
+}
+
+function earliest(places: readonly Position[]): Position {
+  return places.toSorted((a, b) => a.segment - b.segment || a.offset - b.offset)[0]
 }
 
 function writeNow(file: SpoolFile, pieces: readonly Buffer[], at: number): number {
