@@ -5,7 +5,7 @@ import type { Reply } from './delivery.ts'
 import type { ExchangeRequest } from './exchange.ts'
 import { fallbackReply } from './fallback-answer.ts'
 import { plainError } from './guards/plain-error.ts'
-import type { OpenAIError } from './openai-error.ts'
+import { type OpenAIError, safeHeaders } from './openai-error.ts'
 
 const explain: Partial<Record<Termination, string>> = {
   no_upstream: 'Every upstream for this model has failed too often and is left alone for a while.',
@@ -49,7 +49,9 @@ export function replyOfOurs(
   const isTheirs = (reply.status >= 500 || reply.status === 429) && !['client_abort', 'shutdown'].includes(termination)
   const fallback =
     isTheirs && fallbackAnswer !== undefined ? fallbackReply(request, fallbackAnswer, answer, now) : undefined
-  return fallback === undefined ? { termination, reply } : { termination: 'fallback_answer', reply: fallback }
+  const chosen =
+    fallback === undefined ? { termination, reply } : { termination: 'fallback_answer' as const, reply: fallback }
+  return { ...chosen, reply: { ...chosen.reply, headers: { ...safeHeaders, ...chosen.reply.headers } } }
 }
 
 function failureReply({ termination, explanation = explainTermination(termination), reopensInMs }: Ending): Reply {
@@ -70,7 +72,8 @@ function refusalReply({ status, headers, body }: Refusal, answer: Answer, isGuar
     return { status, headers, body: isGuarded ? Buffer.from(JSON.stringify(plainError(error))) : body }
   }
   const told = errorBody(`The upstream answered with status ${status}.`, 'upstream_error')
-  return { status: isOurs ? 502 : status, headers, body: told }
+  const typed = { ...headers, 'content-type': safeHeaders['content-type'] }
+  return { status: isOurs ? 502 : status, headers: typed, body: told }
 }
 
 /** Read as a failure by clients of chat, completions and responses alike. */

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Interaction, KeyLimits, KeyScope } from '@plumbline/contracts'
-import { openSpool, openStore, type Store, startShipper } from '@plumbline/store'
+import { openSpool, openStore, type SpoolOptions, type Store, startShipper } from '@plumbline/store'
 import OpenAI from 'openai'
 import { openFeedbackTokens } from './feedback-token.ts'
 import { createGateway, type GatewayParts } from './gateway.ts'
@@ -34,10 +34,10 @@ export function route(name: string, url: string, more: Partial<RouteOptions> = {
   return { name, url, weight: 1, isFallback: false, ...more }
 }
 
-type OpenWorld = Partial<UpstreamWorld & Pick<GatewayParts, 'rewardModel' | 'arrival' | 'now' | 'routes'>>
+type OpenWorld = Partial<UpstreamWorld & Pick<GatewayParts, 'rewardModel' | 'arrival' | 'now' | 'routes' | 'pages'>>
 
 /** A real store, spool and upstream; gateways in front of them with limits of a test's own. */
-export async function startHarness() {
+export async function startHarness(disk: Pick<SpoolOptions, 'open' | 'maxPendingBytes'> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'gateway-'))
   const warnings: string[] = []
   const warn = (text: string) => void warnings.push(text)
@@ -59,7 +59,7 @@ export async function startHarness() {
     insertKey: guarded(real.insertKey),
     listKeys: guarded(real.listKeys),
   }
-  const spool = await openSpool(join(folder, 'spool'), { warn, retryMs: 10 })
+  const spool = await openSpool(join(folder, 'spool'), { warn, retryMs: 10, ...disk })
   const shipper = startShipper(spool, store, { warn, folder: join(folder, 'spool'), retryMs: 10 })
   const recorder = createRecorder(spool, { now: Date.now, warn, until: 'written', patienceMs: 5_000 })
   const keys = createKeyRing(store)
@@ -81,7 +81,7 @@ export async function startHarness() {
 
   const open = async (
     more: Partial<PolicyOptions> = {},
-    { rewardModel, arrival, now = Date.now, routes = [], ...world }: OpenWorld = {},
+    { rewardModel, arrival, now = Date.now, routes = [], pages, ...world }: OpenWorld = {},
   ) => {
     const first = { ...defaults, upstreams: [route('main', server.url, { apiKey: 'sk-operator' })], ...more }
     const policies = createPolicyBook(first, { clock: () => performance.now(), warn, ...world })
@@ -95,7 +95,18 @@ export async function startHarness() {
     const records = { store, spool, shipper, recorder, rewardModel }
     const api = { hashSubject, wakeWorker: worker.wake, version: '0.0.0', routes }
     const rest = { now, random: Math.random, warn, ...api }
-    const gateway = createGateway({ ...records, ...rest, arrival, policies, limiter, feedback, keys, metrics, reload })
+    const gateway = createGateway({
+      ...records,
+      ...rest,
+      arrival,
+      pages,
+      policies,
+      limiter,
+      feedback,
+      keys,
+      metrics,
+      reload,
+    })
     const { port } = await gateway.listen(0, '127.0.0.1')
     const url = `http://127.0.0.1:${port}`
     const close = async (patienceMs = 0) => {
@@ -128,8 +139,8 @@ export async function startHarness() {
           headers: { ...headers, authorization: `Bearer ${key}` },
           body: body === undefined ? undefined : JSON.stringify(body),
         }),
-      post: (path: string, body: BodyInit, more: Record<string, string> = {}) =>
-        fetch(`${url}${path}`, { method: 'POST', headers: { ...headers, ...more }, body }),
+      post: (path: string, body: BodyInit, more: Record<string, string> = {}, signal?: AbortSignal) =>
+        fetch(`${url}${path}`, { method: 'POST', headers: { ...headers, ...more }, body, signal }),
     }
   }
 

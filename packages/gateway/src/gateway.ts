@@ -11,7 +11,7 @@ import { serveApi } from './api/serve-api.ts'
 import { type EndpointPath, endpoints } from './endpoints.ts'
 import { type GaugeParts, readGauges } from './gauges.ts'
 import { answerBrokenRequest, listen, parseTarget } from './http-edge.ts'
-import { RequestError, sendError, sendJson, wrongScope } from './openai-error.ts'
+import { RequestError, sendError, sendJson, sendReply, wrongScope } from './openai-error.ts'
 import { createPageServer, type Pages } from './pages.ts'
 import { createProxy, type ProxyParts } from './proxy.ts'
 
@@ -98,8 +98,9 @@ export function createGateway(parts: GatewayParts): Gateway {
     '/healthz': (res) => sendJson(res, 200, { status: 'ok' }),
     '/readyz': (res) => sendJson(res, isDraining ? 503 : 200, readiness()),
     '/metrics': (res) => {
-      res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8', 'cache-control': 'no-store' })
-      res.end(metrics.text(readGauges(parts, parts.policies.current, proxy.underWay.size)))
+      const text = metrics.text(readGauges(parts, parts.policies.current, proxy.underWay.size))
+      const headers = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }
+      sendReply(res, { status: 200, headers, body: Buffer.from(text) })
     },
     '/openapi.json': (res) => sendJson(res, 200, document),
   }

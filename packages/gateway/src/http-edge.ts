@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { RequestError } from './openai-error.ts'
+import { RequestError, safeHeaders } from './openai-error.ts'
 
 export function listen(server: Server, port: number, host: string): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
@@ -37,6 +37,7 @@ export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket
   }
   const [status, code, message] = broken[error.code ?? ''] ?? [400, 'bad_request', 'This is no HTTP request.']
   const body = JSON.stringify({ error: { message, type: 'invalid_request_error', code, param: null } })
-  const head = `HTTP/1.1 ${status} Error\r\ncontent-type: application/json\r\nconnection: close`
-  socket.end(`${head}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+  const headers = { ...safeHeaders, connection: 'close', 'content-length': Buffer.byteLength(body) }
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} Error\r\n${head.join('')}\r\n${body}`)
 }

@@ -39,7 +39,8 @@ function typeOf(status: number): string {
   return status === 401 ? 'authentication_error' : 'invalid_request_error'
 }
 
-const safeHeaders = {
+/** Of answers of ours: nothing that a browser may guess about, run or keep. */
+export const safeHeaders = {
   'content-type': 'application/json',
   'x-content-type-options': 'nosniff',
   'cache-control': 'no-store',

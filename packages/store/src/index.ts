@@ -27,7 +27,7 @@ export type { LabelledVerdicts, SampleLabels } from './review/sample-labels.ts'
 export type { StoredSecret } from './secrets.ts'
 export type { Payload } from './spool/frame.ts'
 export { feedbackPayload, gapPayload, interactionPayload, type Shipper, startShipper } from './spool/shipper.ts'
-export { openSpool, type Safety, type Spool, SpoolFull, type SpoolState } from './spool/spool.ts'
+export { openSpool, type Safety, type Spool, SpoolFull, type SpoolOptions, type SpoolState } from './spool/spool.ts'
 export {
   type Gap,
   type KeyFacts,
