@@ -64,7 +64,7 @@ const { guards } = readGuards(
     { kind: 'harm', mode: 'block', window: 200 },
     { kind: 'refusal', mode: 'observe' },
   ],
-  { postJson: () => Promise.reject(new Error('no network')), secret: () => undefined },
+  { openEndpoint: () => () => Promise.reject(new Error('no network')), secret: () => undefined },
 )
 
 const dataFile = join(

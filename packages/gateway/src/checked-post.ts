@@ -2,7 +2,7 @@
 import { isIP } from 'node:net'
 import { PlumblineError } from '@plumbline/contracts'
 import { Agent, request } from 'undici'
-import { addressKind, allowedKinds, checkedLookup } from './address.ts'
+import { addressKind, allowedKinds, checkedLookup, type ResolveName } from './address.ts'
 import { readCapped } from './capped-body.ts'
 
 export interface PostReply {
@@ -18,11 +18,21 @@ export interface Poster {
 
 const maxReplyBytes = 2 ** 20
 
-/** `what` names it in errors, as "alarms.webhook.url". Throws what is wrong with the address. */
-export function createPoster(url: string, { what, isPrivate }: { what: string; isPrivate: boolean }): Poster {
+export interface PosterOptions {
+  /** Names the address in errors, as "alarms.webhook.url". */
+  readonly what: string
+  readonly isPrivate: boolean
+  /** At most, at a time. */
+  readonly connections?: number
+  /** The operating system's when left out. */
+  readonly resolve?: ResolveName
+}
+
+/** Throws what is wrong with the address. */
+export function createPoster(url: string, { what, isPrivate, connections = 4, resolve }: PosterOptions): Poster {
   const { hostname, href } = parsePostUrl(url, what)
-  const lookup = checkedLookup({ kinds: allowedKinds(hostname, isPrivate) })
-  const agent = new Agent({ connections: 4, connect: { timeout: 5_000, lookup } })
+  const lookup = checkedLookup({ kinds: allowedKinds(hostname, isPrivate), resolve })
+  const agent = new Agent({ connections, connect: { timeout: 5_000, lookup } })
   return {
     post: async (body, headers, signal) => {
       const reply = await request(href, {

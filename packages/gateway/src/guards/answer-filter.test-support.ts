@@ -5,7 +5,7 @@ import type { GuardWorld } from './kinds/kind.ts'
 
 /** A world without a network. */
 export const quietWorld: GuardWorld = {
-  postJson: () => Promise.reject(new Error('there is no network here')),
+  openEndpoint: () => () => Promise.reject(new Error('there is no network here')),
   secret: () => undefined,
 }
 

@@ -6,6 +6,8 @@ import { secretHeader } from './remote.ts'
 const schema = z.strictObject({
   /** The whole address, such as https://api.openai.com/v1/moderations. */
   url: z.string().url(),
+  /** Its name may lead to private addresses. */
+  private: z.boolean().default(false),
   model: z.string().min(1).max(200).optional(),
   key_env: z
     .string()
@@ -33,13 +35,14 @@ export const http = defineKind({
   schema,
   modes: ['observe', 'block', 'replace'],
   layer: 2,
-  build: (settings, world) => {
+  build: ({ private: isPrivate, ...settings }, world) => {
+    const post = world.openEndpoint(settings.url, isPrivate)
     const headers = secretHeader(settings.key_env, world)
     return {
       version: settingsVersion('1', settings),
       look: lookBy(settings.window, async (text, _, signal) => {
         const body = { input: text, ...(settings.model === undefined ? {} : { model: settings.model }) }
-        const reply = replySchema.safeParse(await world.postJson(settings.url, body, headers, signal))
+        const reply = replySchema.safeParse(await post(body, headers, signal))
         if (!reply.success) throw new Error('the endpoint gave no moderation')
         return readResult(reply.data.results[0], settings.thresholds)
       }),

@@ -7,6 +7,8 @@ import { endpointUrl, secretHeader } from './remote.ts'
 const schema = z.strictObject({
   /** Of an OpenAI-compatible server, with /v1. */
   url: z.string().url(),
+  /** Its name may lead to private addresses. */
+  private: z.boolean().default(false),
   model: z.string().min(1).max(200),
   /** The environment variable that holds the key. */
   key_env: z
@@ -24,8 +26,8 @@ export const judge = defineKind({
   schema,
   modes: ['observe', 'block', 'replace'],
   layer: 3,
-  build: (settings, world) => {
-    const url = endpointUrl(settings.url, '/chat/completions')
+  build: ({ private: isPrivate, ...settings }, world) => {
+    const post = world.openEndpoint(endpointUrl(settings.url, '/chat/completions'), isPrivate)
     const headers = secretHeader(settings.key_env, world)
     return {
       version: settingsVersion('1', settings),
@@ -33,7 +35,7 @@ export const judge = defineKind({
         const judged: Record<string, string> =
           direction === 'input' ? { request: text } : { request: prompt, answer: text }
         const body = judgeBody(settings.model, settings.policy, judged)
-        const { violates, score, category } = readJudgeReply(await world.postJson(url, body, headers, signal))
+        const { violates, score, category } = readJudgeReply(await post(body, headers, signal))
         return { isFlagged: violates && score >= settings.threshold, score, label: category }
       }),
     }

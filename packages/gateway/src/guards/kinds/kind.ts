@@ -37,10 +37,13 @@ export const commonSchema = z.strictObject({
 /** What a kind of guard makes of its own settings. */
 export type Built = Pick<Guard, 'look' | 'version'> & Partial<Pick<Guard, 'calibration' | 'isLowWorse'>>
 
+/** Sends JSON, gives JSON. Aborts with the signal. */
+type PostJson = (body: unknown, headers: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<unknown>
+
 /** What a guard may use of the world outside. */
 export interface GuardWorld {
-  /** Sends JSON, gives JSON. Aborts with the signal. */
-  postJson(url: string, body: unknown, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<unknown>
+  /** Gives what sends JSON there. Throws what is wrong with the address; a private one may lead into private networks. */
+  openEndpoint(url: string, isPrivate: boolean): PostJson
   /** A secret, by the name of the environment variable that holds it. */
   secret(variable: string): string | undefined
   readonly rewardModel?: RewardModel | undefined

@@ -64,7 +64,7 @@ test('an expression that other engines choke on takes no time', () => {
 /** A judge that answers with what a test says. */
 const judging = (content: string) => ({
   ...quietWorld,
-  postJson: async () => ({ choices: [{ message: { content } }] }),
+  openEndpoint: () => async () => ({ choices: [{ message: { content } }] }),
 })
 
 async function ask(content: string): Promise<Judged> {
