@@ -1,9 +1,13 @@
+import { once } from 'node:events'
 import { request } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import { interactionSchema } from '@plumbline/contracts'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { zodResponseFormat } from 'openai/helpers/zod'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
 import { type Harness, type OpenGateway, route, startHarness } from './gateway.test-support.ts'
 import { eventsOf, flooded, sentence } from './upstream-server.test-support.ts'
 
@@ -104,6 +108,30 @@ describe('the official client', () => {
     expect((await gateway.client.models.retrieve('org/name')).id).toBe('org/name')
   })
 
+  test('structured output, both ways', async () => {
+    const city = { name: 'Paris', people: 2_100_000 }
+    const text = JSON.stringify(city)
+    const schema = z.object({ name: z.string(), people: z.number() })
+    const format = zodResponseFormat(schema, 'city')
+    const head = { id: 'chatcmpl-city', created: 1, model: 'pieces' }
+    const choice = { index: 0, finish_reason: 'stop' }
+    const whole = { ...head, choices: [{ ...choice, message: { role: 'assistant', content: text, refusal: null } }] }
+    const deltas = [{ role: 'assistant', content: text.slice(0, 9) }, { content: text.slice(9) }]
+    const events = [...deltas.map((delta) => ({ index: 0, delta, finish_reason: null })), { ...choice, delta: {} }].map(
+      (one) => `data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', choices: [one] })}\n\n`,
+    )
+    const sent = (...pieces: string[]) => ({
+      ...{ model: 'pieces', messages, response_format: format },
+      pieces: pieces.map((piece) => Buffer.from(piece).toString('base64')),
+    })
+    const { completions } = gateway.client.chat
+    const answer = await completions.parse(sent(JSON.stringify(whole)))
+    const streamed = await completions.stream(sent(...events, 'data: [DONE]\n\n')).finalChatCompletion()
+    for (const { choices } of [answer, streamed]) expect(choices[0].message.parsed).toEqual(city)
+    for (const { body } of harness.upstream.requests.slice(-2))
+      expect(JSON.parse(body).response_format).toEqual(JSON.parse(JSON.stringify(format)))
+  })
+
   test('a wrong key and the upstream’s own refusals come as the errors that the client knows', async () => {
     const stranger = gateway.client.withOptions({ apiKey: 'sk-none' })
     await expect(stranger.chat.completions.create({ model: 'm', messages })).rejects.toMatchObject({
@@ -121,13 +149,15 @@ describe('the official client', () => {
     const model = 'stalls-in-stream'
     const stream = await gateway.client.chat.completions.create({ model, messages, stream: true })
     let id = ''
+    let left = 0
     for await (const chunk of stream) {
       id = chunk.id
+      left = performance.now()
       if (chunk.choices[0].delta.content === 'of ') break
     }
     const record = await harness.recordOf((one) => one.id === id)
     expect(record).toMatchObject({ termination: 'client_abort', text: 'The capital of ', status: 200 })
-    await expectBroken(model)
+    await expectBroken(model, left)
   })
 
   test('a client whose connection breaks in the middle of a stream stops the upstream', async () => {
@@ -141,28 +171,32 @@ describe('the official client', () => {
         if (chunk.includes('of ')) resolve()
       }),
     )
+    const left = performance.now()
     socket.resetAndDestroy()
     const record = await harness.recordOf(({ subjects }) => subjects.length > 0)
     expect(record).toMatchObject({ termination: 'client_abort', text: 'The capital of ', status: 200 })
-    await expectBroken(model)
+    await expectBroken(model, left)
   })
 
   test('a client that leaves before the first token stops the upstream too', async () => {
     const stop = new AbortController()
     const asked = gateway.client.chat.completions.create({ model: 'silent', messages }, { signal: stop.signal })
     while (!harness.upstream.requests.some(({ body }) => body.includes('"silent"'))) await sleep(5)
+    const left = performance.now()
     stop.abort()
     await expect(asked).rejects.toThrow('aborted')
     const record = await harness.recordOf(({ request_model }) => request_model === 'silent')
     expect(record).toMatchObject({ termination: 'client_abort', status: null })
-    await expectBroken('silent')
+    await expectBroken('silent', left)
   })
 })
 
-async function expectBroken(model: string): Promise<void> {
+/** With `since`, when its client left: within half a second. */
+async function expectBroken(model: string, since = Number.POSITIVE_INFINITY): Promise<void> {
   const mine = () => harness.upstream.requests.findLast(({ body }) => body.includes(`"${model}"`))
   for (let tries = 0; tries < 200 && mine()?.brokenAt === undefined; tries++) await sleep(10)
   expect(mine()?.brokenAt).toBeDefined()
+  expect(mine()!.brokenAt! - since).toBeLessThan(500)
 }
 
 describe('bytes', () => {
@@ -203,6 +237,38 @@ describe('bytes', () => {
 })
 
 describe('bad days of the upstream', () => {
+  test('one that does not take the connection', async () => {
+    const { port, close } = await startDeaf()
+    onTestFinished(close)
+    const upstreams = [route('deaf', `http://127.0.0.1:${port}/v1`)]
+    const hasty = await harness.open({ upstreams, connectTimeoutMs: 200 })
+    const response = await hasty.post('/v1/chat/completions', chat('deaf'))
+    expect([response.status, await response.json()]).toMatchObject([504, { error: { code: 'timeout_connect' } }])
+    const record = await harness.recordOf((one) => one.request_model === 'deaf')
+    expect(record).toMatchObject({
+      termination: 'timeout_connect',
+      attempts: [{ upstream: 'deaf', status: null, why: 'timeout_connect' }],
+    })
+    expect(record.timings.total_ms).toBeLessThan(5_000)
+  })
+
+  test('bytes past the length of an answer reach nobody, also not as the answer to the next request', async () => {
+    const { url, close } = await harness.startUpstream()
+    onTestFinished(close)
+    const own = await harness.open({ upstreams: [route('talks-on', url)] })
+    const ask = async (model: string) => {
+      const response = await own.post('/v1/chat/completions', chat(model, { stream: false }))
+      const { choices } = (await response.json()) as { choices: { message: { content: string } }[] }
+      return choices[0].message.content
+    }
+    for (let times = 0; times < 3; times++) {
+      expect(await ask('past-its-length')).toBe('right')
+      expect(await ask('m')).toBe(sentence)
+    }
+    const record = await harness.recordOf((one) => one.request_model === 'past-its-length')
+    expect(record).toMatchObject({ termination: 'completed', text: 'right' })
+  })
+
   /** Model, what the client gets, what is recorded. */
   const cases: [model: string, status: number, termination: string, seen: RegExp][] = [
     ['resets-in-stream', 200, 'upstream_reset', /event: error\ndata: .*upstream_reset/],
@@ -342,6 +408,31 @@ describe('bad input', () => {
     expect(response).toBe(413)
   })
 
+  test('a client that leaves in the middle of its upload leaves no record, and its place', async () => {
+    const own = await harness.open()
+    for (const [i, leave] of (['destroy', 'resetAndDestroy', 'end'] as const).entries()) {
+      const key = await harness.addKey('client', 'uploads', false, { concurrent: 1 })
+      const ask = async () => {
+        const response = await own.post('/v1/chat/completions', chat('m'), { authorization: `Bearer ${key}` })
+        await response.text()
+        return response.status
+      }
+      const socket = connect(own.port, '127.0.0.1')
+      const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n`
+      socket.write(`${head}content-length: 1000\r\n\r\n{"model":"half","messages":[`)
+      while (own.limiter.size !== i + 1) await sleep(5)
+      expect(await ask()).toBe(429)
+      socket[leave]()
+      const refused = () => own.metric('plumbline_refused_total{status="400",code="incomplete_request"}')
+      while ((await refused()) !== i + 1) await sleep(5)
+      expect(await ask()).toBe(200)
+    }
+    expect(await own.metric('plumbline_in_flight')).toBe(0)
+    const records = async () => (await harness.store.listInteractions('uploads', { limit: 100 })).data
+    while ((await records()).length < 3) await sleep(10)
+    expect((await records()).map(({ request_model }) => request_model)).toEqual(['m', 'm', 'm'])
+  })
+
   test('heads', async () => {
     const many = Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`x-${i}`, '1']))
     await refused(await post('{}', many), 431, 'too_many_headers')
@@ -393,6 +484,32 @@ describe('bad input', () => {
     )
   })
 })
+
+/** A server whose system takes no more connections for it: its thread sleeps, and its queue is full. */
+async function startDeaf(): Promise<{ port: number; close(): Promise<void> }> {
+  const worker = new Worker(
+    `const { parentPort } = require('node:worker_threads')
+    const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      parentPort.postMessage(server.address().port)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+    })`,
+    { eval: true },
+  )
+  const [port] = (await once(worker, 'message')) as [number]
+  const waiting: Socket[] = []
+  for (let isTaken = true; isTaken; ) {
+    const socket = connect(port, '127.0.0.1').on('error', () => {})
+    waiting.push(socket)
+    isTaken = await Promise.race([once(socket, 'connect').then(() => true), sleep(200, false)])
+  }
+  return {
+    port,
+    close: async () => {
+      for (const socket of waiting) socket.destroy()
+      await worker.terminate()
+    },
+  }
+}
 
 function rawAnswer(text: string, port = gateway.port): Promise<string> {
   return new Promise((resolve) => {
@@ -539,4 +656,6 @@ describe('drain', () => {
 test('nothing was lost, and no fault of ours was met', () => {
   expect(harness.recorder.lost()).toBe(0)
   expect(harness.warnings.filter((text) => text.includes('fault of ours'))).toEqual([])
+  for (const secret of ['sk-operator', harness.clientKey, harness.adminKey])
+    expect(harness.warnings.join('\n')).not.toContain(secret)
 })

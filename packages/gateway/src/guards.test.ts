@@ -3,6 +3,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Harness, startHarness } from './gateway.test-support.ts'
+import { readChatStream, readChatWhole } from './guards/answer-filter.test-support.ts'
 import { openGuardWorld } from './guards/guard-world.ts'
 import { readGuards } from './guards/read-guards.ts'
 import { sentence } from './upstream-server.test-support.ts'
@@ -195,6 +196,54 @@ test('a moderation endpoint judges; silent or talking prose, it fails as it is t
   }
   const record = await harness.recordOf(({ guards }) => guards.some(({ outcome }) => outcome === 'error'))
   expect(record.guards[0].error).toMatch(/no verdict within 200 ms|JSON|token/i)
+})
+
+test.each([true, false])(
+  'an answer that is no UTF-8 is read by guards and record as by its client (stream: %s)',
+  async (stream) => {
+    const choice = { index: 0, finish_reason: 'stop' }
+    const said = { role: 'assistant', content: 'A\xff\xc3B, Paris\xe2\x82' }
+    const json = JSON.stringify({
+      id: 'x',
+      choices: [{ ...choice, ...(stream ? { delta: said } : { message: said }) }],
+    })
+    const bytes = Buffer.from(stream ? `data: ${json}\n\ndata: [DONE]\n\n` : json, 'latin1')
+    const read = 'A\ufffd\ufffdB, Paris\ufffd'
+    // Cut behind every byte that is none of a character.
+    const pieces = bytes.toString('latin1').split(/(?<=[\x80-\xff])/)
+    const body = ask('x', { model: 'pieces', stream, pieces: pieces.map((piece) => btoa(piece)) })
+    const answered = async (gateway: Awaited<ReturnType<typeof open>>) => {
+      const response = await gateway.post('/v1/chat/completions', JSON.stringify(body))
+      const given = Buffer.from(await response.arrayBuffer())
+      const { text } = await harness.recordOf(({ record }) => record === response.headers.get('x-request-id'))
+      expect(text).toBe(read)
+      return { given, said: (stream ? readChatStream : readChatWhole)(given.toString('utf8'))['0 text'] }
+    }
+    const plain = await answered(await harness.open())
+    expect([plain.given, plain.said]).toEqual([bytes, read])
+    expect((await answered(await open([words('block', 'output', ['none of it'])]))).said).toBe(read)
+    expect((await answered(await open([words('block', 'output')]))).said).toBe(read.slice(0, read.indexOf('Paris')))
+  },
+)
+
+test('a client that leaves while guards hold the answer’s text stops the upstream; what they held is on record', async () => {
+  const gateway = await open([words('replace', 'output')])
+  const model = 'stalls-in-stream'
+  const stop = new AbortController()
+  const { signal } = stop
+  const asked = gateway.post('/v1/chat/completions', JSON.stringify(ask('x', { model, stream: true })), {}, signal)
+  const given = (await asked).text()
+  const mine = () => harness.upstream.requests.findLast(({ body }) => body.includes(model))
+  // Its words are on their way to the guards.
+  await sleep(100)
+  const left = performance.now()
+  stop.abort()
+  await expect(given).rejects.toThrow('aborted')
+  const record = await harness.recordOf((one) => one.request_model === model)
+  expect(record).toMatchObject({ termination: 'client_abort', text: 'The capital of ', status: 200 })
+  while (mine()?.brokenAt === undefined) await sleep(5)
+  expect(mine()!.brokenAt! - left).toBeLessThan(500)
+  expect(await gateway.metric('plumbline_in_flight')).toBe(0)
 })
 
 const slowly = { kind: 'http', mode: 'block', direction: 'input', timeout_ms: 60_000 }

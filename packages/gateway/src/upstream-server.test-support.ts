@@ -195,6 +195,14 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     res.socket?.write('ZZZ\r\nno chunk')
     await untilClosed(res)
   },
+  /** A length, and behind as many bytes a whole other answer that nobody asked for. */
+  'past-its-length': (_req, res) => {
+    const head = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: '
+    const answers = ['right', 'wrong'].map((content) =>
+      JSON.stringify({ choices: [{ index: 0, message: { content } }] }),
+    )
+    res.socket?.write(answers.map((json) => `${head}${json.length}\r\n\r\n${json}`).join(''))
+  },
   /** As many answers as were asked for, of the request's own choosing. */
   several: (_req, res, json) => {
     const texts = (json.texts as string[]).slice(0, (json.n as number | undefined) ?? 1)
