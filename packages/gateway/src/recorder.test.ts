@@ -2,13 +2,16 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Choice, GuardVerdict } from '@plumbline/contracts'
 import { openSpool, openStore, type Safety } from '@plumbline/store'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { startHarness } from './gateway.test-support.ts'
 import { uuidv7 } from './ids.ts'
 import { noteLastGap } from './last-gap.ts'
 import type { Outcome, RequestFacts } from './outcome.ts'
 import { createRecorder } from './recorder.ts'
+import { sentence } from './upstream-server.test-support.ts'
 
 test('what has no room is counted, and the count is written as soon as there is room', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'recorder-'))
@@ -84,6 +87,40 @@ test('what the spool still had in memory when it was closed is counted in the st
 const factsOf = (record: string) =>
   ({ record, project: 'default', created_at: '2026-01-01T00:00:00.000Z' }) as RequestFacts
 const outcomeOf = (id: string) => ({ id, choices: [] as Choice[], guards: [] as GuardVerdict[] }) as Outcome
+
+test('a gateway on a full disk answers, says that recording is degraded, and counts what has no room in memory', async () => {
+  let isFull = true
+  const harness = await startHarness({
+    maxPendingBytes: 5_000,
+    open: async (...args) => {
+      if (isFull) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
+      return open(...args)
+    },
+  })
+  onTestFinished(harness.close)
+  const gateway = await harness.open()
+  const ask = async (content: string) => {
+    const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content }] })
+    const response = await gateway.post('/v1/chat/completions', body)
+    expect([response.status, await response.text()]).toEqual([200, expect.stringContaining(sentence)])
+    return response.headers.get('x-request-id')
+  }
+  const readiness = async () => (await fetch(`${gateway.url}/readyz`)).json()
+  const first = await ask('short')
+  expect(await readiness()).toMatchObject({ status: 'ready', recording: 'degraded' })
+  expect(await gateway.metric('plumbline_spool_failing')).toBe(1)
+  // From memory.
+  await harness.recordOf(({ record }) => record === first)
+  await ask('long '.repeat(2_000))
+  expect(await gateway.metric('plumbline_records_lost_total')).toBe(1)
+  while ((await harness.store.countGaps()) !== 1) await sleep(20)
+  expect(await readiness()).toMatchObject({ status: 'ready', recording: 'degraded' })
+  isFull = false
+  const last = await ask('short')
+  await harness.recordOf(({ record }) => record === last)
+  expect(await readiness()).toMatchObject({ status: 'ready', recording: 'ok' })
+  expect(await harness.store.countGaps()).toBe(1)
+})
 
 test('a disk that hangs costs the first answer its patience, the next ones little, and is told twice', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'recorder-'))
