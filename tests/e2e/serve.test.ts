@@ -1,12 +1,14 @@
 import type { ChildProcess } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import OpenAI from 'openai'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { migrate } from '../../packages/store/src/migrate.ts'
+import { openPglite } from '../../packages/store/src/pglite.ts'
 import { startPlumb } from './plumb-process.ts'
 
 /** The real process, killed and started again on the same folder. CI takes 5 rounds; PLUMBLINE_SERVE_ROUNDS asks for more. */
@@ -214,4 +216,56 @@ test('SIGHUP reads the configuration anew; one that is no good leaves the old on
   expect(await ask()).toBe('Later.')
   serving.process.kill('SIGTERM')
   expect(await serving.exited, serving.stderr()).toBe(0)
+})
+
+test('a store that a newer version has written is refused, with what to do', { timeout: 240_000 }, async () => {
+  const data = join(folder, 'newer')
+  await mkdir(data)
+  const database = openPglite(join(data, 'store'))
+  await migrate(database)
+  await database.query(`insert into plumbline.migrations (position, name, sha256) values (1000, 'of tomorrow', 'x')`)
+  await database.close()
+  const serving = await start({ PLUMBLINE_ADMIN_KEY: adminKey }, data)
+  expect(await serving.exited).toBe(1)
+  expect(serving.stderr()).toMatch(/STORE_NEWER.*"of tomorrow".*\n.*Run that version or a later one/)
+})
+
+test('no key is logged, whatever goes wrong', { timeout: 240_000 }, async () => {
+  const upstreamKey = 'sk-a-key-of-the-operator'
+  // Says the key that it is shown, as some do.
+  const tactless = createServer((req, res) => {
+    const message = `${req.headers.authorization} is no good`
+    if (req.url === '/v1/completions') res.socket?.end(`${message}\r\n\r\n`)
+    else if (req.url === '/v1/embeddings') res.writeHead(200).end(message)
+    else res.writeHead(req.url === '/v1/responses' ? 500 : 401).end(JSON.stringify({ error: { message } }))
+  })
+  await new Promise<void>((done) => tactless.listen(0, '127.0.0.1', done))
+  onTestFinished(() => void tactless.close())
+  const file = join(folder, 'keys.yaml')
+  const { port } = tactless.address() as AddressInfo
+  await writeFile(file, `upstream: http://127.0.0.1:${port}\n`)
+  const env = { PLUMBLINE_ADMIN_KEY: adminKey, PLUMBLINE_UPSTREAM_KEY: upstreamKey }
+  const serving = await start(env, undefined, ['--verbose', '--config', file])
+  const ask = async (path: string, body: unknown, key: string) => {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const response = await fetch(`${serving.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+    return response.text()
+  }
+  const clientKey: string = JSON.parse(await ask('/api/keys', { scope: 'client' }, adminKey)).key
+  const failing = async (key: string) => {
+    for (const path of ['chat/completions', 'completions', 'responses', 'embeddings'])
+      await ask(`/v1/${path}`, { model: 'm', messages: [], prompt: 'x', input: 'x' }, key)
+    for (const path of ['/api/keys', '/api/none', '/api/reload', `/${key}`]) await ask(path, [], key)
+  }
+  for (const key of [clientKey, adminKey, `${clientKey}x`]) await failing(key)
+  await writeFile(file, `upstreams: [{ name: one, url: "http://${upstreamKey}@127.0.0.1" }]\n`)
+  serving.process.kill('SIGHUP')
+  while (!serving.stderr().includes('not reloaded')) await sleep(10)
+  tactless.closeAllConnections()
+  tactless.close()
+  await failing(clientKey)
+  serving.process.kill('SIGTERM')
+  expect(await serving.exited, serving.stderr()).toBe(0)
+  for (const secret of [upstreamKey, clientKey, adminKey])
+    expect(serving.stdout() + serving.stderr()).not.toContain(secret)
 })

@@ -147,7 +147,10 @@ describeStores('store', ({ name, open, ...suite }) => {
 
   test('migrations: again changes nothing; a newer or another store is refused', async () => {
     await migrate(database)
-    await expect(migrate(database, migrations.slice(0, -1))).rejects.toMatchObject({ code: 'STORE_NEWER' })
+    await expect(migrate(database, migrations.slice(0, -1))).rejects.toMatchObject({
+      code: 'STORE_NEWER',
+      hint: expect.stringContaining('Run that version or a later one'),
+    })
     const changed = migrations.map((one, i) =>
       i === 1 ? { ...one, statements: [...one.statements, 'select 1'] } : one,
     )
