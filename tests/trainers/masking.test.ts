@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { rewardModelConfig, type TrainerWorld, trainReward, trainSft } from '@plumbline/align'
-import { rewardConfig, sftConfig, sftRowSchema } from '@plumbline/align/config'
+import { rewardModelConfig, trainSft } from '@plumbline/align'
+import { sftConfig, sftRowSchema } from '@plumbline/align/config'
 import {
   createRewardScorer,
   createScorer,
@@ -12,6 +12,7 @@ import {
   type PromptCompletion,
 } from '@plumbline/models'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { firstRewards, pairs, reward } from './reward-runs.ts'
 import { hashOf, runInFolder } from './run-trainer.ts'
 import { writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
 
@@ -132,26 +133,6 @@ test('passes over openings come last, and learn from the first tokens of every t
   expect(last).toBeCloseTo(await lossOf(opened), 5)
 })
 
-const pairs = ['a', 'bcd', 'ef', 'ghijk'].map((prompt, i) => ({ prompt, chosen: 'y'.repeat(i + 1), rejected: 'no' }))
-async function reward(
-  path: string,
-  changes: Record<string, unknown> = {},
-  rows: Parameters<typeof trainReward>[2]['train'] = pairs,
-) {
-  const config = rewardConfig.parse({
-    max_steps: 1,
-    logging_steps: 1,
-    eval_fraction: 0,
-    learning_rate: 0.01,
-    ...changes,
-  })
-  const model = await loadLanguageModel(path)
-  const train = (world: TrainerWorld) => trainReward(config, model, { train: rows }, world)
-  const { result, metrics, error } = await runInFolder(newPath(), 'reward', config, train)
-  if (!result) throw error
-  return { model, result, metrics }
-}
-
 test('a reward model whose head is zero starts at ln 2, and a tie is a miss', async () => {
   const path = newPath()
   await writeTinyRewardModel(path, { change: (parameters) => parameters.get('score.weight')!.data.fill(0) })
@@ -161,15 +142,7 @@ test('a reward model whose head is zero starts at ln 2, and a tie is a miss', as
 
 /** What the model at `path` prefers each chosen answer by. */
 async function marginsOf(path: string): Promise<number[]> {
-  const { config, parameters, tokenizer } = await loadLanguageModel(path)
-  const scorer = await createRewardScorer(config, parameters, { threads: 1 })
-  const scoreOf = async (prompt: string, answer: string) =>
-    (await scorer.rewards([[...tokenizer.encode(prompt + answer), tokenizer.eosTokenId!]]))[0]
-  const margins: number[] = []
-  for (const { prompt, chosen, rejected } of pairs)
-    margins.push((await scoreOf(prompt, chosen)) - (await scoreOf(prompt, rejected)))
-  await scorer.dispose()
-  return margins
+  return (await firstRewards(path)).map(([chosen, rejected]) => chosen - rejected)
 }
 
 test('the first reward loss is that of scores at the last token of prompt, answer and end token', async () => {

@@ -1,11 +1,9 @@
 /**
- * Known bugs of PPO on language models, each with a test of the whole trainer that fails when the bug is put in. Those of
- * the formulas have theirs beside the formulas: GAE past the end, whitening, KL estimators and their golden bandit, the
- * adaptive coefficient, clipping, value clipping, Adam's epsilon, reward-model margins.
+ * Known bugs of PPO on language models, each with a test of the whole trainer that fails when the bug is put in; those
+ * that are about a flag stand in ppo-settings.test.ts. The formulas have tests beside them too: GAE past the end, KL
+ * estimators and their golden bandit, clipping, Adam's two kinds of epsilon.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { trainPpo } from '@plumbline/align'
 import { ppoConfig } from '@plumbline/align/config'
@@ -18,62 +16,10 @@ import {
   loadLanguageModel,
   openSafetensors,
 } from '@plumbline/models'
-import { afterAll, describe, expect, test } from 'vitest'
-import { hashOf, type RunOptions, readLines, runInFolder } from './run-trainer.ts'
-import { idOf, type TinyModelOptions, writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
-
-const base = mkdtempSync(join(tmpdir(), 'plumbline-ppo-'))
-afterAll(() => rmSync(base, { recursive: true, force: true }))
-
-let count = 0
-const newFolder = () => join(base, String(count++))
-const prompts = ['a', 'bc', 'def', 'ghij', 'klmno', '-', '(+)', '12'].map((prompt) => ({ prompt }))
-
-interface Case {
-  readonly referenceModel?: TinyModelOptions
-  readonly policy?: TinyModelOptions
-  readonly rewardModel?: Parameters<typeof writeTinyRewardModel>[1]
-}
-
-interface Sample {
-  readonly prompt: string
-  readonly completion: string
-  readonly score: number
-  readonly kl: number
-  readonly finish_reason: 'stop' | 'length'
-}
-
-/** A PPO run whose every episode of the last iteration is in the samples; one update an iteration. */
-async function ppo(
-  changes: Record<string, unknown> = {},
-  { policy: policyOptions, rewardModel: rewardOptions, referenceModel: referenceOptions }: Case = {},
-) {
-  const [policyPath, rewardPath, folder] = [newFolder(), newFolder(), newFolder()]
-  await writeTinyModel(policyPath, policyOptions)
-  await writeTinyRewardModel(rewardPath, { ...policyOptions, ...rewardOptions })
-  const policy = await loadLanguageModel(policyPath)
-  const rewardModel = await loadLanguageModel(rewardPath)
-  const referenceModel =
-    referenceOptions && (await loadLanguageModel(await writeTinyModel(newFolder(), referenceOptions)))
-  const config = ppoConfig.parse({
-    learning_rate: 0.003,
-    lr_scheduler_type: 'constant',
-    per_device_train_batch_size: 8,
-    max_steps: 1,
-    num_ppo_epochs: 1,
-    response_length: 4,
-    logging_steps: 1,
-    ...changes,
-  })
-  const { result, error, metrics } = await runInFolder(folder, 'ppo', config, (world) =>
-    trainPpo(config, { policy, rewardModel, referenceModel }, prompts, world),
-  )
-  const all: (Sample & { global_step: number })[] = readLines(join(folder, 'samples.jsonl'))
-  const samples = all.filter(({ global_step }) => global_step === metrics.at(-1)?.global_step)
-  return { folder, policyPath, rewardModel, metrics, samples, error, weights: await result?.trainable.merged() }
-}
-
-type Ppo = Awaited<ReturnType<typeof ppo>>
+import { describe, expect, test } from 'vitest'
+import { type Case, letters, meanOf, newFolder, type Ppo, ppo, prompts, stopAtLetters, tokensOf } from './ppo-runs.ts'
+import { hashOf, type RunOptions, runInFolder } from './run-trainer.ts'
+import { writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
 
 /** log softmax(logits / T) of the first token of an answer, for each token of the vocabulary. */
 async function nextLogprobs({ config, tokenizer }: LanguageModel, parameters: ParameterMap, temperature: number) {
@@ -89,12 +35,6 @@ async function nextLogprobs({ config, tokenizer }: LanguageModel, parameters: Pa
     return scaled.map((x) => x - largest - Math.log(sum))
   }
 }
-
-const meanOf = (numbers: readonly number[]) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length
-/** Every letter ends an answer, and the tokenizer's end token is another one. */
-const letters = Array.from({ length: 26 }, (_, i) => idOf(String.fromCharCode(0x61 + i)))
-const stopAtLetters = { config: { eos_token_id: letters } }
-const tokensOf = ({ completion, finish_reason }: Sample) => completion.length + (finish_reason === 'stop' ? 1 : 0)
 
 describe.each([
   { of: 'the whole model', peft: {} },
@@ -328,6 +268,8 @@ test('metrics are TRL’s, each of them finite, and what we add', async () => {
     ...['objective/non_score_reward', 'objective/rlhf_reward', 'objective/scores', 'policy/approxkl_avg'],
     ...['policy/clipfrac_avg', 'policy/entropy_avg', 'val/clipfrac_avg', 'val/num_eos_tokens', 'val/ratio'],
     'val/ratio_var',
+    // Of its trainers with another sampler.
+    'sampling/sampling_logp_difference/mean',
   ]
   const ours = ['global_step', 'epoch', 'grad_norm', 'objective/kl_coef', 'completions/mean_length']
   const seconds = ['time/generate', 'time/score', 'time/forward', 'time/update']

@@ -141,7 +141,10 @@ export const ppoConfig = z.object({
   response_length: z.number().int().min(1).default(53).describe('longest answer, in tokens'),
   temperature: z.number().positive().default(0.7).describe('of sampling and of all log-probabilities'),
   kl_coef: z.number().min(0).default(0.05).describe('weight of the KL penalty; the first one when it adapts'),
-  kl_estimator: z.enum(['k1', 'k3']).default('k1').describe('estimator of the KL in the reward'),
+  kl_estimator: z
+    .enum(['k1', 'k3'])
+    .default('k1')
+    .describe('estimator of the KL in the reward; the gradient of k3 there is not that of the KL'),
   kl_target: z.number().positive().optional().describe('aim at this KL of an answer, in nats, by adapting kl_coef'),
   kl_horizon: z.number().positive().default(10_000).describe('episodes over which kl_coef adapts'),
   max_kl: z.number().positive().default(100).describe('stop when the mean KL of an answer exceeds this, in nats'),

@@ -44,7 +44,6 @@ export { strangersIn } from './parts/run-lock.ts'
 export type { SampleRow } from './parts/run-logs.ts'
 export { type RunTrainerWorld, runTrainer } from './parts/run-trainer.ts'
 export {
-  type MissingEos,
   type ShapeScoresOptions,
   shapeScores,
   type TokenRewards,

@@ -45,8 +45,12 @@ export async function trainPpo(
   world: TrainerWorld,
 ): Promise<PpoResult> {
   const { policy, rewardModel } = models
-  const { run, pool, signal } = world
+  const { run, pool, signal, log } = world
   checkModels(models)
+  if (config.kl_estimator === 'k3')
+    log(
+      '--kl-estimator k3: in a reward its gradient is not that of the KL and may point away from the reference; k1 has it.',
+    )
   checkRewardModel(rewardModel.config, rewardModel.parameters)
   const { prompts, trainable, random } = preparePpo(config, models, rows, world)
   const reference = referenceOf(config, models)
@@ -76,6 +80,11 @@ export async function trainPpo(
     const { klCoef } = controller
     const { lessons, metrics } = credit(episodes, klCoef, config, rewardModel)
     checkRunaway(metrics, config, state.step)
+    const difference = metrics[SAMPLER_DIFFERENCE]
+    if (difference > MOST_SAMPLER_DIFFERENCE)
+      log(
+        `step ${state.step + 1}: log-probabilities of the sampler and of training differ by ${difference.toFixed(3)} a token (usual: below ${MOST_SAMPLER_DIFFERENCE}): updates are of another policy than the one that answered.`,
+      )
     // Not right after its update: only this rollout has shown that the policy did not run away.
     if (state.step !== state.savedStep && isDue(state.step, config.save_steps))
       await saveTraining(run, parameters, optimizer.adamw, state)
@@ -134,6 +143,10 @@ export function preparePpo(
   return { prompts, trainable, random }
 }
 
+/** TRL's name. A mean above the bound is no rounding; a sampler of other weights or another temperature gives it. */
+const SAMPLER_DIFFERENCE = 'sampling/sampling_logp_difference/mean'
+const MOST_SAMPLER_DIFFERENCE = 0.02
+
 /** The last policy has no next rollout. To see a policy that ran away takes few answers. */
 const ANSWERS_OF_LAST_CHECK = 8
 
@@ -157,9 +170,7 @@ function credit(episodes: readonly Episode[], klCoef: number, config: PpoConfig,
     episodes.map(({ hasEos }) => hasEos),
     {
       ...normalizationOf(rewardModel, config),
-      ...(config.missing_eos_penalty !== undefined && {
-        missingEos: { penalty: config.missing_eos_penalty, mode: 'subtract' as const },
-      }),
+      missingEosPenalty: config.missing_eos_penalty,
     },
   )
   const lengths = episodes.map(({ completionIds }) => completionIds.length)
@@ -172,6 +183,10 @@ function credit(episodes: readonly Episode[], klCoef: number, config: PpoConfig,
   const values = episodes.map(({ oldValues }) => oldValues)
   const { advantages, returns } = gae(rewards, values, lengths, { gamma: config.gamma, gaeLambda: config.lam })
   const whitened = whiten(advantages)
+  // Should be rounding: nothing else may lie between the sampler and the graph that is trained.
+  const differences = episodes.flatMap(({ drawnLogprobs, oldLogprobs }) =>
+    drawnLogprobs.map((logprob, t) => Math.abs(logprob - oldLogprobs[t])),
+  )
   const meanOf = (numbers: readonly number[]) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length
   const sumOf = (row: ArrayLike<number>) => Array.from(row).reduce((sum, x) => sum + x, 0)
   const nonScore = meanOf(nonScoreRewards.map(sumOf))
@@ -185,6 +200,7 @@ function credit(episodes: readonly Episode[], klCoef: number, config: PpoConfig,
       'objective/rlhf_reward': nonScore + meanOf(scores),
       'val/num_eos_tokens': episodes.filter(({ hasEos }) => hasEos).length,
       'completions/mean_length': meanOf(lengths),
+      [SAMPLER_DIFFERENCE]: meanOf(differences),
     },
   }
 }

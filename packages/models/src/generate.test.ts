@@ -59,8 +59,10 @@ async function completions(
   return all.sort((a, b) => a.promptIndex - b.promptIndex || a.generation - b.generation)
 }
 
+const withoutNumbers = ({ logprobs, probabilities, ...rest }: Completion) => rest
+
 function expectSame(actual: readonly Completion[], expected: readonly Completion[]): void {
-  expect(actual.map(({ logprobs, ...rest }) => rest)).toEqual(expected.map(({ logprobs, ...rest }) => rest))
+  expect(actual.map(withoutNumbers)).toEqual(expected.map(withoutNumbers))
   actual.forEach(({ logprobs }, i) => {
     expect(logprobs).toHaveLength(expected[i].logprobs.length)
     logprobs.forEach((logprob, token) => {
@@ -164,6 +166,14 @@ describe('what is drawn', () => {
       if (slots === 16) expect(read).toBe(own + system.length)
       if (slots === 3) expect(read).toBeLessThan(own + prompts.length * system.length)
     }
+  })
+
+  test('probabilities are those that tokens were drawn with: at temperature 1 the exponentials of logprobs', async () => {
+    for (const { logprobs, probabilities } of await completions(decoderOf(3), prompts))
+      expect(probabilities.map((p, i) => Math.abs(Math.log(p) - logprobs[i]) < 1e-5)).toEqual(logprobs.map(() => true))
+    const [cold] = await completions(decoderOf(1), prompts, { temperature: 0.01 })
+    expect(Math.min(...cold.probabilities)).toBeGreaterThan(0.5)
+    expect(Math.min(...cold.logprobs)).toBeLessThan(Math.log(0.5))
   })
 
   test('logprobs are those of the model itself, whatever temperature and cut-offs say', async () => {

@@ -26,6 +26,8 @@ export interface Completion {
   readonly tokenIds: readonly number[]
   /** Log-probability of each token under the model itself: temperature 1, nothing cut off. */
   readonly logprobs: readonly number[]
+  /** Probability that each token was drawn with, at the temperature; unless it is 0 or something is penalised or cut off. */
+  readonly probabilities: readonly number[]
   readonly finishReason: 'stop' | 'length'
 }
 
@@ -95,6 +97,6 @@ function numberedSequence({ promptIds, promptIndex, generation }: Job, options: 
 }
 
 function finished(sequence: NumberedSequence): Completion {
-  const { promptIndex, generation, text, tokenIds, logprobs, finishReason } = sequence
-  return { promptIndex, generation, text, tokenIds, logprobs, finishReason: finishReason! }
+  const { promptIndex, generation, text, tokenIds, logprobs, probabilities, finishReason } = sequence
+  return { promptIndex, generation, text, tokenIds, logprobs, probabilities, finishReason: finishReason! }
 }

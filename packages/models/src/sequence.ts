@@ -45,6 +45,8 @@ export interface Sequence {
   readonly tokenIds: number[]
   /** Log-probability of each token under the model itself: temperature 1, nothing cut off. */
   readonly logprobs: number[]
+  /** Probability of each token at the temperature, before anything is penalised or cut off; NaN where the likeliest is taken. */
+  readonly probabilities: number[]
   readonly seen: Set<number>
   readonly random: Random
   readonly stream: TextStream
@@ -68,6 +70,7 @@ export function startSequence(
     onToken,
     tokenIds: [],
     logprobs: [],
+    probabilities: [],
     seen: new Set(promptIds),
     random,
     stream: options.createTextStream(),
@@ -98,6 +101,7 @@ export function extendSequence(sequence: Sequence, scores: NextTokens, row: numb
   if (!Number.isFinite(logprob)) throw notFinite()
   tokenIds.push(token)
   logprobs.push(logprob)
+  sequence.probabilities.push(rowScores.probabilities?.[token] ?? Number.NaN)
   seen.add(token)
   const start = sequence.text.length
   const isEnd = options.stopTokenIds.includes(token)

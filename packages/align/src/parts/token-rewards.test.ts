@@ -67,21 +67,14 @@ test('policy = reference leaves the score alone, exactly', () => {
   }
 })
 
-test('a missing end costs its penalty, subtracted or in place of the score', () => {
-  const scores = [2, 2, -1]
+test('scores are normalised, and a missing end costs its penalty', () => {
   const ends = [true, false, false]
-  expect(shapeScores(scores, ends)).toEqual([2, 2, -1])
-  expect(shapeScores(scores, ends, { missingEos: { penalty: 1, mode: 'subtract' } })).toEqual([2, 1, -2])
-  expect(shapeScores(scores, ends, { missingEos: { penalty: 1, mode: 'replace' } })).toEqual([2, -1, -1])
-})
-
-test('scores are normalised, then clipped, then penalised', () => {
-  const options = { mean: 1, std: 2, clip: 3, missingEos: { penalty: 1, mode: 'subtract' } } as const
-  expect(shapeScores([5, 100, -100, -100], [true, true, true, false], options)).toEqual([2, 3, -3, -4])
+  expect(shapeScores([2, 2, -1], ends)).toEqual([2, 2, -1])
+  expect(shapeScores([5, 5, -3], ends, { mean: 1, std: 2, missingEosPenalty: 1 })).toEqual([2, 1, -3])
 })
 
 test('a constant added to the reward model and its mean changes nothing', () => {
-  const options = { mean: 0.5, std: 2, clip: 5 }
+  const options = { mean: 0.5, std: 2 }
   const moved = shapeScores([3.5, 6.5], [true, true], { ...options, mean: options.mean + 3 })
   expect(moved).toEqual(shapeScores([0.5, 3.5], [true, true], options))
 })
@@ -94,6 +87,5 @@ test('bad numbers are an error that names the completion', () => {
   )
   expect(() => tokenRewards({ ...inputs, scores: [1] }, { klCoef: 0.1 })).toThrow('1 scores for 2 completions')
   expect(() => shapeScores([1], [true], { std: 0 })).toThrow('standard deviation of the scores is 0')
-  expect(() => shapeScores([1], [true], { clip: 0 })).toThrow('clipped to ±0')
   expect(() => shapeScores([1], [true, false])).toThrow('1 scores for 2 completions')
 })

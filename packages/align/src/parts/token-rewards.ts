@@ -12,41 +12,27 @@ import { whiten } from './advantages.ts'
 import { type KlEstimator, klPerToken } from './kl.ts'
 import type { Rows } from './rows.ts'
 
-/** What a completion without its stop token costs. */
-export interface MissingEos {
-  /** From 0 up, in units of the normalised score. */
-  readonly penalty: number
-  /** `subtract`: score − penalty, as TRL. `replace`: −penalty, whatever the score, as Huang et al. 2024 (2403.17031). */
-  readonly mode: 'subtract' | 'replace'
-}
-
 export interface ShapeScoresOptions {
   /** Mean and standard deviation of the reward model's scores, as it stores them; (score − mean) / std. */
   readonly mean?: number
   readonly std?: number
-  /** Largest absolute value after normalising. */
-  readonly clip?: number
-  readonly missingEos?: MissingEos
+  /** Subtracted from the normalised score of a completion without its stop token, as in TRL. */
+  readonly missingEosPenalty?: number | undefined
 }
 
 /**
- * Scores as the policy gets them: normalised, then clipped, then penalised, so that clipping never hides a penalty.
- * `hasEos[i]`: whether completion i ends with the configured stop token. Throws BAD_VALUE and SHAPE_MISMATCH.
+ * Scores as the policy gets them: normalised, then penalised. `hasEos[i]`: whether completion i ends with the configured
+ * stop token. Throws BAD_VALUE and SHAPE_MISMATCH.
  */
 export function shapeScores(
   scores: readonly number[],
   hasEos: readonly boolean[],
-  { mean = 0, std = 1, clip = Number.POSITIVE_INFINITY, missingEos }: ShapeScoresOptions = {},
+  { mean = 0, std = 1, missingEosPenalty = 0 }: ShapeScoresOptions = {},
 ): number[] {
   if (!(std > 0)) throw new PlumblineError('BAD_VALUE', `the standard deviation of the scores is ${std}, not above 0.`)
-  if (!(clip > 0)) throw new PlumblineError('BAD_VALUE', `scores are clipped to ±${clip}, not above 0.`)
   if (hasEos.length !== scores.length)
     throw new PlumblineError('SHAPE_MISMATCH', `shapeScores: ${scores.length} scores for ${hasEos.length} completions.`)
-  return scores.map((score, i) => {
-    const normalized = Math.min(clip, Math.max(-clip, (score - mean) / std))
-    if (hasEos[i] || !missingEos) return normalized
-    return missingEos.mode === 'replace' ? -missingEos.penalty : normalized - missingEos.penalty
-  })
+  return scores.map((score, i) => (score - mean) / std - (hasEos[i] ? 0 : missingEosPenalty))
 }
 
 export interface TokenRewardsInputs {

@@ -11,6 +11,8 @@ export interface EncodedPrompt {
 /** An answer to it. */
 export interface SampledAnswer extends EncodedPrompt {
   readonly completionIds: readonly number[]
+  /** Of each token when it was drawn. */
+  readonly drawnLogprobs: readonly number[]
   readonly text: string
   readonly hasEos: boolean
 }

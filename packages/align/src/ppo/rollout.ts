@@ -106,10 +106,11 @@ async function sampleAnswers(
   const ids = prompts.map(({ promptIds }) => promptIds)
   const options = { maxNewTokens: config.response_length, temperature: config.temperature, seed }
   const completions = completionsOf(policy, await trainable.merged(), ids, options)
-  for await (const { promptIndex, tokenIds, text, finishReason } of completions)
+  for await (const { promptIndex, tokenIds, probabilities, text, finishReason } of completions)
     answers[promptIndex] = {
       ...prompts[promptIndex],
       completionIds: tokenIds,
+      drawnLogprobs: probabilities.map(Math.log),
       text,
       hasEos: finishReason === 'stop',
     }
