@@ -17,8 +17,19 @@ import {
   openSafetensors,
 } from '@plumbline/models'
 import { describe, expect, test } from 'vitest'
-import { type Case, letters, meanOf, newFolder, type Ppo, ppo, prompts, stopAtLetters, tokensOf } from './ppo-runs.ts'
-import { hashOf, type RunOptions, runInFolder } from './run-trainer.ts'
+import {
+  afterSampling,
+  type Case,
+  letters,
+  meanOf,
+  newFolder,
+  type Ppo,
+  ppo,
+  prompts,
+  stopAtLetters,
+  tokensOf,
+} from './ppo-runs.ts'
+import { hashOf, runInFolder } from './run-trainer.ts'
 import { writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
 
 /** log softmax(logits / T) of the first token of an answer, for each token of the vocabulary. */
@@ -341,25 +352,63 @@ test('the last policy is checked too: one that ran away is not saved', async () 
 })
 
 test('what an interrupt saved unchecked is checked by the first rollout of the resumed run', async () => {
-  const [policyPath, rewardPath, folder] = [newFolder(), newFolder(), newFolder()]
-  await writeTinyModel(policyPath)
-  await writeTinyRewardModel(rewardPath)
-  const changes = { max_steps: 8, learning_rate: 0.05, num_ppo_epochs: 4, kl_coef: 0, max_kl: 1e-3, response_length: 4 }
-  const config = ppoConfig.parse({ ...changes, per_device_train_batch_size: 8 })
-  const run = async (options: RunOptions) => {
-    const [policy, rewardModel] = [await loadLanguageModel(policyPath), await loadLanguageModel(rewardPath)]
-    return runInFolder(
-      folder,
-      'ppo',
-      config,
-      (world) => trainPpo(config, { policy, rewardModel }, prompts, world),
-      options,
-    )
-  }
-  expect((await run({ stopAfter: 1 })).error?.code).toBe('INTERRUPTED')
-  const resumed = await run({ resume: true })
+  const changes = { max_steps: 8, learning_rate: 0.05, num_ppo_epochs: 4, kl_coef: 0, max_kl: 1e-3 }
+  const { error, folder } = await ppo(changes, { options: { stopAfter: 1 } })
+  expect(error?.code).toBe('INTERRUPTED')
+  const resumed = await ppo(changes, { folder, options: { resume: true } })
   expect(resumed.error).toMatchObject({ code: 'POLICY_RAN_AWAY' })
   expect(resumed.steps).toBe(0)
+})
+
+describe('scores that run away', () => {
+  const changes = { max_steps: 8, save_steps: 1, learning_rate: 0.02, kl_coef: 0 }
+  const models = { rewardModel: { mean: 0.7, std: 2 } }
+  /** The first iteration whose scores have moved further than all before, and a bound that only they exceed. */
+  async function bound() {
+    const scores = (await ppo(changes, models)).metrics.map((line) => line['objective/scores'])
+    const moved = scores.map((score) => Math.abs(score - scores[0]))
+    const at = moved.findIndex((change, i) => i >= 3 && change > Math.max(...moved.slice(0, i)) + 0.01)
+    expect(at).toBeGreaterThan(2)
+    return { at, max_score_change: (moved[at] + Math.max(...moved.slice(0, at))) / 2 }
+  }
+
+  test('they stop the run; the last good checkpoint is kept and named', async () => {
+    const { at, max_score_change } = await bound()
+    const { error, folder, metrics } = await ppo({ ...changes, max_score_change }, models)
+    expect(error?.code).toBe('POLICY_RAN_AWAY')
+    expect(error?.message).toMatch(
+      new RegExp(
+        `^after iteration ${at}: the scores ran away: \\S+ on average, \\S+ at first, which is \\S+ standard dev`,
+      ),
+    )
+    expect(error?.hint).toContain(`The checkpoint of step ${at - 1} is good.`)
+    expect(error?.hint).toMatch(/samples\.jsonl.*--kl-coef.*--max-score-change/)
+    expect(metrics).toHaveLength(at)
+    const saved = (await readdir(join(folder, 'checkpoints'))).map((name) => Number(name.slice('step-'.length)))
+    expect(Math.max(...saved)).toBe(at - 1)
+  })
+
+  test('they are measured from the first rollout of the run, also after an interrupt', async () => {
+    const { max_score_change } = await bound()
+    const straight = await ppo({ ...changes, max_score_change }, models)
+    const stopped = await ppo({ ...changes, max_score_change }, { ...models, options: { stopAfter: 2 } })
+    const { folder } = stopped
+    const resumed = await ppo({ ...changes, max_score_change }, { ...models, folder, options: { resume: true } })
+    expect(resumed.error?.message).toBe(straight.error?.message)
+    // Who knows better goes on, as if there had been no bound.
+    const further = await ppo(changes, { ...models, folder, options: { resume: true } })
+    expect(hashOf(further.weights!)).toBe(hashOf((await ppo(changes, models)).weights!))
+  })
+})
+
+test('a KL that sampling from the policy cannot give stops the run: the sampler draws from another one', async () => {
+  const inWorld = afterSampling((weights) => weights.reverse())
+  const { error, folder } = await ppo({}, { inWorld })
+  expect(error).toMatchObject({
+    code: 'SAMPLER_DISAGREES',
+    message: expect.stringMatching(/KL to the reference is -\d/),
+  })
+  expect(await readdir(join(folder, 'checkpoints')).catch(() => [])).toEqual([])
 })
 
 test.each(['shared', 'separate'])('memory is checked before a weight is read, %s value model', async (value_model) => {

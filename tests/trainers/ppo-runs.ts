@@ -6,7 +6,7 @@ import { type TrainerWorld, trainPpo } from '@plumbline/align'
 import { ppoConfig } from '@plumbline/align/config'
 import { loadLanguageModel } from '@plumbline/models'
 import { afterAll } from 'vitest'
-import { readLines, runInFolder } from './run-trainer.ts'
+import { type RunOptions, readLines, runInFolder } from './run-trainer.ts'
 import { idOf, type TinyModelOptions, writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'plumbline-ppo-'))
@@ -22,6 +22,9 @@ export interface Case {
   readonly referenceModel?: TinyModelOptions
   readonly policy?: TinyModelOptions
   readonly rewardModel?: Parameters<typeof writeTinyRewardModel>[1]
+  readonly options?: RunOptions
+  /** Of the run; a new one by default. */
+  readonly folder?: string
   /** Changes what the trainer is handed beside its models. */
   readonly inWorld?: (world: TrainerWorld, models: PpoModels) => TrainerWorld
 }
@@ -37,9 +40,10 @@ export interface Sample {
 /** A PPO run whose every episode of the last iteration is in the samples; one update an iteration. */
 export async function ppo(
   changes: Record<string, unknown> = {},
-  { policy: policyOptions, rewardModel: rewardOptions, referenceModel: referenceOptions, inWorld }: Case = {},
+  { folder = newFolder(), options, inWorld, ...described }: Case = {},
 ) {
-  const [policyPath, rewardPath, folder] = [newFolder(), newFolder(), newFolder()]
+  const { policy: policyOptions, rewardModel: rewardOptions, referenceModel: referenceOptions } = described
+  const [policyPath, rewardPath] = [newFolder(), newFolder()]
   await writeTinyModel(policyPath, policyOptions)
   await writeTinyRewardModel(rewardPath, { ...policyOptions, ...rewardOptions })
   const policy = await loadLanguageModel(policyPath)
@@ -57,12 +61,12 @@ export async function ppo(
     ...changes,
   })
   const models = { policy, rewardModel, referenceModel }
-  const { result, error, metrics, said } = await runInFolder(folder, 'ppo', config, (world) =>
-    trainPpo(config, models, prompts, inWorld?.(world, models) ?? world),
-  )
+  const train = (world: TrainerWorld) => trainPpo(config, models, prompts, inWorld?.(world, models) ?? world)
+  const { result, ...run } = await runInFolder(folder, 'ppo', config, train, options)
+  const { metrics } = run
   const all: (Sample & { global_step: number })[] = readLines(join(folder, 'samples.jsonl'))
   const samples = all.filter(({ global_step }) => global_step === metrics.at(-1)?.global_step)
-  return { folder, policyPath, rewardModel, metrics, samples, error, said, weights: await result?.trainable.merged() }
+  return { ...run, folder, policyPath, rewardModel, samples, weights: await result?.trainable.merged() }
 }
 
 export type Ppo = Awaited<ReturnType<typeof ppo>>

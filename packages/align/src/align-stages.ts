@@ -111,6 +111,8 @@ const stageFacts: Readonly<Record<Stage, { readonly name: string; readonly dataF
 const diskHint =
   'Free some space, or see to the disk and your rights to the folder; the same command goes on from the newest checkpoint.'
 
+const startPpoAgain = 'Start PPO again with a higher --kl-coef or a lower --ppo-learning-rate.'
+
 /** What helps here where a trainer's own hint names flags that only its own command has. */
 const hints: Readonly<Record<string, (stage: Stage) => string>> = {
   MEMORY_SHORT: (stage) =>
@@ -120,7 +122,8 @@ const hints: Readonly<Record<string, (stage: Stage) => string>> = {
     `Look at ${stageFacts[stage].dataFlag}: its rows are too long for the model, or hold nothing to learn from.`,
   CHECKPOINT_FAILED: () => diskHint,
   RUN_NOT_WRITABLE: () => diskHint,
-  POLICY_RAN_AWAY: () => 'Start PPO again with a higher --kl-coef or a lower --ppo-learning-rate.',
+  POLICY_RAN_AWAY: () => startPpoAgain,
+  SAMPLER_DISAGREES: () => startPpoAgain,
 }
 
 /** A trainer's error, with the stage that it is of and a next step that the main job can take. */

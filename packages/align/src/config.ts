@@ -148,6 +148,13 @@ export const ppoConfig = z.object({
   kl_target: z.number().positive().optional().describe('aim at this KL of an answer, in nats, by adapting kl_coef'),
   kl_horizon: z.number().positive().default(10_000).describe('episodes over which kl_coef adapts'),
   max_kl: z.number().positive().default(100).describe('stop when the mean KL of an answer exceeds this, in nats'),
+  max_score_change: z
+    .number()
+    .positive()
+    .default(10)
+    .describe(
+      'stop when the mean score has moved further than this from that of the first rollout, in standard deviations of the answers that the reward model was trained on',
+    ),
   cliprange: z.number().positive().default(0.2).describe('clips the probability ratio'),
   cliprange_value: z.number().positive().default(0.2).describe('clips the change of the values'),
   value_model: z

@@ -27,6 +27,7 @@ import { copyOf, createNetworks, trainedParameters } from './ppo/networks.ts'
 import { normalizationOf } from './ppo/normalization.ts'
 import { encodePrompts, planIterations } from './ppo/prompts.ts'
 import { createRollout } from './ppo/rollout.ts'
+import { checkRollout, type FirstScores, firstScoresOf } from './ppo/runaway.ts'
 import { createUpdate } from './ppo/update.ts'
 
 export interface PpoResult {
@@ -35,8 +36,9 @@ export interface PpoResult {
 }
 
 /**
- * Trains the policy in place (or an adapter on it). Throws POLICY_RAN_AWAY, TOKENIZER_MISMATCH, REFERENCE_MISMATCH,
- * NOT_A_LANGUAGE_MODEL, NOT_A_REWARD_MODEL, NOTHING_TO_LEARN, NOT_FINITE, MEMORY_SHORT.
+ * Trains the policy in place (or an adapter on it). Throws POLICY_RAN_AWAY, SAMPLER_DISAGREES, TOKENIZER_MISMATCH,
+ * REFERENCE_MISMATCH, REFERENCE_CHANGED, NOT_A_LANGUAGE_MODEL, NOT_A_REWARD_MODEL, NOTHING_TO_LEARN, NOT_FINITE,
+ * SCORES_NOT_FINITE, REFERENCE_NOT_FINITE, MEMORY_SHORT.
  */
 export async function trainPpo(
   config: PpoConfig,
@@ -67,7 +69,9 @@ export async function trainPpo(
   const stopwatch = createStopwatch(world.clock)
   const rollout = await createRollout(config, { policy, trainable, networks, reference, rewardModel }, stopwatch)
   const update = createUpdate(config, networks, world)
-  const state = await restoreTraining(run, parameters, optimizer.adamw, () => ({ klCoef: config.kl_coef, updates: 0 }))
+  const state = await restoreTraining(run, parameters, optimizer.adamw, (): Totals => {
+    return { klCoef: config.kl_coef, updates: 0 }
+  })
   const controller = createKlController(klOptions(config), { klCoef: state.totals.klCoef })
   world.onStep(state.step, plan.length)
 
@@ -77,9 +81,11 @@ export async function trainPpo(
     const collect = (prompts: readonly EncodedPrompt[]) =>
       rollout.collect(prompts, { seed: random.fork(`rollout ${state.step}`).uint32(), step: state.step })
     const episodes = await collect(batch)
+    const { totals } = state
+    totals.firstScores ??= firstScoresOf(episodes, rewardModel)
+    checkRollout(episodes, totals.firstScores, config, state)
     const { klCoef } = controller
     const { lessons, metrics } = credit(episodes, klCoef, config, rewardModel)
-    checkRunaway(metrics, config, state.step)
     const difference = metrics[SAMPLER_DIFFERENCE]
     if (difference > MOST_SAMPLER_DIFFERENCE)
       log(
@@ -92,7 +98,7 @@ export async function trainPpo(
       update.learn(lessons, random.fork(`update ${state.step}`), state, optimizer),
     )
     controller.update(metrics['objective/kl'], episodes.length)
-    state.totals.klCoef = controller.klCoef
+    totals.klCoef = controller.klCoef
     state.step++
     state.rows += episodes.length
     state.tokens += episodes.reduce((count, episode) => count + tokensOf(episode), 0)
@@ -111,8 +117,7 @@ export async function trainPpo(
     if (isLast || isDue(state.step, config.logging_steps * 5))
       run.logSamples(state.step, episodes.slice(0, 8).map(sampleRow))
     if (isLast) {
-      const answers = await collect(batch.slice(0, ANSWERS_OF_LAST_CHECK))
-      checkRunaway(credit(answers, klCoef, config, rewardModel).metrics, config, state.step)
+      checkRollout(await collect(batch.slice(0, ANSWERS_OF_LAST_CHECK)), totals.firstScores, config, state)
       await saveTraining(run, parameters, optimizer.adamw, state)
     }
     world.onStep(state.step, plan.length)
@@ -141,6 +146,15 @@ export function preparePpo(
   const trainable = makeTrainable(models.policy, config, random)
   checkPpoMemory(config, models, trainable, prompts, availableBytes)
   return { prompts, trainable, random }
+}
+
+/** What goes on from one iteration to the next. */
+interface Totals {
+  klCoef: number
+  /** Optimizer steps. */
+  updates: number
+  /** There from the first rollout on. */
+  firstScores?: FirstScores
 }
 
 /** TRL's name. A mean above the bound is no rounding; a sampler of other weights or another temperature gives it. */
@@ -203,18 +217,4 @@ function credit(episodes: readonly Episode[], klCoef: number, config: PpoConfig,
       [SAMPLER_DIFFERENCE]: meanOf(differences),
     },
   }
-}
-
-function checkRunaway(metrics: Record<string, number>, { max_kl }: PpoConfig, step: number): void {
-  const kl = metrics['objective/kl']
-  const score = metrics['objective/scores']
-  if (Number.isFinite(score) && Number.isFinite(kl) && kl <= max_kl) return
-  const when = step === 0 ? 'before the first update' : `after iteration ${step}`
-  throw new PlumblineError(
-    'POLICY_RAN_AWAY',
-    `${when}: the policy has left its reference: KL ${kl.toFixed(1)} nats an answer (at most ${max_kl}), score ${score.toFixed(2)}.`,
-    {
-      hint: 'Checkpoints of earlier steps are good, where there are any. Start again with a higher --kl-coef, a lower --learning-rate, or a --kl-target.',
-    },
-  )
 }

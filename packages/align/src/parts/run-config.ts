@@ -33,6 +33,9 @@ const harmless: Readonly<Record<string, (before: unknown, now: unknown, config: 
   save_steps: (_before, _now, { load_best_model_at_end }) => load_best_model_at_end !== true,
   save_total_limit: always,
   threads: always,
+  // They stop a run and change nothing of one that goes on.
+  max_kl: always,
+  max_score_change: always,
   max_steps: isPrefix,
   num_train_epochs: isPrefix,
 }

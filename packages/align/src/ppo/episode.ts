@@ -42,8 +42,13 @@ export const idsOf = ({ promptIds, completionIds }: Pick<Episode, 'promptIds' | 
   ...completionIds,
 ]
 
+/** Its KL estimate (k1), summed over its tokens, in nats. */
+export const klOf = ({ oldLogprobs, refLogprobs }: Pick<Episode, 'oldLogprobs' | 'refLogprobs'>) =>
+  oldLogprobs.reduce((sum, logprob, t) => sum + logprob - refLogprobs[t], 0)
+
 /** What samples.jsonl shows of an episode. */
-export function sampleRow({ prompt, text, score, hasEos, oldLogprobs, refLogprobs }: Episode) {
-  const kl = oldLogprobs.reduce((sum, logprob, t) => sum + logprob - refLogprobs[t], 0)
-  return { prompt: prompt as JsonValue, completion: text, score, kl, finish_reason: hasEos ? 'stop' : 'length' }
+export function sampleRow(episode: Episode) {
+  const { prompt, text, score, hasEos } = episode
+  const finish_reason = hasEos ? 'stop' : 'length'
+  return { prompt: prompt as JsonValue, completion: text, score, kl: klOf(episode), finish_reason }
 }
