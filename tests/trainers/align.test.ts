@@ -9,7 +9,7 @@ import { runCli } from '../../packages/plumbline/src/cli.ts'
 import { commands } from '../../packages/plumbline/src/commands.ts'
 import { takeGlobals } from '../../packages/plumbline/src/flags.ts'
 import { createMemoryWorld } from '../../packages/plumbline/src/memory-world.ts'
-import { writeTinyModel } from './tiny-models.ts'
+import { writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'plumbline-align-'))
 afterAll(() => rmSync(base, { recursive: true, force: true }))
@@ -156,6 +156,19 @@ test('all stages run, the report holds what they measured, and a lost end is mad
   for (const folder of list.split(/, | and /)) await rm(folder, { recursive: true })
   expect((await align(output, longer)).status).toBe(0)
 })
+
+test('a reward model whose scores are no numbers: PPO names the stage to do again', async () => {
+  const output = join(base, 'scoreless')
+  expect((await align(output)).status).toBe(0)
+  const folder = join(output, 'reward', 'model')
+  await rm(folder, { recursive: true })
+  await writeTinyRewardModel(folder, { change: (parameters) => parameters.get('score.weight')!.data.fill(Number.NaN) })
+  await rm(join(output, 'ppo'), { recursive: true })
+  const { status, stderr } = await align(output)
+  expect(status).toBe(1)
+  expect(stderr).toMatch(/error\[SCORES_NOT_FINITE\]: PPO: step 1: the reward model scores 4 of 4 answers NaN/)
+  expect(stderr).toMatch(/\nhint: Remove the folders reward and ppo of this job, .* lower --reward-learning-rate\./)
+}, 120_000)
 
 test('a folder with the lock of a stage that was killed at once is the job’s own', async () => {
   const output = join(base, 'killed')

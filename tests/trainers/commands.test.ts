@@ -409,7 +409,19 @@ test('a reward model whose scores are no numbers: the rows', async () => {
   const { status, stderr } = await train('ppo', prompts, ['--reward-model', broken])
   expect(status).toBe(1)
   expect(stderr).toMatch(
-    /error\[NOT_FINITE\]: step 1: the reward model scores 2 of 2 answers NaN; their rows are \d, \d\.\nhint: Train the reward model again/,
+    /error\[SCORES_NOT_FINITE\]: step 1: the reward model scores 2 of 2 answers NaN; their rows are \d, \d\.\nhint: Train the reward model again/,
+  )
+})
+
+test('a reference whose log-probabilities are no numbers: the rows, and which model it is', async () => {
+  const broken = newPath()
+  await writeTinyModel(broken, {
+    change: (parameters) => parameters.get('model.norm.weight')!.data.fill(Number.NaN),
+  })
+  const { status, stderr } = await train('ppo', prompts, ['--ref-model', broken])
+  expect(status).toBe(1)
+  expect(stderr).toMatch(
+    /error\[REFERENCE_NOT_FINITE\]: step 1: the reference model gives .* to 2 of 2 answers; their rows are \d, \d\.\nhint: Give another --ref-model/,
   )
 })
 

@@ -113,11 +113,17 @@ const diskHint =
 
 const startPpoAgain = 'Start PPO again with a higher --kl-coef or a lower --ppo-learning-rate.'
 
+/** For a stage that can do nothing with the model of an earlier one. */
+const startOver = (folders: string, stage: Stage) =>
+  `Remove the folders ${folders} of this job, and give the same command with a lower --${stage}-learning-rate.`
+
 /** What helps here where a trainer's own hint names flags that only its own command has. */
 const hints: Readonly<Record<string, (stage: Stage) => string>> = {
   MEMORY_SHORT: (stage) =>
     `Lower --micro-batch-tokens${stage === 'ppo' ? ' or --max-new-tokens' : ''}, shorten the longest rows of ${stageFacts[stage].dataFlag}, leave --use-peft on, or give a smaller --model.`,
   NOT_FINITE: (stage) => `Lower --${stage}-learning-rate, or look at these rows of ${stageFacts[stage].dataFlag}.`,
+  SCORES_NOT_FINITE: () => startOver('reward and ppo', 'reward'),
+  REFERENCE_NOT_FINITE: () => startOver('sft, reward and ppo', 'sft'),
   NOTHING_TO_LEARN: (stage) =>
     `Look at ${stageFacts[stage].dataFlag}: its rows are too long for the model, or hold nothing to learn from.`,
   CHECKPOINT_FAILED: () => diskHint,

@@ -83,7 +83,7 @@ test('bad numbers are an error that names the completion', () => {
   const logprobs = [[-1], [-1]]
   const inputs = { policyLogprobs: logprobs, refLogprobs: logprobs, lengths: [1, 1] }
   expect(() => tokenRewards({ ...inputs, scores: [1, Number.NaN] }, { klCoef: 0.1 })).toThrow(
-    'the reward of completion 1 is not finite: its score is NaN, its KL 0.',
+    'the reward of completion 2 is not finite: its score is NaN, its KL 0.',
   )
   expect(() => tokenRewards({ ...inputs, scores: [1] }, { klCoef: 0.1 })).toThrow('1 scores for 2 completions')
   expect(() => shapeScores([1], [true], { std: 0 })).toThrow('standard deviation of the scores is 0')

@@ -86,7 +86,7 @@ export function tokenRewards(
   if (bad >= 0)
     throw new PlumblineError(
       'NOT_FINITE',
-      `the reward of completion ${bad} is not finite: its score is ${scores[bad]}, its KL ${kl[bad].reduce((a, b) => a + b, 0)}.`,
+      `the reward of completion ${bad + 1} is not finite: its score is ${scores[bad]}, its KL ${kl[bad].reduce((a, b) => a + b, 0)}.`,
       { hint: 'Check the reward model and the learning rate; the policy may have diverged.' },
     )
   return { rewards: whitenRewards ? whiten(rewards, { shiftMean: false }) : rewards, kl, nonScoreRewards }

@@ -35,7 +35,7 @@ export interface Reference {
 }
 
 export interface Rollout {
-  /** An episode for each prompt. Throws NOT_FINITE, naming the rows of the data. */
+  /** An episode for each prompt. Throws NOT_FINITE, SCORES_NOT_FINITE and REFERENCE_NOT_FINITE, naming rows of the data. */
   collect(prompts: readonly EncodedPrompt[], options: { seed: number; step: number }): Promise<Episode[]>
   dispose(): Promise<unknown>
 }
@@ -70,6 +70,7 @@ export async function createRollout(config: PpoConfig, models: RolloutModels, st
       for (const { frozen } of networks) frozen?.hold(answers.map(idsOf))
       return stopwatch.time('forward', async () => {
         const { logprobs: refLogprobs } = await referenceReader.read(answers, step)
+        checkReference(answers, refLogprobs!, step)
         const own: Partial<Record<Reading, Float32Array[]>> = {}
         for (const reader of readers) Object.assign(own, await reader.read(answers, step))
         return answers.map((answer, i) => ({
@@ -89,9 +90,19 @@ function checkScores(answers: readonly SampledAnswer[], scores: readonly number[
   const bad = scores.flatMap((score, i) => (Number.isFinite(score) ? [] : [{ score, row: answers[i].row }]))
   if (bad.length === 0) return
   throw new PlumblineError(
-    'NOT_FINITE',
+    'SCORES_NOT_FINITE',
     `step ${step + 1}: the reward model scores ${bad.length} of ${scores.length} answers ${bad[0].score}; their rows are ${bad.map(({ row }) => row).join(', ')}.`,
     { hint: 'Train the reward model again: it has weights that are no finite numbers, or too large ones.' },
+  )
+}
+
+function checkReference(answers: readonly SampledAnswer[], logprobs: readonly Float32Array[], step: number): void {
+  const bad = answers.filter((_, i) => !logprobs[i].every(Number.isFinite))
+  if (bad.length === 0) return
+  throw new PlumblineError(
+    'REFERENCE_NOT_FINITE',
+    `step ${step + 1}: the reference model gives log-probabilities that are not finite to ${bad.length} of ${answers.length} answers; their rows are ${bad.map(({ row }) => row).join(', ')}.`,
+    { hint: 'Give another --ref-model: this one has weights that are no finite numbers, or too large ones.' },
   )
 }
 
