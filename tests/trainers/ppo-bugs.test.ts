@@ -311,6 +311,20 @@ test('a policy that ends at once: completions of one token are learned from', as
   expect(hashOf(weights!)).not.toBe(hashOf((await loadLanguageModel(policyPath)).parameters))
 })
 
+test('a reference that is not frozen is noticed before the last policy is saved', async () => {
+  const inWorld: Case['inWorld'] = (world, { referenceModel }) => ({
+    ...world,
+    onStep(step, total) {
+      world.onStep(step, total)
+      if (step === 1) referenceModel!.parameters.get('model.norm.weight')!.data[0] += 1e-3
+    },
+  })
+  const { error, folder, steps } = await ppo({ max_steps: 2 }, { referenceModel: { seed: 4 }, inWorld })
+  expect(error).toMatchObject({ code: 'REFERENCE_CHANGED', hint: expect.stringContaining('a bug in Plumbline') })
+  expect(steps).toBe(1)
+  expect(await readdir(join(folder, 'checkpoints')).catch(() => [])).toEqual([])
+})
+
 test('a constant reward does not move the policy', async () => {
   const silent: Case['rewardModel'] = { change: (parameters) => parameters.get('score.weight')!.data.fill(0) }
   const { metrics } = await ppo({ max_steps: 4, learning_rate: 0.01 }, { rewardModel: silent })

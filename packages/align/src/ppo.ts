@@ -118,15 +118,11 @@ export async function trainPpo(
       run.logSamples(state.step, episodes.slice(0, 8).map(sampleRow))
     if (isLast) {
       checkRollout(await collect(batch.slice(0, ANSWERS_OF_LAST_CHECK)), totals.firstScores, config, state)
+      if (hashOf(reference.parameters) !== referenceHash) throw referenceChanged()
       await saveTraining(run, parameters, optimizer.adamw, state)
     }
     world.onStep(state.step, plan.length)
   }
-  if (hashOf(reference.parameters) !== referenceHash)
-    throw new PlumblineError(
-      'REFERENCE_CHANGED',
-      'the frozen reference model changed during training. This is a bug in Plumbline.',
-    )
   await Promise.all([rollout, update, ...networks.map(({ frozen }) => frozen)].map((part) => part?.dispose()))
   return { trainable, iterations: plan.length }
 }
@@ -218,3 +214,9 @@ function credit(episodes: readonly Episode[], klCoef: number, config: PpoConfig,
     },
   }
 }
+
+/** A policy that was held to what moved is not saved as the last one. */
+const referenceChanged = () =>
+  new PlumblineError('REFERENCE_CHANGED', 'the frozen reference model changed during training.', {
+    hint: 'This is a bug in Plumbline: do not use the checkpoints of this run.',
+  })
