@@ -23,6 +23,7 @@ import {
   type Random,
   reshape,
   type Tensor,
+  type Value,
 } from '@plumbline/engine'
 import {
   buildRaggedForward,
@@ -101,7 +102,7 @@ export async function trainReward(
   const optimizer = createOptimizer(parameters, pool, config, plan.length)
   const frozen = await freezeLayers(model, trainable.firstLayer, sequences)
   const above = { firstLayer: frozen?.firstLayer }
-  const { loss, metrics } = rewardGraph(kind, model, { ...trainable.build, ...above }, config)
+  const { loss, metrics, rewards } = rewardGraph(kind, model, { ...trainable.build, ...above }, config)
   const parts = (batch: readonly number[]) =>
     microBatches(
       batch.map((index) => train[index]),
@@ -109,7 +110,11 @@ export async function trainReward(
       config.micro_batch_tokens,
     )
   const accumulates = plan.some((batch) => parts(batch).length > 1)
-  const program = await compileGradients(loss, parameters, { pool, outputs: metrics, accumulates })
+  const program = await compileGradients(loss, parameters, {
+    pool,
+    outputs: { ...metrics, ...rewards } as Readonly<Record<string, Tensor>>,
+    accumulates,
+  })
   const below = async (rows: readonly EncodedAnswers[]) => frozen?.feeds(answersSideBySide(kind, rows))
   const weights = (step: number) => ({ ...trainable.feeds(step), [head.name]: head })
   const build = { ...trainable.evaluationBuild, ...above }
@@ -130,15 +135,19 @@ export async function trainReward(
     await frozen?.prepare(answersSideBySide(kind, batch), signal)
     await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
     const sums = noMetrics()
+    const rewarded: number[] = []
     for (const [i, part] of parts(plan[state.step]).entries()) {
       const answers = answerFeeds(kind, model, part, batch.length)
       const feeds = { ...weights(state.step), ...answers, ...(await below(part)) }
-      addTo(sums, { ...noMetrics(), ...scalars(await (i === 0 ? program.run(feeds) : program.accumulate(feeds))) })
+      const values: Readonly<Record<string, Value>> = await (i === 0 ? program.run(feeds) : program.accumulate(feeds))
+      addTo(sums, { ...noMetrics(), ...scalars(values) })
+      for (const side of sidesOf[kind]) rewarded.push(...(values[side].data as Float32Array))
     }
     const named = { step: state.step, rows: batch.map(({ row }) => row) }
     checkFinite('loss', sums.loss, named)
     const { gradNorm, learningRate } = optimizer.step(state.step, program.gradients, named)
-    addTo(state.totals, { ...sums, gradNorm, steps: 1 })
+    const [minReward, maxReward] = [Math.min(...rewarded), Math.max(...rewarded)]
+    addTo(state.totals, { ...sums, minReward, maxReward, gradNorm, steps: 1 })
     state.step++
     state.rows += batch.length
     state.tokens += batch.reduce((count, row) => count + tokensOf(row), 0)
@@ -224,7 +233,8 @@ const longestAnswer = ({ answers }: EncodedAnswers) => Math.max(...answers.map((
 
 /** Scores have no accuracy and no margin: theirs stay 0 and are not logged. */
 const noMetrics = () => ({ loss: 0, accuracy: 0, margin: 0, meanReward: 0 })
-const emptyTotals = () => ({ ...noMetrics(), gradNorm: 0, steps: 0 })
+/** The least and the highest reward of a step, of all its answers; their means over the steps are logged, as TRL does. */
+const emptyTotals = () => ({ ...noMetrics(), minReward: 0, maxReward: 0, gradNorm: 0, steps: 0 })
 
 function averages(kind: RewardKind, totals: ReturnType<typeof emptyTotals>) {
   const { steps } = totals
@@ -232,7 +242,9 @@ function averages(kind: RewardKind, totals: ReturnType<typeof emptyTotals>) {
   return {
     loss,
     ...(kind === 'pairs' ? { accuracy: totals.accuracy / steps, margin: totals.margin / steps } : { mse: loss }),
+    min_reward: totals.minReward / steps,
     mean_reward: meanReward,
+    max_reward: totals.maxReward / steps,
     grad_norm: totals.gradNorm / steps,
   }
 }
@@ -296,20 +308,24 @@ function rewardGraph(
   model: LanguageModel,
   build: RaggedOptions,
   { center_rewards_coefficient }: RewardConfig,
-): { loss: Tensor; metrics: Readonly<Record<string, Tensor>> } {
+) {
   const { graph, rewards } = buildRewards(kind, model, build)
+  const bySide: Readonly<Record<string, Tensor>> = Object.fromEntries(
+    sidesOf[kind].map((name, i) => [name, rewards[i]]),
+  )
   const weights = graph.input('weights', 'float32', ['rows'])
   const targets = graph.input('targets', 'float32', ['rows'])
   if (kind === 'scores') {
     const meanReward = weightedSum(rewards[0], weights)
-    return { loss: rewardScoreLoss(rewards[0], { scores: targets, weights }), metrics: { meanReward } }
+    const loss = rewardScoreLoss(rewards[0], { scores: targets, weights })
+    return { loss, metrics: { meanReward }, rewards: bySide }
   }
   const { loss, ...metrics } = rewardLoss(rewards[0], rewards[1], {
     weights,
     margins: targets,
     centerRewardsCoefficient: center_rewards_coefficient,
   })
-  return { loss, metrics }
+  return { loss, metrics, rewards: bySide }
 }
 
 function answerFeeds(
