@@ -14,7 +14,7 @@ import { runCli } from '../../packages/plumbline/src/cli.ts'
 import { commands } from '../../packages/plumbline/src/commands.ts'
 import { takeGlobals } from '../../packages/plumbline/src/flags.ts'
 import { createMemoryWorld } from '../../packages/plumbline/src/memory-world.ts'
-import { writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
+import { type TinyModelOptions, writeTinyModel, writeTinyRewardModel } from './tiny-models.ts'
 
 const base = mkdtempSync(join(tmpdir(), 'plumbline-commands-'))
 afterAll(() => rmSync(base, { recursive: true, force: true }))
@@ -403,6 +403,31 @@ test('a reward model with another tokenizer', async () => {
   )
 })
 
+test.each<[string, TinyModelOptions, TinyModelOptions, RegExp]>([
+  [
+    'as many other tokens',
+    { characters: [...'abch'] },
+    { characters: [...'abci'] },
+    /as many tokens .*: 6 is "i" and .* "h"/,
+  ],
+  ['other merges', {}, { merges: ['a b'] }, /has the tokens of the policy, but cuts texts into them otherwise/],
+  [
+    'a normalizer',
+    {},
+    { normalizer: { type: 'Lowercase' } },
+    /has the tokens of the policy, but cuts texts .* otherwise/,
+  ],
+])('a reward model whose tokenizer has %s', async (_, ofPolicy, ofReward, message) => {
+  const [policy, other] = [newPath(), newPath()]
+  const characters = ['a', 'b', 'ab', ...'defgh']
+  await writeTinyModel(policy, { characters, ...ofPolicy })
+  await writeTinyRewardModel(other, { characters, ...ofReward })
+  const { status, stderr } = await train('ppo', [{ prompt: 'a' }], ['--model', policy, '--reward-model', other])
+  expect(status).toBe(1)
+  expect(stderr).toMatch(/error\[TOKENIZER_MISMATCH\]: the reward model /)
+  expect(stderr).toMatch(message)
+})
+
 test('a reward model whose scores are no numbers: the rows', async () => {
   const broken = newPath()
   await writeTinyRewardModel(broken, { change: (parameters) => parameters.get('score.weight')!.data.fill(Number.NaN) })
@@ -434,6 +459,10 @@ test('a reference of another architecture, or with another tokenizer', async () 
   expect(other.stderr).toMatch(
     /error\[REFERENCE_MISMATCH\]: the reference model is a llama of 2 layers, width 32 and 64, .* the policy a llama of 2 layers, width 32 and 48, .*\nhint: .*--ref-model/,
   )
+  const turned = newPath()
+  await writeTinyModel(turned, { config: { rope_theta: 500_000, max_position_embeddings: 128 } })
+  const rope = await train('ppo', prompts, ['--ref-model', turned])
+  expect(rope.stderr).toMatch(/error\[REFERENCE_MISMATCH\]: the reference model and the policy differ in ropeTheta\.\n/)
   const tokens = await train('ppo', prompts, ['--ref-model', foreign])
   expect(tokens.stderr).toMatch(/error\[TOKENIZER_MISMATCH\]: the reference model has 11 tokens and the policy 99/)
   const same = await train('ppo', prompts, ['--ref-model', model])

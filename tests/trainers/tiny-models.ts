@@ -46,6 +46,9 @@ export interface TinyModelOptions {
   readonly config?: Record<string, unknown>
   /** The vocabulary beside the special tokens; ASCII, the space and the line feed by default. */
   readonly characters?: readonly string[]
+  /** Pairs of these that are joined; the results are characters. None by default. */
+  readonly merges?: readonly string[]
+  readonly normalizer?: { readonly type: string }
   /** Changes the weights before they are written. */
   readonly change?: (parameters: ParameterMap) => void
 }
@@ -60,7 +63,7 @@ export async function writeTinyModel(path: string, options: TinyModelOptions = {
   await saveModelFolder(path, {
     config: raw,
     parameters,
-    tokenizerJson: tokenizerJson(tokens),
+    tokenizerJson: tokenizerJson(tokens, options),
     tokenizerConfig: { eos_token: eosToken, pad_token: padToken, chat_template: TEMPLATE },
   })
   return path
@@ -106,14 +109,17 @@ function randomParameters(raw: Record<string, unknown>, { seed = 3, deviation = 
   )
 }
 
-function tokenizerJson(tokens: readonly string[]) {
+function tokenizerJson(
+  tokens: readonly string[],
+  { merges = [], normalizer }: Pick<TinyModelOptions, 'merges' | 'normalizer'>,
+) {
   return {
     version: '1.0',
     added_tokens: SPECIALS.map((content, id) => ({ id, content, special: true })),
-    normalizer: null,
+    normalizer: normalizer ?? null,
     pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, use_regex: true },
     post_processor: null,
     decoder: { type: 'ByteLevel' },
-    model: { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges: [] },
+    model: { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges },
   }
 }

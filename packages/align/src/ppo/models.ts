@@ -19,9 +19,15 @@ export function checkModels({ policy, rewardModel, referenceModel }: PpoModels):
   })
   if (!referenceModel) return
   checkSameTokenizer('reference model', referenceModel, policy, REFERENCE_HINT)
-  const [own, other] = [policy, referenceModel].map(({ config }) => architecture(config))
-  if (own === other) return
-  throw new PlumblineError('REFERENCE_MISMATCH', `the reference model is ${other}, the policy ${own}.`, REFERENCE_HINT)
+  const [own, other] = [policy.config, referenceModel.config]
+  const differing = differences(own, other)
+  if (differing.length === 0) return
+  const [ownName, otherName] = [own, other].map(architecture)
+  const message =
+    ownName === otherName
+      ? `the reference model and the policy differ in ${differing.join(', ')}.`
+      : `the reference model is ${otherName}, the policy ${ownName}.`
+  throw new PlumblineError('REFERENCE_MISMATCH', message, REFERENCE_HINT)
 }
 
 const REFERENCE_HINT = {
@@ -33,18 +39,45 @@ function architecture({ family, layers, hiddenSize, heads, keyValueHeads, interm
   return `a ${family} of ${layers} layers, width ${hiddenSize} and ${intermediateSize}, ${heads} heads over ${keyValueHeads}`
 }
 
+/**
+ * Keys of the configurations whose values differ, but for what a copy of the same model may have otherwise: rows of the
+ * embeddings that no token uses, a limit of the length, a head that is stored apart.
+ */
+function differences(own: ModelConfig, other: ModelConfig): string[] {
+  const [ours, theirs] = [own, other].map((config) => {
+    const { vocabSize, maxPositions, hasTiedHead, ...rest } = config
+    const isPlain = config.family === 'llama' && config.ropeScaling.type === 'default'
+    // Its other numbers say nothing then.
+    return (isPlain ? { ...rest, ropeScaling: 'default' } : rest) as Record<string, unknown>
+  })
+  return Object.keys(ours).filter((key) => JSON.stringify(ours[key]) !== JSON.stringify(theirs[key]))
+}
+
+/** Of text with what tokenizers treat unlike: case, an accent that is composed or not, digits, spaces, line feeds. */
+const PROBE = "Tokenizers cut  this TEXT, don't they?\n\n\té e\u0301 ﬁ 12345 3.14 日本語 <b>&amp;</b> "
+
 function checkSameTokenizer(
   name: string,
   model: LanguageModel,
   policy: LanguageModel,
   options: { readonly hint: string },
 ): void {
-  const vocabulary = ({ tokenizer }: LanguageModel) =>
-    JSON.stringify((tokenizer.tokenizerJson as { model?: { vocab?: unknown } }).model?.vocab)
-  const [own, other] = [policy.tokenizer.vocabSize, model.tokenizer.vocabSize]
-  if (own === other && vocabulary(policy) === vocabulary(model)) return
-  const which = own === other ? `${own} tokens as the policy, but other ones` : `${other} tokens and the policy ${own}`
-  throw new PlumblineError('TOKENIZER_MISMATCH', `the ${name} has ${which}.`, options)
+  const [own, other] = [policy.tokenizer, model.tokenizer]
+  const refuse = (which: string) => new PlumblineError('TOKENIZER_MISMATCH', `the ${name} has ${which}.`, options)
+  if (own.vocabSize !== other.vocabSize) throw refuse(`${other.vocabSize} tokens and the policy ${own.vocabSize}`)
+  for (let id = 0; id < own.vocabSize; id++)
+    if (own.idToToken(id) !== other.idToToken(id))
+      throw refuse(
+        `as many tokens as the policy, but others: ${id} is "${other.idToToken(id)}" and the policy's "${own.idToToken(id)}"`,
+      )
+  if (mergesOf(own) !== mergesOf(other) || own.encode(PROBE).join() !== other.encode(PROBE).join())
+    throw refuse('the tokens of the policy, but cuts texts into them otherwise')
+}
+
+/** How tokenizer.json joins tokens: pairs, which older files write with a space between them. */
+function mergesOf({ tokenizerJson }: LanguageModel['tokenizer']): string {
+  const { merges = [] } = (tokenizerJson.model ?? {}) as { merges?: readonly (string | readonly string[])[] }
+  return merges.map((pair) => (typeof pair === 'string' ? pair : pair.join(' '))).join('\n')
 }
 
 /** One checksum of all weights. */
