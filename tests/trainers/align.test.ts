@@ -1,10 +1,12 @@
 /** The main job on a two-layer model: all stages, the report, and going on after an interruption. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { alignReportSchema } from '@plumbline/contracts'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { runCli } from '../../packages/plumbline/src/cli.ts'
 import { commands } from '../../packages/plumbline/src/commands.ts'
 import { takeGlobals } from '../../packages/plumbline/src/flags.ts'
@@ -28,17 +30,18 @@ beforeAll(async () => {
     await writeFile(join(base, `${name}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 })
 
-async function align(
-  output: string,
-  {
-    iterations = '2',
-    epochs = '1',
-    newTokens = '4',
-    more = [] as string[],
-    given = {} as Record<string, string>,
-    memory = Number.POSITIVE_INFINITY,
-  } = {},
-) {
+const defaults = {
+  iterations: '2',
+  epochs: '1',
+  newTokens: '4',
+  more: [] as string[],
+  given: {} as Record<string, string>,
+  memory: Number.POSITIVE_INFINITY,
+}
+type Options = Partial<typeof defaults>
+
+function lineOf(output: string, options: Options = {}): string[] {
+  const { iterations, epochs, newTokens, more, given } = { ...defaults, ...options }
   const files = { ...Object.fromEntries(Object.keys(rows).map((name) => [name, name])), ...given }
   const data = Object.entries(files).flatMap(([name, file]) => [`--${name}`, join(base, `${file}.jsonl`)])
   const sizes = [
@@ -52,8 +55,12 @@ async function align(
     epochs,
     ...more,
   ]
-  const args = ['align', '--model', join(base, 'model'), ...data, ...sizes, '--output', output, '--json']
-  const { globals, rest } = takeGlobals(args)
+  return ['align', '--model', join(base, 'model'), ...data, ...sizes, '--output', output, '--json']
+}
+
+async function align(output: string, options: Options = {}) {
+  const { memory } = { ...defaults, ...options }
+  const { globals, rest } = takeGlobals(lineOf(output, options))
   const { world, stdout, stderr } = createMemoryWorld(globals, {
     cwd: base,
     env: { PLUMBLINE_HOME: join(base, 'home') },
@@ -176,6 +183,35 @@ test('a folder with the lock of a stage that was killed at once is the job’s o
   await writeFile(join(output, 'sft', '.lock'), JSON.stringify({ pid: 2 ** 22 + 1, host: 'nowhere' }))
   expect((await align(output, { memory: 1 })).stderr).not.toContain('ALIGN_FOLDER')
 })
+
+test.skipIf(process.platform === 'win32')(
+  'a second job is told that the folder is in use, also while no stage trains; one that was killed blocks nobody',
+  async () => {
+    const output = join(base, 'shared')
+    const bin = resolve(import.meta.dirname, '../../packages/plumbline/bin/plumb.js')
+    const first = spawn(process.execPath, [bin, ...lineOf(output)], { stdio: ['ignore', 'ignore', 'pipe'] })
+    onTestFinished(() => void first.kill('SIGKILL'))
+    const ended = once(first, 'exit')
+    let said = ''
+    for await (const text of first.stderr) {
+      said += text
+      // Its first part: the answers of the untouched model.
+      if (said.includes('[1/7]')) break
+    }
+    first.kill('SIGSTOP')
+    const second = await align(output)
+    expect(second.status).toBe(1)
+    expect(second.stderr).toMatch(
+      new RegExp(`error\\[RUN_IN_USE\\]: ${output} is in use by process ${first.pid} on .*\\nhint: Wait until`),
+    )
+    expect(second.stderr).not.toContain('[1/7]')
+    first.kill('SIGKILL')
+    await ended
+    expect(await readdir(output)).toContain('.lock')
+    expect((await align(output)).status).toBe(0)
+    expect(await readdir(output)).not.toContain('.lock')
+  },
+)
 
 test.each(['report.html', 'sft/notes.txt'])('a folder with somebody’s %s is left as it is', async (name) => {
   const output = join(base, 'theirs')

@@ -40,7 +40,7 @@ export type { RunConfig } from './parts/run-config.ts'
 export { isDiskFull } from './parts/run-files.ts'
 export { checkRunFolder, type OpenRunOptions, openRunFolder, type RunFolder } from './parts/run-folder.ts'
 export { describeModel, describeRows, describeText, type RunInput, type RunInputs } from './parts/run-inputs.ts'
-export { strangersIn } from './parts/run-lock.ts'
+export { isLockFile, lockFolder, strangersIn } from './parts/run-lock.ts'
 export type { SampleRow } from './parts/run-logs.ts'
 export { type RunTrainerWorld, runTrainer } from './parts/run-trainer.ts'
 export {

@@ -6,30 +6,41 @@ import { runWriteError } from './run-files.ts'
 
 const lockName = '.lock'
 
+interface WaitOptions {
+  /** Ends the wait for a folder whose last user may still be at work. */
+  readonly signal?: AbortSignal | undefined
+  /** Hears of that wait. */
+  readonly warn?: (text: string) => void
+}
+
 /**
  * Takes the folder for this process, makes it when it is missing. The lock of a dead process is taken over. Throws
  * RUN_FOLDER_NOT_EMPTY, RUN_IN_USE, RUN_NOT_WRITABLE, and the reason of `signal`.
  */
-export async function lockRunFolder(
-  folder: string,
-  { signal, warn }: { readonly signal?: AbortSignal | undefined; readonly warn?: (text: string) => void } = {},
-): Promise<Lock> {
+export async function lockRunFolder(folder: string, options?: WaitOptions): Promise<Lock> {
   await checkIsRun(folder)
   try {
-    await makeFolder(folder)
-    return await acquireLock(join(folder, lockName), {
-      signal,
-      onWait: (holder) =>
-        warn?.(`${folder} was last used by ${holder}. Waiting up to 15 s to see whether it still is.`),
-      refuse: ({ pid, host }) =>
-        new PlumblineError('RUN_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
-          hint: 'Wait until that run has ended, stop it, or give another --output.',
-        }),
-    })
+    return await lockFolder(folder, options)
   } catch (error) {
     throw runWriteError(folder, error)
   }
 }
+
+/** The same for a folder of several runs; what the system refuses is thrown as it is. */
+export async function lockFolder(folder: string, { signal, warn }: WaitOptions = {}): Promise<Lock> {
+  await makeFolder(folder)
+  return acquireLock(join(folder, lockName), {
+    signal,
+    onWait: (holder) => warn?.(`${folder} was last used by ${holder}. Waiting up to 15 s to see whether it still is.`),
+    refuse: ({ pid, host }) =>
+      new PlumblineError('RUN_IN_USE', `${folder} is in use by process ${pid} on ${host}.`, {
+        hint: 'Wait until that run has ended, stop it, or give another --output.',
+      }),
+  })
+}
+
+/** Whether a file of this name is a lock's, or a draft of one that a killed process left. */
+export const isLockFile = (name: string): boolean => name.startsWith(lockName)
 
 /** Whether the folder may be written to at all: missing, empty, or a run. */
 async function checkIsRun(folder: string): Promise<void> {
@@ -53,5 +64,5 @@ async function checkIsRun(folder: string): Promise<void> {
 export function strangersIn(names: readonly string[]): string[] {
   if (names.includes('run.json')) return []
   // A process that was killed in its first milliseconds leaves its lock and no run.json.
-  return names.filter((name) => !name.startsWith(lockName) && name !== 'run.json.draft')
+  return names.filter((name) => !isLockFile(name) && name !== 'run.json.draft')
 }

@@ -94,10 +94,11 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     evalPrompts: without('train', evalPrompts, '--eval-prompts'),
   }
   const { path } = await pullShown(config.model, world)
-  const [{ checkRunFolder, isDiskFull, openRunFolder, renderReport, runAlign }, { createComputePool }, { makeFolder }] =
-    await Promise.all([import('@plumbline/align'), import('@plumbline/engine'), import('@plumbline/models')])
-  // Before hours of work whose results could not be written.
-  await makeFolder(output)
+  const [{ checkRunFolder, isDiskFull, lockFolder, openRunFolder, renderReport, runAlign }, { createComputePool }] =
+    await Promise.all([import('@plumbline/align'), import('@plumbline/engine')])
+  // Before hours of work whose results could not be written. Between the stages, which lock theirs, the job works too.
+  const lock = await lockFolder(output, { signal: world.signal, warn: world.log.warn })
+  const signal = AbortSignal.any([world.signal, lock.signal])
   const pool = createComputePool()
   try {
     const report = await runAlign(config, path, data, output, await setting(config, files, data, world), {
@@ -121,10 +122,10 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
           keep: 2,
           startOver: startOver(stage, output),
           warn: world.log.warn,
-          signal: world.signal,
+          signal,
         }),
       pool,
-      signal: world.signal,
+      signal,
       availableBytes: world.availableMemory,
       log: world.log.info,
       progress: (stage, unit) => lateProgress(stage, unit, world),
@@ -142,6 +143,7 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     })
   } finally {
     pool.dispose()
+    await lock.release()
     if (world.signal.aborted)
       world.log.info(`What is done is kept in ${config.output}: the same command goes on from there.`)
   }
@@ -204,8 +206,9 @@ async function checkOutput(folder: string): Promise<void> {
 }
 
 async function isOfJob(folder: string, name: string, names: readonly string[]): Promise<boolean> {
+  const { isLockFile, strangersIn } = await import('@plumbline/align')
+  if (isLockFile(name)) return true
   if (trainingStages.includes(name)) {
-    const { strangersIn } = await import('@plumbline/align')
     return strangersIn(await readdir(join(folder, name)).catch(() => [name])).length === 0
   }
   // No job has a report before it has answers.
