@@ -250,9 +250,18 @@ test('rows of the wrong kind: the flag that they are for', async () => {
   // Its preferences are pairs.
   const scored = await align(join(base, 'scored'), { given: { demonstrations: 'scores' } })
   expect(scored.stderr).toMatch(/error\[DATA_WRONG_KIND\].*"score" says how good.*\nhint: .* are for plumb reward\./)
+  // Their prompts would do.
+  const paired = await align(join(base, 'paired'), { given: { prompts: 'preferences' } })
+  const heldOut = await align(join(base, 'held-out'), { given: { 'eval-prompts': 'preferences' } })
+  for (const { stderr } of [paired, heldOut])
+    expect(stderr).toMatch(
+      /error\[DATA_WRONG_KIND\].*:1: rows without "chosen", "rejected" .*\nhint: Rows with .* are for --preferences\./,
+    )
+  const shown = await align(join(base, 'shown'), { given: { prompts: 'demonstrations' } })
+  expect(shown.stderr).toMatch(/error\[DATA_WRONG_KIND\].*"completion".*\nhint: .* are for --demonstrations\./)
   const kindless = await align(join(base, 'kindless'), { given: { 'eval-prompts': 'prompts' } })
   expect(kindless.stderr).toMatch(/prompts\.jsonl:1: the column "kind" is missing\.\nhint: Add "kind" to each row/)
-  for (const { status } of [swapped, scored, kindless]) expect(status).toBe(1)
+  for (const { status } of [swapped, scored, paired, heldOut, shown, kindless]) expect(status).toBe(1)
 })
 
 // Enough for rows of a few tokens, not for rows of sixty.

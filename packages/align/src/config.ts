@@ -321,6 +321,8 @@ export const rewardRowSchema = z
 export type RewardRow = z.infer<typeof rewardRowSchema>
 
 export const promptRowSchema = z.object({ prompt: textOrMessages })
+/** What a row of prompts does not have: with answers it is one of pairs or demonstrations. */
+export const answerColumns = ['chosen', 'rejected', 'completion'] as const
 export type PromptRow = z.infer<typeof promptRowSchema>
 
 export const evalPromptRowSchema = promptRowSchema.extend({

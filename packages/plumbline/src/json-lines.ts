@@ -17,8 +17,10 @@ export interface JsonLine<Row> {
 export interface JsonLinesOptions {
   /** Longest line in bytes; 16 MiB. */
   readonly maxLineBytes?: number
-  /** A next step for rows that have these columns and lack another one. */
+  /** A next step for rows that have these columns and are not of the kind that is wanted. */
   readonly hintFor?: (columns: readonly string[]) => string | undefined
+  /** Columns by which a row is of another kind, also when it has all that the schema wants. */
+  readonly without?: readonly string[]
 }
 
 /** Text compresses about fivefold. Far more, and a lot of it, is a bomb. */
@@ -33,7 +35,7 @@ export async function* readJsonLines<Schema extends z.ZodObject>(
   path: string,
   rowSchema: Schema,
   world: Pick<World, 'stdin' | 'cwd' | 'signal'>,
-  { maxLineBytes = 16 << 20, hintFor = () => undefined }: JsonLinesOptions = {},
+  { maxLineBytes = 16 << 20, hintFor = () => undefined, without = [] }: JsonLinesOptions = {},
 ): AsyncGenerator<JsonLine<z.output<Schema>>> {
   const name = dataName(path)
   let line = 0
@@ -44,7 +46,7 @@ export async function* readJsonLines<Schema extends z.ZodObject>(
     const text = decode(bytes, `${name}:${line}`, line === 1)
     if (text.trim() === '') continue
     rows++
-    yield { line, row: parseRow(text, `${name}:${line}`, rowSchema, hintFor) }
+    yield { line, row: parseRow(text, `${name}:${line}`, rowSchema, { hintFor, without }) }
   }
   if (rows === 0) {
     throw new PlumblineError('DATA_EMPTY', `${name}: has no rows.`, {
@@ -163,7 +165,7 @@ function parseRow<Schema extends z.ZodObject>(
   text: string,
   place: string,
   schema: Schema,
-  hintFor: NonNullable<JsonLinesOptions['hintFor']>,
+  { hintFor, without }: Required<Pick<JsonLinesOptions, 'hintFor' | 'without'>>,
 ): z.output<Schema> {
   const value = parseJson(text, place)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -171,9 +173,15 @@ function parseRow<Schema extends z.ZodObject>(
       hint: `Write {${columnsOf(schema)}: …} on each line.`,
     })
   }
+  const row = value as Record<string, unknown>
+  const others = without.filter((name) => Object.hasOwn(row, name)).map((name) => `"${name}"`)
+  if (others.length > 0) {
+    throw new PlumblineError('DATA_WRONG_KIND', `${place}: rows without ${others.join(', ')} are wanted here.`, {
+      hint: hintFor(Object.keys(row)) ?? `Remove ${others.join(', ')}, or give another file.`,
+    })
+  }
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  const row = value as Record<string, unknown>
   throw wrongColumn(innermost(parsed.error.issues[0]), row, place, { schema, hint: hintFor(Object.keys(row)) })
 }
 

@@ -3,7 +3,7 @@ import type { RunInputs, TrainerWorld } from '@plumbline/align'
 import { idleLoraFields, type LoraConfig, trainerHint } from '@plumbline/align/config'
 import { z } from 'zod'
 import { saveResolvedConfig } from './config-file.ts'
-import { dataName, readJsonLines } from './json-lines.ts'
+import { dataName, type JsonLinesOptions, readJsonLines } from './json-lines.ts'
 import { pullShown, readChatTemplate } from './open-model.ts'
 import type { Progress, ProgressOptions } from './progress.ts'
 import { version } from './version.ts'
@@ -117,16 +117,16 @@ export async function describeInputs({ models, data, chatTemplate }: Inputs, wor
   return inputs
 }
 
-/** All rows of a data file. Rows that lack a column may be for another trainer: then it is named. */
+/** All rows of a data file. Rows of another kind may be for another trainer: then it is named. */
 export async function readRows<Schema extends z.ZodObject>(
   path: string,
   schema: Schema,
   world: World,
-  hintFor: (columns: readonly string[]) => string | undefined = (columns) => trainerHint(columns),
+  { hintFor = (columns) => trainerHint(columns), without }: Pick<JsonLinesOptions, 'hintFor' | 'without'> = {},
 ): Promise<z.output<Schema>[]> {
   const { placeRow } = await import('@plumbline/align')
   const rows: z.output<Schema>[] = []
-  for await (const { line, row } of readJsonLines(path, schema, world, { hintFor }))
+  for await (const { line, row } of readJsonLines(path, schema, world, { hintFor, without }))
     rows.push(placeRow(row, `${dataName(path)}:${line}`))
   return rows
 }

@@ -5,6 +5,7 @@ import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   alignConfig,
+  answerColumns,
   evalPromptRowSchema,
   preferenceRowSchema,
   promptRowSchema,
@@ -85,11 +86,17 @@ async function alignAndReport(config: Config, world: World): Promise<AlignReport
     eval_prompts: config.eval_prompts ?? exampleFile('prompts.jsonl'),
   }
   const split = { split: z.enum(['train', 'eval']).optional() }
-  const prompts = await readRows(files.prompts, promptRowSchema.extend(split), world, flagHint)
-  const evalPrompts = await readRows(files.eval_prompts, evalPromptRowSchema.extend(split), world, kindHint)
+  const prompts = await readRows(files.prompts, promptRowSchema.extend(split), world, {
+    hintFor: flagHint,
+    without: answerColumns,
+  })
+  const evalPrompts = await readRows(files.eval_prompts, evalPromptRowSchema.extend(split), world, {
+    hintFor: kindHint,
+    without: answerColumns,
+  })
   const data = {
-    demonstrations: await readRows(files.demonstrations, sftRowSchema, world, flagHint),
-    preferences: await readRows(files.preferences, preferenceRowSchema, world, flagHint),
+    demonstrations: await readRows(files.demonstrations, sftRowSchema, world, { hintFor: flagHint }),
+    preferences: await readRows(files.preferences, preferenceRowSchema, world, { hintFor: flagHint }),
     prompts: without('eval', prompts, '--prompts'),
     evalPrompts: without('train', evalPrompts, '--eval-prompts'),
   }
@@ -175,7 +182,7 @@ const flagHint = (columns: readonly string[]) =>
 
 /** Held-out prompts look like others, but for what should become of them. */
 const kindHint = (columns: readonly string[]) =>
-  columns.includes('prompt') && !columns.includes('kind')
+  columns.includes('prompt') && !['kind', ...answerColumns].some((name) => columns.includes(name))
     ? 'Add "kind" to each row: "harmful" for requests to refuse, "sensitive" or "plain" for those to answer.'
     : flagHint(columns)
 

@@ -1,4 +1,4 @@
-import { ppoConfig, promptRowSchema } from '@plumbline/align/config'
+import { answerColumns, ppoConfig, promptRowSchema } from '@plumbline/align/config'
 import { z } from 'zod'
 import { defineCommand } from '../command.ts'
 import { chatTemplateField, modelField } from '../fields-of-models.ts'
@@ -27,7 +27,7 @@ export const ppo = defineCommand({
   }),
   async run(config, world) {
     const { trainPpo, writeTrainedModel } = await import('@plumbline/align')
-    const rows = await readRows(config.data, promptRowSchema, world)
+    const rows = await readRows(config.data, promptRowSchema, world, { without: answerColumns })
     const models = {
       model: config.model,
       reward_model: config.reward_model,
