@@ -113,7 +113,9 @@ test('prompts may have columns of their own', async () => {
   expect(stderr).not.toContain('error')
   expect(status).toBe(0)
   const half = await train('ppo', [{ prompt: 'a', chosen: 'b' }])
-  expect(half.stderr).toMatch(/error\[DATA_WRONG_KIND\]: .*:1: rows without "chosen" are wanted.*\nhint: Remove "chosen"/)
+  expect(half.stderr).toMatch(
+    /error\[DATA_WRONG_KIND\]: .*:1: rows without "chosen" are wanted.*\nhint: Remove "chosen"/,
+  )
 })
 
 test('rows that are for no trainer are told what this one needs', async () => {
@@ -350,9 +352,12 @@ test('too long, all of them: the flag that helps', async () => {
   const sft = await train('sft', [{ prompt: long, completion: 'a' }])
   expect(sft.stderr).toContain('1 of 1 rows have nothing to learn from')
   expect(sft.stderr).toMatch(/error\[NOTHING_TO_LEARN\].*\nhint: Raise --max-length/)
+  const reward = await train('reward', [{ prompt: 'a', chosen: long, rejected: 'b' }])
+  expect(reward.stderr).toContain('1 of 1 pairs are longer than 64 tokens and were left out.')
+  expect(reward.stderr).toMatch(/error\[NOTHING_TO_LEARN\].*\nhint: Chosen and rejected must .* fit in --max-length/)
   const ppo = await train('ppo', [{ prompt: long }])
   expect(ppo.stderr).toMatch(/error\[NOTHING_TO_LEARN\].*\nhint: Lower --response-length/)
-  expect([sft.status, ppo.status]).toEqual([1, 1])
+  expect([sft.status, reward.status, ppo.status]).toEqual([1, 1, 1])
 })
 
 test('rows without targets and empty completions are survived', async () => {
@@ -602,6 +607,9 @@ test.each([
   expect(status).toBe(0)
 })
 
+/** Whatever is trained takes 3e8 bytes, a tiny model 1e5; what is trained of it and the tokens at once do not fit in this. */
+const littleMemory = 3.005e8
+
 test.each([
   ['sft', demonstrations],
   ['reward', pairs],
@@ -609,21 +617,26 @@ test.each([
 ] as const)(
   'plumb %s: memory that will not do is an error before the start, with the flag that helps',
   async (trainer, rows) => {
-    const { status, stderr, output } = await train(trainer, rows, [], { availableMemory: 1e8 })
+    const { status, stderr, output } = await train(trainer, rows, [], { availableMemory: littleMemory })
     expect(status).toBe(1)
     expect(stderr).toMatch(
-      /error\[MEMORY_SHORT\]: training needs about 0\.\d GB of memory; about 0\.1 GB are free\.\nhint: /,
+      /error\[MEMORY_SHORT\]: training needs about 0\.3 GB of memory; about 0\.3 GB are free\.\nhint: Lower /,
     )
     expect(stderr).toContain('--micro-batch-tokens')
     // No flag that the command does not have.
     expect(stderr).toContain('--use-peft')
     expect(stderr.includes('--max-length')).toBe(trainer !== 'ppo')
     expect(await readdir(output)).not.toContain('checkpoints')
+    const hopeless = await train(trainer, rows, [], { availableMemory: 1e8 })
+    expect(hopeless.status).toBe(1)
+    expect(hopeless.stderr).toMatch(
+      /error\[MEMORY_SHORT\]: .*; about 0\.1 GB are free\.\nhint: No flag makes it fit: .* a smaller --model\./,
+    )
   },
 )
 
 test('a value model of its own that does not fit: the head on the policy needs less', async () => {
-  const short = { availableMemory: 1e8 }
+  const short = { availableMemory: littleMemory }
   const { stderr } = await train('ppo', prompts, ['--value-model', 'separate'], short)
   expect(stderr).toMatch(/error\[MEMORY_SHORT\].*\nhint: Lower .*, or .* --value-model shared, or .* --use-peft\./)
   expect((await train('ppo', prompts, [], short)).stderr).not.toContain('--value-model')
@@ -632,8 +645,10 @@ test('a value model of its own that does not fit: the head on the policy needs l
 test('after memory was short, the same folder takes the run with the flag that helps', async () => {
   const data = await rowsFile(demonstrations)
   const line = ['sft', '--model', model, '--data', data, '--output', newPath(), ...small]
-  expect((await plumb(line, { availableMemory: () => 1e8 })).stderr).toContain('MEMORY_SHORT')
-  const smaller = await plumb([...line, '--micro-batch-tokens', '64'])
+  // Of what a token needs, enough for 64 and not for 1,024.
+  const memory = { availableMemory: () => 3.02e8 }
+  expect((await plumb(line, memory)).stderr).toContain('MEMORY_SHORT')
+  const smaller = await plumb([...line, '--micro-batch-tokens', '64'], memory)
   expect(smaller.stderr).not.toContain('error')
   expect(smaller.status).toBe(0)
 })

@@ -28,9 +28,9 @@ test('what does not fit is refused with both numbers and the flags that help', (
   const needed = estimateMemory(plan)
   const flags = ['--micro-batch-tokens', '--max-length']
   expect(() => checkMemory(plan, { availableBytes: needed, flags })).not.toThrow()
-  const refused = (alternatives: readonly string[]) => {
+  const refused = (alternatives: readonly string[], availableBytes = needed - 1) => {
     try {
-      checkMemory(plan, { availableBytes: needed - 1, flags, alternatives })
+      checkMemory(plan, { availableBytes, flags, alternatives })
     } catch (error) {
       return error
     }
@@ -42,4 +42,9 @@ test('what does not fit is refused with both numbers and the flags that help', (
     hint: 'Lower --micro-batch-tokens or --max-length, or train an adapter with --use-peft.',
   })
   expect(refused([])).toMatchObject({ hint: 'Lower --micro-batch-tokens or --max-length.' })
+  // The weights, their moments and gradients alone take 2.7 GB, the weights alone 0.8.
+  const none = { hint: 'No flag makes it fit: free some memory, or give a smaller --model.' }
+  expect(refused([], 2.5e9)).toMatchObject(none)
+  expect(refused([USE_PEFT], 2.5e9)).toMatchObject({ hint: expect.stringContaining('--use-peft') })
+  expect(refused([USE_PEFT], 0.8e9)).toMatchObject(none)
 })

@@ -86,9 +86,16 @@ export function checkMemory(plan: MemoryPlan, { availableBytes, flags, alternati
   const needed = estimateMemory(plan)
   if (needed <= availableBytes) return
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`
+  // Tokens one by one, and where there are alternatives at most nothing but the model itself.
+  const shortest = { ...plan, microBatchTokens: 1, longestRow: 1 }
+  const least = alternatives.length === 0 ? shortest : { ...shortest, trainable: 0, gradients: 0, others: 0 }
+  const hint =
+    estimateMemory(least) > availableBytes
+      ? 'No flag makes it fit: free some memory, or give a smaller --model.'
+      : `${[`Lower ${flags.join(' or ')}`, ...alternatives].join(', or ')}.`
   throw new PlumblineError(
     'MEMORY_SHORT',
     `training needs about ${gigabytes(needed)} of memory; about ${gigabytes(availableBytes)} are free.`,
-    { hint: `${[`Lower ${flags.join(' or ')}`, ...alternatives].join(', or ')}.` },
+    { hint },
   )
 }
