@@ -1,15 +1,16 @@
 /** What users get wrong, through the commands: one message that says what, where, why and the next step. */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { openRunFolder } from '@plumbline/align'
 import { PlumblineError } from '@plumbline/contracts'
 import { createParameter, type Parameter } from '@plumbline/engine'
 import { loadLanguageModel } from '@plumbline/models'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { runCli } from '../../packages/plumbline/src/cli.ts'
 import { commands } from '../../packages/plumbline/src/commands.ts'
 import { takeGlobals } from '../../packages/plumbline/src/flags.ts'
@@ -20,6 +21,7 @@ const base = mkdtempSync(join(tmpdir(), 'plumbline-commands-'))
 afterAll(() => rmSync(base, { recursive: true, force: true }))
 const model = join(base, 'model')
 const rewardModel = join(base, 'reward-model')
+const bin = resolve(import.meta.dirname, '../../packages/plumbline/bin/plumb.js')
 
 beforeAll(async () => {
   await writeTinyModel(model)
@@ -51,17 +53,25 @@ const prompts = ['ab', 'cd', 'ef'].map((prompt) => ({ prompt }))
 const small = ['--max-steps', '2', '--per-device-train-batch-size', '2']
 
 type Trainer = 'sft' | 'reward' | 'ppo'
-/** A command line that works, but for what a test gets wrong. */
+/** A command line that works. */
+function lineOf(trainer: Trainer, data: string, output: string): string[] {
+  const models = trainer === 'ppo' ? ['--reward-model', rewardModel, '--response-length', '3'] : []
+  return [trainer, '--model', model, ...models, '--data', data, '--output', output, ...small]
+}
+
+/** Runs it, with what a test gets wrong. */
 async function train(
   trainer: Trainer,
   rows: readonly unknown[],
   more: readonly string[] = [],
   { output = newPath(), availableMemory = Number.POSITIVE_INFINITY } = {},
 ) {
-  const models = trainer === 'ppo' ? ['--reward-model', rewardModel, '--response-length', '3'] : []
   const data = await rowsFile(rows)
-  const args = [trainer, '--model', model, ...models, '--data', data, '--output', output, ...small, ...more]
-  return { ...(await plumb(args, { availableMemory: () => availableMemory })), output, data }
+  return {
+    ...(await plumb([...lineOf(trainer, data, output), ...more], { availableMemory: () => availableMemory })),
+    output,
+    data,
+  }
 }
 
 test.each([
@@ -210,8 +220,7 @@ test.each([
   ['ppo', prompts],
 ] as const)('plumb %s --resume: rows that changed are noticed, spaces are not', async (trainer, rows) => {
   const { output, data } = await train(trainer, rows)
-  const models = trainer === 'ppo' ? ['--reward-model', rewardModel, '--response-length', '3'] : []
-  const line = [trainer, '--model', model, ...models, '--data', data, '--output', output, ...small]
+  const line = lineOf(trainer, data, output)
   const resume = ['--max-steps', '3', '--resume']
   await writeFile(data, rows.map((row) => `${JSON.stringify(row, null, 1).replaceAll('\n', '')}\n\n`).join(''))
   const resumed = await plumb([...line, ...resume])
@@ -252,9 +261,7 @@ test.each([
   const template = `${newPath()}.jinja`
   await writeFile(template, '{{ messages }}')
   const { output, data } = await train(trainer, rows, ['--chat-template', template])
-  const models = trainer === 'ppo' ? ['--reward-model', rewardModel, '--response-length', '3'] : []
-  const start = [trainer, '--model', model, ...models, '--data', data, '--output', output, ...small]
-  const line = [...start, '--chat-template', template, '--max-steps', '3', '--resume']
+  const line = [...lineOf(trainer, data, output), '--chat-template', template, '--max-steps', '3', '--resume']
   await writeFile(template, '{{ messages }}!')
   const changed = await plumb(line)
   expect(changed.stderr).toMatch(
@@ -299,6 +306,37 @@ test.each([
   expect(status).toBe(130)
   expect(stderr).toContain(`kept in stopped-${command}: ${words}`)
 })
+
+test.skipIf(process.platform === 'win32').each([
+  ['sft', 'SIGINT', 130, demonstrations],
+  ['sft', 'SIGTERM', 143, demonstrations],
+  ['reward', 'SIGTERM', 143, pairs],
+  ['ppo', 'SIGTERM', 143, prompts],
+] as const)(
+  'plumb %s, stopped by %s in the middle, saves where it was',
+  async (trainer, name, status, rows) => {
+    const output = newPath()
+    const more = ['--max-steps', '100000', '--save-steps', '5', '--logging-steps', '1']
+    const child = spawn(process.execPath, [bin, ...lineOf(trainer, await rowsFile(rows), output), ...more])
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const ended = once(child, 'close')
+    let said = ''
+    child.stderr.on('data', (text) => {
+      said += text
+    })
+    const checkpoints = () => readdir(join(output, 'checkpoints')).catch(() => [])
+    await expect.poll(checkpoints, { timeout: 60_000 }).not.toEqual([])
+    child.kill(name)
+    expect((await ended)[0]).toBe(status)
+    expect(said).toContain('Stopping.')
+    expect(said).toContain(`The run is kept in ${output}: the same command with --resume goes on.\n`)
+    const run = JSON.parse(await readFile(join(output, 'run.json'), 'utf8'))
+    const logged = (await readFile(join(output, 'metrics.jsonl'), 'utf8')).trim().split('\n')
+    expect(run).toMatchObject({ status: 'interrupted', step: JSON.parse(logged.at(-1)!).global_step })
+    expect(await checkpoints()).toContain(`step-${String(run.step).padStart(8, '0')}`)
+  },
+  90_000,
+)
 
 test('--resume without a run says that a new one starts', async () => {
   const { status, stderr, output } = await train('sft', demonstrations, ['--resume'])
