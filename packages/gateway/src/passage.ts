@@ -22,12 +22,14 @@ export class Passage {
     if (this.isCut) act()
   }
 
-  /** `work`, or a RequestError in its place: at a cut, after so long, or when the client has gone. */
-  orEnd<T>(work: Promise<T>, res: ServerResponse, ms: number): Promise<T> {
+  /** `work`, or a RequestError in its place, and `stop`: at a cut, after so long, or when the client has gone. */
+  orEnd<T>(work: Promise<T>, stop: () => void, { res, ms }: { res: ServerResponse; ms: number }): Promise<T> {
     let forget = () => {}
     const ended = new Promise<never>((_, reject) => {
-      const end = (status: number, code: string, message: string) => () =>
+      const end = (status: number, code: string, message: string) => () => {
+        stop()
         reject(new RequestError(status, code, message))
+      }
       const onGone = end(400, 'client_gone', 'The client has gone.')
       const timer = setTimeout(end(504, 'guards_timeout', 'The guards of this service took too long.'), ms)
       this.onCut(end(503, 'shutdown', 'The gateway is shutting down.'))

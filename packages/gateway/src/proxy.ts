@@ -143,7 +143,9 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
           const subjects = subjectsOf(parts.hashSubject, key.project, json)
           const guarding = policies.guards === undefined ? undefined : new Guarding(policies.guards, path)
           const admitted =
-            guarding === undefined ? undefined : await passage.orEnd(guarding.admit(json), res, policies.totalMs)
+            guarding === undefined
+              ? undefined
+              : await passage.orEnd(guarding.admit(json), () => guarding.cut(), { res, ms: policies.totalMs })
           const body = admitted?.body ?? sent
           const isStream = json.stream === true
           const withUsage = asObject(json.stream_options).include_usage === true

@@ -38,6 +38,11 @@ const open = (mode: string, direction: string, more: Partial<PolicyOptions> = {}
   const slow = { kind: 'http', url, mode, direction, timeout_ms: 60_000 }
   return harness.open({ guards: readGuards([...others, slow], openGuardWorld({})), ...more })
 }
+const windows = () =>
+  readGuards(
+    [{ kind: 'http', url, mode: 'block', direction: 'input', timeout_ms: 60_000, window: 100 }],
+    openGuardWorld({}),
+  )
 const chat = (model: string) => JSON.stringify({ model, messages: [{ role: 'user', content: 'About Paris.' }] })
 const asked = async (times: number) => {
   while (waiting.length < times) await sleep(5)
@@ -127,3 +132,12 @@ test.each(['input', 'output'])(
     }
   },
 )
+
+test('a request that nobody waits for asks its guards nothing more', async () => {
+  const gateway = await open('block', 'input', { totalMs: 300, guards: windows() })
+  const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'a word '.repeat(100) }] })
+  expect((await gateway.post(path, body)).status).toBe(504)
+  letSpeak()
+  await sleep(200)
+  expect(waiting).toHaveLength(0)
+})

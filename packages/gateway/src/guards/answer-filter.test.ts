@@ -65,7 +65,7 @@ const rules = (mode: GuardMode) => ({
 /** Answers after a turn: what it says of a text depends on the text alone, also whether it fails. */
 const lateWorld: GuardWorld = {
   ...quietWorld,
-  postJson: async (_, body) => {
+  openEndpoint: () => async (body) => {
     const { input } = body as { input: string }
     await turn()
     if (input.includes('idiot')) throw new Error('no word')

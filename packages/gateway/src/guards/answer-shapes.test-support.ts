@@ -21,7 +21,7 @@ interface AnswerShape {
 }
 
 /** UTF-16 units per piece, so that pairs are cut as well. */
-export function cut(text: string, sizes: readonly number[]): string[] {
+function cut(text: string, sizes: readonly number[]): string[] {
   const pieces: string[] = []
   for (let at = 0, i = 0; at < text.length; i++) {
     const size = sizes[i % sizes.length]

@@ -18,6 +18,8 @@ export interface Question {
 /** What a guard may want to know beside the text. On input, where the text is the question itself, that is empty. */
 export interface GuardContext extends Question {
   readonly direction: Direction
+  /** Nobody waits for a verdict any more. */
+  readonly isCut?: () => boolean
 }
 
 export const noQuestion: Question = { prompt: '', conversation: undefined }

@@ -26,6 +26,7 @@ export class Guarding {
   private readonly endpoint: string
   private question: Question = noQuestion
   private inputVerdicts: Promise<GuardVerdict[]> = Promise.resolve([])
+  private isCut = false
 
   constructor(set: GuardSet, endpoint: string) {
     this.set = set
@@ -38,13 +39,23 @@ export class Guarding {
       this.question = questionOf(json)
       return { refused: undefined, body: undefined }
     }
-    const { stop, unreadable, isChanged, verdicts } = await judgeRequest(json, guards, this.set.unreadable)
+    const { stop, unreadable, isChanged, verdicts } = await judgeRequest(
+      json,
+      guards,
+      this.set.unreadable,
+      () => this.isCut,
+    )
     // As the model gets it: what was redacted is not shown to guards of the answer either.
     this.question = questionOf(json)
     this.inputVerdicts = verdicts
     const body = isChanged ? Buffer.from(JSON.stringify(json)) : undefined
     if (stop !== undefined) return { refused: { by: 'stop', stop }, body }
     return { refused: unreadable.length > 0 ? { by: 'unreadable', what: unreadable } : undefined, body }
+  }
+
+  /** Nobody waits for `admit` any more: no further guard is asked. */
+  cut(): void {
+    this.isCut = true
   }
 
   /** What comes from the upstream unread must not reach the client. */

@@ -20,9 +20,10 @@ export async function judgeRequest(
   json: Mutable,
   guards: readonly Guard[],
   unreadablePolicy: 'refuse' | 'allow',
+  isCut: () => boolean,
 ): Promise<RequestVerdict> {
   const { texts, unreadable } = readRequest(json)
-  const judge = await judgeTexts(texts, guards)
+  const judge = await judgeTexts(texts, guards, isCut)
   // What is stopped is on record, and what is to be redacted in it is not: there each text is gone through to its end.
   const redacting =
     judge.stop === undefined
@@ -30,6 +31,7 @@ export async function judgeRequest(
       : await judgeTexts(
           texts,
           guards.filter(({ mode }) => mode === 'redact'),
+          isCut,
         )
   let isChanged = false
   for (const [i, { text, set }] of texts.entries()) {
@@ -50,13 +52,17 @@ export async function judgeRequest(
 /** Of a long request so much is looked at in one go: the slowest guard takes some 40 ms for it, and others wait. */
 const maxTurnChars = 2 ** 13
 
-/** Resolves when it is decided what becomes of the texts. */
-async function judgeTexts(texts: readonly RequestText[], guards: readonly Guard[]): Promise<ChoiceJudge> {
+/** Resolves when it is decided what becomes of the texts; after a cut maybe never. */
+async function judgeTexts(
+  texts: readonly RequestText[],
+  guards: readonly Guard[],
+  isCut: () => boolean,
+): Promise<ChoiceJudge> {
   let decide = () => {}
   const decided = new Promise<void>((resolve) => {
     decide = resolve
   })
-  const judge = new ChoiceJudge(guards, { direction: 'input', ...noQuestion }, () => {
+  const judge = new ChoiceJudge(guards, { direction: 'input', ...noQuestion, isCut }, () => {
     if (judge.isDone) decide()
   })
   let unseen = 0
@@ -69,6 +75,7 @@ async function judgeTexts(texts: readonly RequestText[], guards: readonly Guard[
       unseen = 0
       judge.advance()
       await setImmediate()
+      if (isCut()) throw new Error('nobody waits any more')
     }
   }
   judge.close()

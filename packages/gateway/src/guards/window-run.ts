@@ -41,7 +41,7 @@ export class WindowRun implements Run {
 
   /** Judges every window that is whole and begins before `gate`, one after the other. */
   advance(text: TextBuffer, isFinal: boolean, gate: number): void {
-    while (!this.isAsking && !this.isOver) {
+    while (!this.isAsking && !this.isOver && this.context.isCut?.() !== true) {
       const start = this.frontier
       if (gate <= start) return
       const end = evenEnd(text, start + this.look.size)
