@@ -254,3 +254,56 @@ test('the README counts what the files hold', () => {
   expect(readme).toContain(`(${prompts.filter(({ pair }) => pair !== undefined).length / 2} pairs)`)
   expect(readme).toContain(`The ${demonstrations.filter(isExtra).length} ids that begin with \`extra-\``)
 })
+
+test('fresh prompts are 80 of each kind, of known categories, and neither trained on nor evaluation prompts', () => {
+  type Fresh = Pick<Prompt, 'id' | 'prompt' | 'kind' | 'category'>
+  const fresh = readRows<Fresh>('fresh-prompts.jsonl')
+  const byKind = kinds.map((kind) => fresh.filter((row) => row.kind === kind))
+  expect(byKind.map(({ length }) => length)).toEqual([80, 80, 80])
+  const known = new Set(prompts.map(({ kind, category }) => `${kind}/${category}`))
+  for (const row of fresh) {
+    expect(Object.keys(row), row.id).toEqual(['id', 'prompt', 'kind', 'category'])
+    expect(known, row.id).toContain(`${row.kind}/${row.category}`)
+    expect(row.prompt.map(({ role }) => role)).toEqual(['user'])
+    expect(row.prompt[0].content).toBe(row.prompt[0].content.trim())
+  }
+  const unique = (values: readonly string[]) => expect(new Set(values).size).toBe(values.length)
+  unique([...fresh, ...prompts].map(({ id }) => id))
+  const texts = fresh.map(({ prompt }) => prompt[0].content)
+  unique([...texts, ...trainTexts, ...evalTexts].map(normalize))
+  const others = [...trainTexts, ...evalTexts].map(grams)
+  const close = texts.filter((text) => {
+    const own = grams(text)
+    return others.some((other) => jaccard(own, other) >= 0.6)
+  })
+  expect(close).toEqual([])
+  expect(readFileSync(join(folder, 'README.md'), 'utf8')).toContain(
+    `| ${fresh.length} more evaluation prompts, ${byKind[0].length} of each kind,`,
+  )
+})
+
+// The second labels themselves are not here.
+test('the figures of the second labels agree with each other', () => {
+  const readme = readFileSync(join(folder, 'README.md'), 'utf8')
+  const row = /^\| (harmful|sensitive|plain|all) \| (\d+) \| (\d+)(?: \((\d+) %\))? \| (0\.\d\d) \|$/gm
+  const figures = [...readme.matchAll(row)].map(([, kind, n, equal, percent, kappa]) => {
+    return { kind, n: Number(n), equal: Number(equal), percent: Number(percent), kappa: Number(kappa) }
+  })
+  expect(figures.map(({ kind }) => kind)).toEqual([...kinds, 'all'])
+  const { n, equal, percent, kappa } = figures.pop()!
+  expect(JSON.parse(readFileSync(join(folder, 'label-agreement.json'), 'utf8'))).toEqual({ n, equal, kappa })
+  expect(percent).toBe(Math.round((100 * equal) / n))
+  expect(figures.reduce((sum, part) => sum + part.n, 0)).toBe(n)
+  expect(figures.reduce((sum, part) => sum + part.equal, 0)).toBe(equal)
+  for (const part of [...figures, { n, equal, kappa }]) {
+    // κ = (observed − by chance) / (1 − by chance), and chance is a share.
+    const byChance = (part.equal / part.n - part.kappa) / (1 - part.kappa)
+    expect(byChance).toBeGreaterThan(0)
+    expect(byChance).toBeLessThan(1)
+  }
+  const [, decided, alike] = /Of the (\d+) pairs that both decided, (\d+) were decided alike\./
+    .exec(readme)!
+    .map(Number)
+  expect(decided - alike).toBeLessThanOrEqual(n - equal)
+  expect(alike).toBeLessThanOrEqual(equal)
+})
