@@ -777,6 +777,42 @@ test('a full disk in the middle: the older checkpoints stay, and --resume goes o
   }
 })
 
+test('a disk that is full when the model is written: no half a model, and --resume writes it', async (context) => {
+  // A checkpoint, of the adapter alone, needs a megabyte to spare; the model is larger than that.
+  const large = await writeTinyModel(newPath(), { config: { hidden_size: 256 } })
+  const data = await rowsFile(demonstrations)
+  const lineInto = (output: string) => [
+    ...lineOf('sft', data, output),
+    ...['--model', large, '--use-peft', '--lora-r', '1'],
+  ]
+  const straight = newPath()
+  expect((await plumb(lineInto(straight))).status).toBe(0)
+  const weights = (folder: string) => readFile(join(folder, 'model', 'model.safetensors'))
+  const size = (path: string) => Number(spawnSync('du', ['-sk', path], { encoding: 'utf8' }).stdout.split('\t')[0])
+  const modelSize = size(join(straight, 'model'))
+  const disk = newPath()
+  await mkdir(disk)
+  const mount = (options: string) => spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', disk]).status
+  // All that a run writes fits, and three quarters of its model.
+  const room = size(straight) - Math.round(modelSize / 4)
+  if (mount(`size=${room}k`) !== 0) return context.skip('a small file system of its own needs root')
+  try {
+    const output = join(disk, 'run')
+    const { status, stderr } = await plumb(lineInto(output))
+    expect(status).toBe(1)
+    expect(stderr).toMatch(
+      /error\[RUN_NOT_WRITABLE\]: .*run cannot be written: the disk or quota is full\.\nhint: Free some space; --resume/,
+    )
+    expect(await readdir(join(output, 'checkpoints'))).toEqual(['step-00000002'])
+    expect(await readdir(output)).not.toContain('model')
+    mount('remount,size=20m')
+    expect((await plumb([...lineInto(output), '--resume'])).status).toBe(0)
+    expect(await weights(output)).toEqual(await weights(straight))
+  } finally {
+    spawnSync('umount', [disk])
+  }
+})
+
 test('flags of an adapter without one are told, and nothing else is', async () => {
   const idle = await train('sft', demonstrations, ['--lora-r', '4', '--lora-target-modules', 'q_proj'])
   const without = 'Without --use-peft all weights are trained'

@@ -265,7 +265,13 @@ async function openRun({ folder, lock, options, record: first, state }: Opened):
     },
     async finish({ writeModel } = {}) {
       use()
-      await writeModel?.(modelFolder)
+      try {
+        await writeModel?.(modelFolder)
+      } catch (error) {
+        // What is said of any file would send the model to another path; the run goes on here.
+        const isWrite = error instanceof PlumblineError && error.code === 'FILE_WRITE_FAILED'
+        throw isWrite ? runWriteError(folder, error.cause) : error
+      }
       await ended('finished')
     },
     interrupt: () => ended('interrupted'),
