@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import type * as align from '@plumbline/align'
 import { type TrainerWorld, trainPpo, trainReward, trainSft } from '@plumbline/align'
-import { ppoConfig, rewardConfig, sftConfig } from '@plumbline/align/config'
+import { ppoConfig, type RewardRow, rewardConfig, type SftRow, sftConfig } from '@plumbline/align/config'
 import type { ParameterMap } from '@plumbline/engine'
 import { type LanguageModel, loadLanguageModel } from '@plumbline/models'
 import { hashOf, poisoned, type RunOptions, runInFolder, type TrainerRun } from './run-trainer.ts'
@@ -57,7 +57,10 @@ const shared = {
   warmup_steps: 1,
   micro_batch_tokens: 64,
 }
-const demonstrations = ['ab', 'abc', 'x', 'hello', 'a b c'].map((prompt) => ({ prompt, completion: `${prompt}!` }))
+const demonstrations: SftRow[] = ['ab', 'abc', 'x', 'hello', 'a b c'].map((prompt) => ({
+  prompt,
+  completion: `${prompt}!`,
+}))
 const pairs = ['one', 'two', 'three', 'four', 'five', 'six'].map((prompt) => {
   return { prompt, chosen: 'yes.', rejected: `no, ${prompt}` }
 })
@@ -66,17 +69,31 @@ const scored = ['one', 'two', 'three', 'four', 'five', 'six', 'seven'].flatMap((
   { prompt, completion: `no, ${prompt}`, score: -2 },
 ])
 const prompts = ['a', 'bc', 'def', 'ghij'].map((prompt) => ({ prompt }))
+const say = (role: string, content: string) => ({ role, content })
+/** More than a tiny model takes. */
+const long = 'x'.repeat(70)
 
-interface Frame<Config extends Record<string, unknown>>
+/** Rows that data have beside good ones: `idle`, of which nothing is learned, and `empty`, whose answers are. */
+type MoreRows<Row> = Readonly<Record<NonNullable<RunOptions['also']>, readonly Row[]>>
+
+interface Frame<Config extends Record<string, unknown>, Row>
   extends Pick<TrainerCase, 'curve' | 'direction' | 'hasEvaluation'> {
   readonly command: string
   readonly schema: { parse(values: Record<string, unknown>): Config }
   readonly values: Record<string, unknown>
-  train(config: Config, model: LanguageModel, world: TrainerWorld, models: string): Promise<Trained>
+  readonly rows: readonly Row[]
+  readonly more: MoreRows<Row>
+  train(
+    config: Config,
+    model: LanguageModel,
+    rows: readonly Row[],
+    world: TrainerWorld,
+    models: string,
+  ): Promise<Trained>
 }
 
-function trainerCase<Config extends Record<string, unknown>>(frame: Frame<Config>): TrainerCase {
-  const { curve, direction, hasEvaluation, command, schema, values, train } = frame
+function trainerCase<Config extends Record<string, unknown>, Row>(frame: Frame<Config, Row>): TrainerCase {
+  const { curve, direction, hasEvaluation, command, schema, values, rows, more, train } = frame
   return {
     curve,
     direction,
@@ -87,7 +104,8 @@ function trainerCase<Config extends Record<string, unknown>>(frame: Frame<Config
       const config = schema.parse({ ...shared, ...values, ...changes })
       const inFolder = async (world: TrainerWorld) => {
         const model = await loadLanguageModel(join(models, 'model'))
-        return train(config, model, poisoned(world, model, options?.poisonAfter), models)
+        const all = options?.also ? [...rows, ...more[options.also]] : rows
+        return train(config, model, all, poisoned(world, model, options?.poisonAfter), models)
       }
       return runInFolder(folder, command, config, inFolder, options)
     },
@@ -103,15 +121,20 @@ function sftCase(values: Record<string, unknown> = {}): TrainerCase {
     command: 'sft',
     schema: sftConfig,
     values: { per_device_train_batch_size: 3, eval_steps: 2, ...values },
-    async train(config, model, world) {
-      const data = { train: demonstrations, evaluation: demonstrations.slice(0, 2) }
+    rows: demonstrations,
+    more: {
+      idle: [{ text: '' }],
+      empty: [{ prompt: 'a', completion: '' }, { messages: [say('user', 'a'), say('assistant', '')] }],
+    },
+    async train(config, model, rows, world) {
+      const data = { train: rows, evaluation: demonstrations.slice(0, 2) }
       const { trainable } = await trainSft(config, model, data, world)
       return { weights: await trainable.merged(), adapter: trainable.adapter?.parameters, base: model.parameters }
     },
   })
 }
 
-function rewardCase(train: Parameters<typeof trainReward>[2]['train']): TrainerCase {
+function rewardCase(rows: readonly RewardRow[], more: MoreRows<RewardRow>): TrainerCase {
   return trainerCase({
     curve: 'loss',
     direction: 'falls',
@@ -119,7 +142,9 @@ function rewardCase(train: Parameters<typeof trainReward>[2]['train']): TrainerC
     command: 'reward',
     schema: rewardConfig,
     values: { per_device_train_batch_size: 3, eval_steps: 2, eval_fraction: 0.2 },
-    async train(config, model, world) {
+    rows,
+    more,
+    async train(config, model, train, world) {
       const { parameters, trainable } = await trainReward(config, model, { train }, world)
       return { weights: parameters, adapter: trainable.adapter?.parameters, base: model.parameters }
     },
@@ -143,10 +168,13 @@ function ppoCase(value_model: 'shared' | 'separate', values: Record<string, unkn
       value_model,
       ...values,
     },
-    async train(config, policy, world, models) {
+    rows: prompts,
+    // Its answers are the policy's own.
+    more: { idle: [{ prompt: long }], empty: [] },
+    async train(config, policy, rows, world, models) {
       const rewardModel = await loadLanguageModel(join(models, 'reward-model'))
       const before = hashOf(rewardModel.parameters)
-      const { trainable } = await trainPpo(config, { policy, rewardModel }, prompts, world)
+      const { trainable } = await trainPpo(config, { policy, rewardModel }, rows, world)
       if (hashOf(rewardModel.parameters) !== before) throw new Error('The reward model was changed.')
       return { weights: await trainable.merged(), adapter: trainable.adapter?.parameters, base: policy.parameters }
     },
@@ -159,8 +187,20 @@ const aboveFrozen = { use_peft: true, lora_dropout: 0, lora_skip_share: 0.5 }
 export const trainers = {
   sft: sftCase(),
   'sft with openings': sftCase({ opening_epochs: 1, opening_tokens: 2, ...aboveFrozen }),
-  reward: rewardCase(pairs),
-  'reward from scores': rewardCase(scored),
+  reward: rewardCase(pairs, {
+    idle: [
+      { prompt: 'a', chosen: 'same', rejected: 'same' },
+      { prompt: 'a', chosen: long, rejected: 'no' },
+    ],
+    empty: [
+      { prompt: 'a', chosen: '', rejected: 'no' },
+      { prompt: 'b', chosen: 'yes', rejected: '' },
+    ],
+  }),
+  'reward from scores': rewardCase(scored, {
+    idle: [{ prompt: 'a', completion: long, score: 9 }],
+    empty: [{ prompt: 'a', completion: '', score: 0 }],
+  }),
   ppo: ppoCase('shared'),
   'ppo with a value model': ppoCase('separate'),
   'ppo above frozen layers': ppoCase('shared', { ...aboveFrozen, learning_rate: 0.05 }),

@@ -17,6 +17,8 @@ export interface RunOptions {
   /** Makes a weight infinite after this step: see `poisoned`. */
   readonly poisonAfter?: number
   readonly availableBytes?: number
+  /** Rows beside the usual ones: see `MoreRows` of the registry. */
+  readonly also?: 'idle' | 'empty'
 }
 
 export interface TrainerRun<Result> {

@@ -19,8 +19,12 @@ const newFolder = () => join(base, `run-${runs++}`)
 /** Enough weights to be trained on all cores (`threadsFor` in program.ts); the others are on one. */
 const wide = join(base, 'wide')
 
+/** Whatever they say first ends their answer. */
+const silent = join(base, 'silent')
+
 beforeAll(async () => {
   await writeModels(base)
+  await writeModels(silent, { eos_token_id: Array.from({ length: 99 }, (_, id) => id) })
   await writeModels(wide, { hidden_size: 128, intermediate_size: 256 })
 })
 afterAll(() => rmSync(base, { recursive: true, force: true }))
@@ -191,6 +195,21 @@ describe.each(Object.entries<TrainerCase>(trainers))('%s', (name, trainer) => {
         expect(Math.abs(cut.metrics[i][key] - value), key).toBeLessThan(1e-5 * Math.max(1, Math.abs(value)))
       }
     })
+  })
+
+  test('rows of which nothing is learned change nothing', async () => {
+    const folder = newFolder()
+    const run = await trainer.run({ models: base, folder }, {}, { also: 'idle' })
+    expect(run.said.join('\n')).toMatch(/\d of \d+ \w+ .* left out/)
+    expect(await traceOf(folder, run)).toEqual((await plainRun(trainer)).trace)
+  })
+
+  test('empty answers are survived, of the data and of the model', async () => {
+    const folder = newFolder()
+    const { error, metrics, result } = await trainer.run({ models: silent, folder }, {}, { also: 'empty' })
+    expect(error).toBeUndefined()
+    expect(metrics.flatMap((line) => Object.values(line)).every(Number.isFinite)).toBe(true)
+    for (const [key, { data }] of result!.weights) expect(data.every(Number.isFinite), key).toBe(true)
   })
 
   test('a weight that becomes infinite stops it with the step and its rows; the good checkpoint stays', async () => {
