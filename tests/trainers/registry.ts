@@ -120,7 +120,7 @@ function sftCase(values: Record<string, unknown> = {}): TrainerCase {
     hasEvaluation: values.opening_epochs === undefined,
     command: 'sft',
     schema: sftConfig,
-    values: { per_device_train_batch_size: 3, eval_steps: 2, ...values },
+    values: { per_device_train_batch_size: 3, eval_steps: 2, sample_steps: 2, ...values },
     rows: demonstrations,
     more: {
       idle: [{ text: '' }],

@@ -89,6 +89,14 @@ export const sftConfig = z.object({
       'further passes, at the end, over the opening of each answer alone, where a model decides whether to refuse; with them, a run cannot be made longer later',
     ),
   opening_tokens: z.number().int().min(1).default(8).describe('tokens of an opening'),
+  sample_steps: z
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe(
+      'steps between two looks at what the model answers, greedily, to the first 4 held-out rows or rows of the data, in samples.jsonl; 0: none',
+    ),
   ...scheduleFields,
   ...bestFields,
   ...optimizationFields,

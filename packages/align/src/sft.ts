@@ -40,12 +40,15 @@ import {
   addTo,
   checkFinite,
   isDue,
+  notFinite,
   restoreTraining,
+  type StepRows,
   saveTraining,
   scalars,
   stopIfAsked,
   type TrainerWorld,
 } from './parts/training.ts'
+import { trainingSamples } from './parts/training-samples.ts'
 
 export interface SftData {
   readonly train: readonly SftRow[]
@@ -56,6 +59,8 @@ export interface SftResult {
   readonly trainable: Trainable
   readonly steps: number
 }
+
+const SAMPLED_ROWS = 4
 
 /** A row as tokens, and where it stands in the data, from 1. */
 interface EncodedRow extends TargetSequence {
@@ -112,6 +117,8 @@ export async function trainSft(
       })
       state.totals = emptyTotals()
     }
+    if (isDue(state.step, config.sample_steps) || (isLast && config.sample_steps > 0))
+      run.logSamples(state.step, await samples(named))
     const measured = evaluate && (isLast || isDue(state.step, config.eval_steps)) ? await evaluate.run() : undefined
     if (measured) run.logMetrics(state.step, { epoch, ...measured })
     if (isLast || isDue(state.step, config.save_steps))
@@ -121,6 +128,15 @@ export async function trainSft(
   await Promise.all([program.dispose(), frozen?.dispose(), evaluate?.dispose()])
   if (config.load_best_model_at_end) await loadBestWeights(run, trainable.parameters, world.log)
   return { trainable, steps: plan.length }
+
+  /** Of the model as it is now, the first rows to measure on; without any of those to learn from. */
+  async function samples(named: StepRows) {
+    const shown = (evaluation ?? train).slice(0, SAMPLED_ROWS)
+    return trainingSamples(model, await trainable.merged(), shown).catch((error) => {
+      if (error.code !== 'LOGITS_NOT_FINITE') throw error
+      throw notFinite('the model gives scores that are not finite', named, error)
+    })
+  }
 
   /** Gradients of one optimizer step, over its micro-batches. */
   async function trainStep(micro: readonly (readonly EncodedRow[])[]) {

@@ -29,6 +29,7 @@ const harmless: Readonly<Record<string, (before: unknown, now: unknown, config: 
   resume: always,
   allow_changed_inputs: always,
   logging_steps: always,
+  sample_steps: always,
   // Which checkpoints there are decides which one can be the best.
   save_steps: (_before, _now, { load_best_model_at_end }) => load_best_model_at_end !== true,
   save_total_limit: always,
