@@ -127,6 +127,8 @@ export async function trainReward(
     return evaluationOf(kind, rewards, evaluation, config)
   }
   const state = await restoreTraining(run, parameters, optimizer.adamw, emptyTotals)
+  // A checkpoint of an earlier version lacks what was not logged then.
+  state.totals = { ...emptyTotals(), ...state.totals }
 
   world.onStep(state.step, plan.length)
   let measured: RewardEvaluation | undefined

@@ -12,6 +12,8 @@ export interface UpstreamRequest {
   readonly body: Buffer | undefined
   /** Sent to the upstream as x-request-id. */
   readonly record: string
+  /** Of all attempts, in performance.now()'s milliseconds. */
+  readonly deadline: number
 }
 
 /** A status of 300 or more. */

@@ -80,7 +80,7 @@ export class Exchange implements BestOfListener, DeliveryListener {
     this.policies = policies
     this.world = world
     this.record = record
-    this.totalTimer = setTimeout(() => this.finish('timeout_total'), policies.totalMs)
+    this.totalTimer = setTimeout(() => this.finish('timeout_total'), request.deadline - this.started)
     this.delivery = new Delivery(res, this, policies.idleMs)
     this.bestOf = request.bestOf && new BestOf(request.bestOf, this)
     this.pursuit = new Pursuit(policies, request.model, request, this.bestOf ?? this, world)
@@ -136,7 +136,7 @@ export class Exchange implements BestOfListener, DeliveryListener {
       isEventStream,
       // What comes late from an attempt that is void is dropped.
       (bytes) => this.filter === filter && this.pass(bytes),
-      (reason) => this.filter === filter && this.refuseUnread(reason),
+      (reason, isGarbage) => this.filter === filter && this.refuseUnread(reason, isGarbage),
     )
     this.filter = filter
     const given = this.filter === undefined ? headers : filteredHeaders(headers)
@@ -144,7 +144,9 @@ export class Exchange implements BestOfListener, DeliveryListener {
     if (isEventStream) answered.push('x-accel-buffering', 'no')
     this.delivery.begin(status, answered)
     const encoding = headers['content-encoding'] ?? 'identity'
-    if (encoding !== 'identity') this.filter?.refuse(`it is encoded with ${encoding.slice(0, 60)}`, encodedAnswer)
+    if (encoding !== 'identity') {
+      this.filter?.refuse(`it is encoded with ${encoding.slice(0, 60)}`, { told: encodedAnswer, isGarbage: true })
+    }
   }
 
   onData(chunk: Buffer): void {
@@ -178,10 +180,10 @@ export class Exchange implements BestOfListener, DeliveryListener {
   }
 
   /** No answer passes that the guards cannot read. */
-  private refuseUnread(reason: string): void {
+  private refuseUnread(reason: string, isGarbage: boolean): void {
     this.reader?.answer.notes.add(`nothing after the guards could not read the answer: ${reason}`)
     // It may be a good answer all the same: who asks for many such must not have the upstream left alone.
-    this.pursuit.excuse()
+    if (!isGarbage) this.pursuit.excuse()
     this.finish('upstream_invalid')
   }
 

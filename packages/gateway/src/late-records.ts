@@ -6,11 +6,12 @@ import type { GuardVerdict } from '@plumbline/contracts'
  * slower ones it follows the answer.
  */
 const patienceMs = 250
-/** So many records may wait at a time; past it, the one that has waited longest goes without its verdicts. */
+/** So many records may wait at a time; past it, or past their bytes, those that have waited longest go without verdicts. */
 const mostWaiting = 1_000
 
 interface Late {
   readonly done: Promise<void>
+  readonly bytes: number
   /** The record is written now, without the verdicts that are missing. */
   cut(): void
 }
@@ -18,22 +19,32 @@ interface Late {
 /** Records that wait for the verdicts of their guards, with or without the answer's end. */
 export class LateRecords {
   private readonly waiting = new Set<Late>()
+  private readonly maxBytes: () => number
+  private isCut = false
 
-  /** Resolves when the answer may end. `write` is given no verdicts where they did not come. */
+  /** `maxBytes`: what all that wait may hold. */
+  constructor(maxBytes: () => number) {
+    this.maxBytes = maxBytes
+  }
+
+  /** Resolves when the answer may end. `write` is given no verdicts where they did not come. `bytes` are held until then. */
   async write(
     verdicts: Promise<GuardVerdict[]>,
     write: (verdicts: GuardVerdict[] | undefined) => Promise<void>,
+    bytes: number,
   ): Promise<void> {
     let cut = () => {}
     const isCut = new Promise<undefined>((resolve) => {
       cut = () => resolve(undefined)
     })
     const known = Promise.race([verdicts.catch(() => undefined), isCut])
-    const late = { cut, done: known.then(write) }
+    const late = { cut, done: known.then(write), bytes }
     this.waiting.add(late)
     const forget = () => this.waiting.delete(late)
     late.done.then(forget, forget)
-    if (this.waiting.size > mostWaiting) this.oldest?.cut()
+    // Answers that a stop cuts come here after it.
+    if (this.isCut) cut()
+    this.makeRoom()
     if (await comesWithin(known, patienceMs)) await late.done
   }
 
@@ -42,12 +53,21 @@ export class LateRecords {
     await Promise.allSettled([...this.waiting].map(({ done }) => done))
   }
 
+  /** From now on no record waits. */
   cut(): void {
+    this.isCut = true
     for (const late of this.waiting) late.cut()
   }
 
-  private get oldest(): Late | undefined {
-    return this.waiting.values().next().value
+  private makeRoom(): void {
+    let count = this.waiting.size
+    let held = [...this.waiting].reduce((sum, { bytes }) => sum + bytes, 0)
+    for (const late of this.waiting) {
+      if (count <= mostWaiting && held <= this.maxBytes()) return
+      late.cut()
+      count--
+      held -= late.bytes
+    }
   }
 }
 

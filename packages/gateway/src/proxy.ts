@@ -59,8 +59,10 @@ const largestBodies = 32
 export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy {
   const { metrics } = parts
   const underWay = new Set<Passage>()
-  const lateRecords = new LateRecords()
-  const openBodyMemory = createBodyMemory(() => largestBodies * parts.policies.current.maxBodyBytes)
+  const maxBodies = () => largestBodies * parts.policies.current.maxBodyBytes
+  // The other half is for traffic, whatever guards that only observe take.
+  const lateRecords = new LateRecords(() => maxBodies() / 2)
+  const openBodyMemory = createBodyMemory(maxBodies)
   const world: PursuitWorld = {
     now: parts.now,
     random: parts.random,
@@ -136,6 +138,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
           const asked = bestOf === undefined ? json : { ...json, n: bestOf.candidates }
           permit.reserveTokens(guessTokens(path, asked, sent.length))
           const createdAt = parts.now()
+          const deadline = performance.now() + policies.totalMs
           const record = uuidv7(createdAt)
           const model = typeof json.model === 'string' ? json.model : undefined
           checkModel(policies, model)
@@ -159,6 +162,7 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
             isStream,
             withUsage,
             record,
+            deadline,
             ownHeaders: {
               'x-request-id': record,
               'x-plumbline-feedback': parts.feedback.sign(record, key.project),
@@ -188,7 +192,8 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
             used = usedTokens(outcome, sent.length)
             if (verdicts === undefined) return write(outcome)
             isBodyNeeded = true
-            return lateRecords.write(verdicts, (guards) => write(withVerdicts(outcome, guards)).finally(memory.free))
+            const writeWith = (guards?: GuardVerdict[]) => write(withVerdicts(outcome, guards)).finally(memory.free)
+            return lateRecords.write(verdicts, writeWith, sent.length)
           }
           if (guarding !== undefined && admitted?.refused !== undefined) {
             const { ownHeaders } = request
@@ -237,7 +242,8 @@ export function createProxy(parts: ProxyParts, isDraining: () => boolean): Proxy
           headers: req.headers,
           body: undefined,
         } as const
-        const request = { ...asked, isStream: false, withUsage: false, record, ownHeaders }
+        const deadline = performance.now() + policies.totalMs
+        const request = { ...asked, isStream: false, withUsage: false, record, deadline, ownHeaders }
         await exchange(policies, request, res, passage, async (outcome) => count('/v1/models', outcome))
       })
     },

@@ -48,8 +48,6 @@ export class Pursuit implements AttemptListener {
   private readonly request: UpstreamRequest
   private readonly listener: PursuitListener
   private readonly world: PursuitWorld
-  /** In performance.now()'s milliseconds. */
-  private readonly deadline: number
   /** When each upstream that was asked may be asked again. */
   private readonly asked = new Map<Upstream, number>()
   private repeats = 0
@@ -74,7 +72,6 @@ export class Pursuit implements AttemptListener {
     this.request = request
     this.listener = listener
     this.world = world
-    this.deadline = performance.now() + policies.totalMs
   }
 
   get upstreamRequestId(): string | null {
@@ -197,7 +194,7 @@ export class Pursuit implements AttemptListener {
     const upstream = this.choose((one) => pause(one) <= retries.maxWaitMs)
     if (upstream === undefined) return undefined
     const waitMs = retryWait(this.repeats++, pause(upstream), retries, this.world.random())
-    return now + waitMs < this.deadline ? { upstream, waitMs } : undefined
+    return now + waitMs < this.request.deadline ? { upstream, waitMs } : undefined
   }
 
   private choose(isWanted: (upstream: Upstream) => boolean): Upstream | undefined {

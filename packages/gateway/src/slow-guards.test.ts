@@ -75,6 +75,17 @@ test('a record whose guards have not spoken when the gateway stops is written wi
   expect(record.notes.join()).toContain('what the guards said')
 })
 
+test('so is that of an answer which the stop itself cuts', async () => {
+  const gateway = await open('observe', 'output')
+  const body = JSON.stringify({ model: 'stalls-in-stream', messages: [{ role: 'user', content: 'x' }], stream: true })
+  const answer = await gateway.post(path, body)
+  await answer.body!.getReader().read()
+  await gateway.close(0)
+  const record = await harness.recordOf((one) => one.request_model === 'stalls-in-stream')
+  expect(record).toMatchObject({ termination: 'shutdown', guards: [] })
+  expect(record.notes.join()).toContain('what the guards said')
+})
+
 test('a drain waits for them as long as it may', async () => {
   const gateway = await open('observe', 'output')
   expect((await gateway.post(path, chat('awaited'))).status).toBe(200)
@@ -132,6 +143,30 @@ test.each(['input', 'output'])(
     }
   },
 )
+
+test('records that wait hold so many bytes of requests at most, and leave room for others', async () => {
+  const gateway = await open('observe', 'output', { maxBodyBytes: 1_000 })
+  const ask = (model: string) => JSON.stringify({ model, messages: [{ role: 'user', content: 'x'.repeat(900) }] })
+  // 16 of 1,000 bytes may wait; 32 in all would leave no room for a request.
+  for (let i = 0; i < 40; i++) expect((await gateway.post(path, ask(`held ${i}`))).status).toBe(200)
+  const record = await harness.recordOf((one) => one.request_model === 'held 0')
+  expect(record.notes.join()).toContain('what the guards said')
+})
+
+test('a request of too many texts is refused, and many short ones hold nobody up', async () => {
+  const gateway = await harness.open({
+    maxBodyBytes: 2 ** 20,
+    guards: readGuards([{ kind: 'personal-data', mode: 'block', direction: 'input' }], openGuardWorld({})),
+  })
+  const many = (count: number) => JSON.stringify({ model: 'm', input: Array.from({ length: count }, () => '') })
+  const refused = await gateway.post('/v1/embeddings', many(20_001))
+  expect([refused.status, (await refused.json()).error.code]).toEqual([400, 'too_many_texts'])
+  let turns = 0
+  const count = setInterval(() => turns++, 1)
+  expect((await gateway.post('/v1/embeddings', many(19_000))).status).toBe(200)
+  clearInterval(count)
+  expect(turns).toBeGreaterThan(10)
+})
 
 test('a request that nobody waits for asks its guards nothing more', async () => {
   const gateway = await open('block', 'input', { totalMs: 300, guards: windows() })

@@ -9,12 +9,17 @@ const at = { step: 4, savedStep: 3 }
 const episodesOf = (scores: readonly number[], kl = 0) =>
   scores.map((score) => ({ score, oldLogprobs: Float32Array.of(-1), refLogprobs: Float32Array.of(-1 - kl) }))
 
-test('scores are measured in the deviation that the reward model stores, else in that of the first rollout', () => {
-  const first = episodesOf([1, 3, 1, 3, 1, 3, 1, 3])
+test('scores are measured in the deviation that the reward model stores, or not at all', () => {
+  const first = episodesOf([1, 3, 1, 3])
   expect(firstScoresOf(first, { rawConfig: { mean: 0, std: 4 } })).toEqual({ mean: 2, deviation: 4 })
-  expect(firstScoresOf(first, { rawConfig: {} })).toEqual({ mean: 2, deviation: 1 })
-  expect(firstScoresOf(episodesOf(new Array(8).fill(5)), { rawConfig: {} })).toEqual({ mean: 5, deviation: 1 })
-  expect(firstScoresOf(first.slice(0, 7), { rawConfig: {} }).deviation).toBeNull()
+  expect(firstScoresOf(first, { rawConfig: {} })).toEqual({ mean: 2, deviation: null })
+})
+
+test('the checkpoint of the very policy that ran away, saved at an interrupt, is not called good', () => {
+  const found = () => checkRollout(episodesOf([0], 101), { mean: 0, deviation: 1 }, bounds, { step: 4, savedStep: 4 })
+  expect(found).toThrow(
+    expect.objectContaining({ hint: expect.stringMatching(/^The checkpoint of step 4 is of this/) }),
+  )
 })
 
 test('scores that moved too far, up or down, and what to do', () => {
@@ -27,7 +32,7 @@ test('scores that moved too far, up or down, and what to do', () => {
     expect(() => checkRollout(episodesOf([score, score], 7), first, bounds, at)).toThrow(
       expect.objectContaining({
         code: 'POLICY_RAN_AWAY',
-        message: `after iteration 4: the scores ran away: ${score.toFixed(2)} on average, 2.00 at first, which is ${change} standard deviations (at most 10); KL 7.0 nats an answer.`,
+        message: `after iteration 4: the scores ran away: ${score.toFixed(2)} on average, 2.00 at first, which is ${change} standard deviations of the reward model's training answers (at most 10); KL 7.0 nats an answer.`,
         hint: expect.stringMatching(/^The checkpoint of step 3 is good\. .*--max-score-change/),
       }),
     )

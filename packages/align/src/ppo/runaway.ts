@@ -9,23 +9,16 @@ type Scored = Pick<Episode, 'score' | 'oldLogprobs' | 'refLogprobs'>
 /** The reward model's own scores of a run's first rollout. */
 export interface FirstScores {
   readonly mean: number
-  /** What later scores are measured in; null where too few answers would have to tell it. */
+  /** Of the reward model's training answers: what later scores are measured in. Null where it stores none. */
   readonly deviation: number | null
 }
 
-/** Of fewer the deviation may be next to nothing by chance. */
-const LEAST_ANSWERS = 8
-
-/** The deviation is that of the reward model's training answers, or where it stores none that of the rollout. */
 export function firstScoresOf(
   episodes: readonly Scored[],
   { rawConfig }: Pick<LanguageModel, 'rawConfig'>,
 ): FirstScores {
-  const scores = episodes.map(({ score }) => score)
-  const mean = meanOf(scores)
   const { std } = rawConfig as { std?: number }
-  const ownStd = Math.sqrt(meanOf(scores.map((score) => (score - mean) ** 2))) || 1
-  return { mean, deviation: std ?? (scores.length < LEAST_ANSWERS ? null : ownStd) }
+  return { mean: meanOf(episodes.map(({ score }) => score)), deviation: std ?? null }
 }
 
 /**
@@ -42,7 +35,7 @@ export function checkRollout(
   { step, savedStep }: { readonly step: number; readonly savedStep: number },
 ): void {
   const when = step === 0 ? 'before the first update' : `after iteration ${step}`
-  const kept = savedStep > 0 ? `The checkpoint of step ${savedStep} is good.` : 'There is no checkpoint before it.'
+  const kept = keptCheckpoint(step, savedStep)
   const score = meanOf(episodes.map((episode) => episode.score))
   const kl = meanOf(episodes.map(klOf))
   if (!(Number.isFinite(score) && kl <= max_kl))
@@ -55,7 +48,7 @@ export function checkRollout(
   if (Math.abs(change) > max_score_change)
     throw new PlumblineError(
       'POLICY_RAN_AWAY',
-      `${when}: the scores ran away: ${score.toFixed(2)} on average, ${first.mean.toFixed(2)} at first, which is ${change.toFixed(1)} standard deviations (at most ${max_score_change}); KL ${kl.toFixed(1)} nats an answer.`,
+      `${when}: the scores ran away: ${score.toFixed(2)} on average, ${first.mean.toFixed(2)} at first, which is ${change.toFixed(1)} standard deviations of the reward model's training answers (at most ${max_score_change}); KL ${kl.toFixed(1)} nats an answer.`,
       {
         hint: `${kept} Read samples.jsonl: the policy may have found what the reward model is wrong about. Start again with a higher --kl-coef or a lower --learning-rate, or go on with --resume and a higher --max-score-change.`,
       },
@@ -68,6 +61,13 @@ export function checkRollout(
         hint: `${kept} Start again with a lower --learning-rate: very large weights make rounding matter. If that does not help, it is a bug in Plumbline.`,
       },
     )
+}
+
+function keptCheckpoint(step: number, savedStep: number): string {
+  // Saved at an interrupt, before any rollout had shown what it does.
+  if (savedStep > 0 && savedStep === step)
+    return `The checkpoint of step ${step} is of this policy; one before it is good, if it is there.`
+  return savedStep > 0 ? `The checkpoint of step ${savedStep} is good.` : 'There is no checkpoint before it.'
 }
 
 const meanOf = (numbers: readonly number[]) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length

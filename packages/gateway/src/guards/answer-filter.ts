@@ -23,8 +23,8 @@ export interface FilterOptions {
   readonly isEventStream: boolean
   /** Bytes for the client. */
   readonly onBytes: (bytes: Buffer) => void
-  /** The answer cannot be read, so nothing more of it goes out. */
-  readonly onUnknown: (reason: string) => void
+  /** The answer cannot be read, so nothing more of it goes out. `isGarbage`: nobody could, whatever was asked. */
+  readonly onUnknown: (reason: string, isGarbage: boolean) => void
 }
 
 /** More of an answer is not kept back. */
@@ -80,7 +80,7 @@ export class AnswerFilter {
     if (this.isRead) return
     this.isRead = true
     if (!this.options.isEventStream) this.attempt(() => this.readWhole())
-    else if (!this.hasEvent) this.refuse('there is no event in it')
+    else if (!this.hasEvent) this.refuse('there is no event in it', { isGarbage: true })
   }
 
   /** Nothing more comes: resolves when all of the answer that may go out has gone out. */
@@ -106,12 +106,15 @@ export class AnswerFilter {
   }
 
   /** The answer cannot be read. `told`: what the client may know of that. */
-  refuse(reason: string, told = 'The guards of this service cannot read the answer of the upstream.'): void {
+  refuse(
+    reason: string,
+    { told = 'The guards of this service cannot read the answer of the upstream.', isGarbage = false } = {},
+  ): void {
     if (this.isOver) return
     this.unknown = reason
     this.told = told
     this.cut()
-    this.options.onUnknown(reason)
+    this.options.onUnknown(reason, isGarbage)
   }
 
   private attempt(work: () => void): void {
@@ -120,7 +123,7 @@ export class AnswerFilter {
       work()
     } catch (error) {
       if (error instanceof UnknownShape) this.refuse(error.message)
-      else if (error instanceof SyntaxError) this.refuse('it is not JSON')
+      else if (error instanceof SyntaxError) this.refuse('it is not JSON', { isGarbage: true })
       else throw error
     }
   }

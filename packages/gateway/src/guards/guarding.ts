@@ -67,7 +67,7 @@ export class Guarding {
   openFilter(
     isEventStream: boolean,
     onBytes: (bytes: Buffer) => void,
-    onUnknown: (reason: string) => void,
+    onUnknown: (reason: string, isGarbage: boolean) => void,
   ): AnswerFilter | undefined {
     if (!this.mayActOnAnswers || !Object.hasOwn(shapes, this.endpoint)) return undefined
     const guards = this.guardsFor('output')

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { GuardVerdict } from '@plumbline/contracts'
+import { RequestError } from '../openai-error.ts'
 import { ChoiceJudge, type Stop } from './choice-judge.ts'
 import { type Guard, isEnforcing, noQuestion } from './guard.ts'
 import { type RequestText, readRequest } from './shapes/request.ts'
@@ -23,6 +24,9 @@ export async function judgeRequest(
   isCut: () => boolean,
 ): Promise<RequestVerdict> {
   const { texts, unreadable } = readRequest(json)
+  if (texts.length > maxTexts) {
+    throw new RequestError(400, 'too_many_texts', `A request has at most ${maxTexts} texts.`)
+  }
   const judge = await judgeTexts(texts, guards, isCut)
   // What is stopped is on record, and what is to be redacted in it is not: there each text is gone through to its end.
   const redacting =
@@ -49,6 +53,10 @@ export async function judgeRequest(
   }
 }
 
+/** Each costs memory and time of its own, however short. Embeddings take 2,048 texts at most. */
+const maxTexts = 20_000
+/** What a text costs at least, in characters. */
+const leastChars = 64
 /** Of a long request so much is looked at in one go: the slowest guard takes some 40 ms for it, and others wait. */
 const maxTurnChars = 2 ** 13
 
@@ -70,7 +78,7 @@ async function judgeTexts(
     for (let at = 0; at === 0 || at < text.length; at += maxTurnChars) {
       const piece = text.slice(at, at + maxTurnChars)
       judge.push(String(i), source, piece)
-      unseen += piece.length
+      unseen += Math.max(leastChars, piece.length)
       if (unseen < maxTurnChars) continue
       unseen = 0
       judge.advance()

@@ -74,7 +74,11 @@ export async function keepAside(
   const aside = join(folder, 'aside')
   const path = join(aside, name)
   const found = await stat(path).catch(() => undefined)
-  if (found?.size === bytes.length) return { path, isNew: false }
+  if (found?.size === bytes.length) {
+    // The try before may have failed behind its rename.
+    for (const changed of [aside, folder]) await syncFolder(changed)
+    return { path, isNew: false }
+  }
   await mkdir(aside, { recursive: true })
   try {
     await writeFile(`${path}.new`, bytes, { mode: 0o600, flush: true })
