@@ -20,6 +20,7 @@ interface Late {
 export class LateRecords {
   private readonly waiting = new Set<Late>()
   private readonly maxBytes: () => number
+  private heldBytes = 0
   private isCut = false
 
   /** `maxBytes`: what all that wait may hold. */
@@ -40,7 +41,11 @@ export class LateRecords {
     const known = Promise.race([verdicts.catch(() => undefined), isCut])
     const late = { cut, done: known.then(write), bytes }
     this.waiting.add(late)
-    const forget = () => this.waiting.delete(late)
+    this.heldBytes += bytes
+    const forget = () => {
+      this.waiting.delete(late)
+      this.heldBytes -= bytes
+    }
     late.done.then(forget, forget)
     // Answers that a stop cuts come here after it.
     if (this.isCut) cut()
@@ -61,7 +66,7 @@ export class LateRecords {
 
   private makeRoom(): void {
     let count = this.waiting.size
-    let held = [...this.waiting].reduce((sum, { bytes }) => sum + bytes, 0)
+    let held = this.heldBytes
     for (const late of this.waiting) {
       if (count <= mostWaiting && held <= this.maxBytes()) return
       late.cut()

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { filter, quietWorld, readChatStream, readChatWhole } from './answer-filter.test-support.ts'
-import { answerShapes } from './answer-shapes.test-support.ts'
+import { answerShapes, cut } from './answer-shapes.test-support.ts'
 import type { GuardMode } from './guard.ts'
 import type { GuardWorld } from './kinds/kind.ts'
 import { readGuards } from './read-guards.ts'
@@ -43,17 +43,6 @@ const word = fc.constantFrom(
 const textArb = (max: number) => fc.array(word, { maxLength: max }).map((words) => words.join(''))
 const turnArb = fc.record({ reasoning: textArb(6), text: textArb(40), refusal: textArb(3), call: textArb(5) })
 const { bodyOf, eventsOf } = answerShapes[chat]
-
-function cutBytes(text: string, sizes: readonly number[]): Buffer[] {
-  const bytes = Buffer.from(text)
-  const pieces: Buffer[] = []
-  for (let at = 0, i = 0; at < bytes.length; i++) {
-    const size = sizes[i % sizes.length]
-    pieces.push(bytes.subarray(at, at + size))
-    at += size
-  }
-  return pieces
-}
 
 const rules = (mode: GuardMode) => ({
   kind: 'rules',
@@ -126,7 +115,7 @@ test.each(everyKind)(
         fc.boolean(),
         async (turns, deltas, network, isSlow) => {
           const whole = await filter(path, guards, [bodyOf(turns)], { isEventStream: false })
-          const pieces = cutBytes(eventsOf(turns, deltas), network)
+          const pieces = cut(Buffer.from(eventsOf(turns, deltas)), network)
           const streamed = await filter(path, guards, pieces, isSlow ? { pause: turn } : {})
           expect([streamed.unknown, streamed.verdicts]).toEqual([undefined, whole.verdicts])
           expect(readStream(streamed.out)).toEqual(readWhole(whole.out))
@@ -176,7 +165,7 @@ test('nothing leaves before it is cleared: of a number that may become a card no
 
 test('where nothing is found, events pass byte for byte', async () => {
   const stream = eventsOf([{ reasoning: 'hm', text: 'a quiet day é 😀', call: 'x' }], [3])
-  expect((await filter(chat, guardSets['all layers'], cutBytes(stream, [7]))).out).toBe(stream)
+  expect((await filter(chat, guardSets['all layers'], cut(Buffer.from(stream), [7]))).out).toBe(stream)
 })
 
 test.each([

@@ -20,12 +20,12 @@ interface AnswerShape {
   readStream(text: string): Found
 }
 
-/** UTF-16 units per piece, so that pairs are cut as well. */
-function cut(text: string, sizes: readonly number[]): string[] {
-  const pieces: string[] = []
+/** By `sizes` in turn, of UTF-16 units or bytes, so that pairs are cut as well. */
+export function cut<Text extends string | Buffer>(text: Text, sizes: readonly number[]): Text[] {
+  const pieces: Text[] = []
   for (let at = 0, i = 0; at < text.length; i++) {
     const size = sizes[i % sizes.length]
-    pieces.push(text.slice(at, at + size))
+    pieces.push(text.slice(at, at + size) as Text)
     at += size
   }
   return pieces

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 
@@ -60,35 +60,6 @@ export async function writePosition(folder: string, position: Position): Promise
 
 export async function removeSegment(folder: string, segment: number): Promise<void> {
   await rm(segmentPath(folder, segment), { force: true })
-}
-
-/**
- * Keeps bytes for a person to look at: on disk and whole when it resolves, else not at all. Written once, however often they
- * are met; says whether this was the first time.
- */
-export async function keepAside(
-  folder: string,
-  name: string,
-  bytes: Uint8Array,
-): Promise<{ path: string; isNew: boolean }> {
-  const aside = join(folder, 'aside')
-  const path = join(aside, name)
-  const found = await stat(path).catch(() => undefined)
-  if (found?.size === bytes.length) {
-    // The try before may have failed behind its rename.
-    for (const changed of [aside, folder]) await syncFolder(changed)
-    return { path, isNew: false }
-  }
-  await mkdir(aside, { recursive: true })
-  try {
-    await writeFile(`${path}.new`, bytes, { mode: 0o600, flush: true })
-    await rename(`${path}.new`, path)
-  } catch (error) {
-    await rm(`${path}.new`, { force: true }).catch(() => {})
-    throw error
-  }
-  for (const changed of [aside, folder]) await syncFolder(changed)
-  return { path, isNew: true }
 }
 
 /** A new file's name is on disk only when its folder is. */

@@ -1,11 +1,11 @@
 import { writevSync } from 'node:fs'
 import { type FileHandle, mkdir, open as openFile } from 'node:fs/promises'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { keepAside } from './aside.ts'
 import { encodeFrame, maxPayloadBytes, type Payload, payloadBytes } from './frame.ts'
 import { giveBack } from './give-back.ts'
 import { type Batch, type Kept, type Loan, readBatch, type SpoolIndex, type Stretch } from './read-batch.ts'
 import {
-  keepAside,
   listSegments,
   type Position,
   readPosition,
