@@ -14,15 +14,16 @@ afterAll(() => rmSync(base, { recursive: true, force: true }))
 const always = ['global_step', 'epoch', 'loss', 'learning_rate', 'grad_norm', 'num_tokens']
 const measured = ['global_step', 'epoch', 'eval_loss']
 const rewards = ['min_reward', 'mean_reward', 'max_reward']
+const heldRewards = rewards.map((name) => `eval_${name}`)
 
 test.each([
   ['sft', ['entropy', 'mean_token_accuracy'], ['eval_entropy', 'eval_mean_token_accuracy']],
   [
     'reward',
     ['accuracy', 'margin', ...rewards],
-    ['eval_accuracy', 'eval_margin', 'eval_mean_reward', 'eval_ece', 'eval_brier_score'],
+    ['eval_accuracy', 'eval_margin', ...heldRewards, 'eval_ece', 'eval_brier_score'],
   ],
-  ['reward from scores', ['mse', ...rewards], ['eval_mse', 'eval_mean_reward', 'eval_pearson', 'eval_spearmanr']],
+  ['reward from scores', ['mse', ...rewards], ['eval_mse', ...heldRewards, 'eval_pearson', 'eval_spearmanr']],
 ] as const)('%s', async (name, ours, held) => {
   const { metrics } = await trainers[name].run({ models: base, folder: join(base, name) })
   const [evaluated, trained] = [true, false].map((isEvaluated) =>

@@ -34,7 +34,7 @@ import {
   SCORE_HEAD,
   shareTokens,
 } from '@plumbline/models'
-import type { RewardConfig, RewardRow } from './config.ts'
+import type { PreferenceRow, RewardConfig, RewardRow, ScoredRow } from './config.ts'
 import { microBatches, type PlanOptions, planBatches, planBefore, shuffled } from './parts/batches.ts'
 import { checkBestIsLast, checkBestIsMeasured, loadBestWeights } from './parts/best-checkpoint.ts'
 import { freezeLayers } from './parts/frozen-layers.ts'
@@ -44,6 +44,7 @@ import { checkTrainerMemory } from './parts/memory.ts'
 import { createOptimizer } from './parts/optimization.ts'
 import { evaluatePairs, evaluateScores, evaluationMetrics, type RewardEvaluation } from './parts/reward-evaluation.ts'
 import { replaceDurably } from './parts/run-files.ts'
+import type { SampleRow } from './parts/run-logs.ts'
 import { makeTrainable, type Trainable } from './parts/trainable.ts'
 import {
   addTo,
@@ -55,6 +56,7 @@ import {
   stopIfAsked,
   type TrainerWorld,
 } from './parts/training.ts'
+import { SAMPLED_ROWS } from './parts/training-samples.ts'
 import { writeTrainedModel } from './parts/write-trained-model.ts'
 import {
   checkSameKind,
@@ -167,6 +169,7 @@ export async function trainReward(
     measured = evaluation.length > 0 && (isLast || isDue(state.step, config.eval_steps)) ? await evaluate() : undefined
     const held = measured && evaluationMetrics(measured)
     if (held) run.logMetrics(state.step, { epoch, ...held })
+    if (measured) run.logSamples(state.step, sampleRows(measured, evaluation, data.evaluation ?? data.train))
     if (isLast || isDue(state.step, config.save_steps))
       await saveTraining(run, parameters, optimizer.adamw, state, held?.eval_loss)
     world.onStep(state.step, plan.length)
@@ -405,6 +408,26 @@ function evaluationOf(
     margins: targets,
     centerRewardsCoefficient: center_rewards_coefficient,
   })
+}
+
+/** What samples.jsonl shows of an evaluation: the first held-out answers with their rewards. */
+function sampleRows(
+  evaluation: RewardEvaluation,
+  rows: readonly EncodedAnswers[],
+  sources: readonly RewardRow[],
+): SampleRow[] {
+  const shown = rows.slice(0, SAMPLED_ROWS).flatMap(({ row }, i): readonly object[] => {
+    if (evaluation.kind === 'scores') {
+      const { prompt, completion, score: target } = sources[row - 1] as ScoredRow
+      return [{ prompt, completion, score: evaluation.rewards[i], target }]
+    }
+    const { prompt, chosen, rejected } = sources[row - 1] as PreferenceRow
+    return [
+      { prompt, completion: chosen, score: evaluation.chosen[i], side: 'chosen' },
+      { prompt, completion: rejected, score: evaluation.rejected[i], side: 'rejected' },
+    ]
+  })
+  return shown as SampleRow[]
 }
 
 /** Rows, of those that were trained on, for the mean and deviation of the rewards: 256 answers of pairs give it to 4 %. */

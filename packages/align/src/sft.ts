@@ -48,7 +48,7 @@ import {
   stopIfAsked,
   type TrainerWorld,
 } from './parts/training.ts'
-import { trainingSamples } from './parts/training-samples.ts'
+import { numbersOfSamples, SAMPLED_ROWS, trainingSamples } from './parts/training-samples.ts'
 
 export interface SftData {
   readonly train: readonly SftRow[]
@@ -59,8 +59,6 @@ export interface SftResult {
   readonly trainable: Trainable
   readonly steps: number
 }
-
-const SAMPLED_ROWS = 4
 
 /** A row as tokens, and where it stands in the data, from 1. */
 interface EncodedRow extends TargetSequence {
@@ -173,7 +171,8 @@ export function prepareSft(
   const sequences = sequencesOf(plan)
   const longestRow = Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length))
   const { parameters: trained, firstLayer } = trainable
-  checkTrainerMemory(config, { model, trained, firstLayer, sequences, longestRow }, world.availableBytes)
+  const others = config.sample_steps > 0 ? numbersOfSamples(model, trainable, longestRow) : 0
+  checkTrainerMemory(config, { model, trained, firstLayer, sequences, longestRow, others }, world.availableBytes)
   return { train, evaluation, plan, sequences, trainable }
 }
 

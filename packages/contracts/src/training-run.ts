@@ -104,6 +104,8 @@ export const runDetailSchema = runSchema.extend({
       score: z.number().nullable(),
       kl: z.number().nullable(),
       finish_reason: z.string().nullable(),
+      side: z.enum(['chosen', 'rejected']).nullable(),
+      target: z.number().nullable(),
     }),
   ),
   evaluation: rewardEvaluationSchema.nullable(),

@@ -1,6 +1,8 @@
+import { createParameter } from '@plumbline/engine'
 import { parseModelConfig } from '@plumbline/models'
 import { expect, test } from 'vitest'
 import { checkMemory, estimateMemory, USE_PEFT } from './memory.ts'
+import { numbersOfSamples } from './training-samples.ts'
 
 /** SmolLM2-135M. */
 const config = parseModelConfig({
@@ -47,4 +49,12 @@ test('what does not fit is refused with both numbers and the flags that help', (
   expect(refused([], 2.5e9)).toMatchObject(none)
   expect(refused([USE_PEFT], 2.5e9)).toMatchObject({ hint: expect.stringContaining('--use-peft') })
   expect(refused([USE_PEFT], 0.8e9)).toMatchObject(none)
+})
+
+test('answers while training need a cache, and with an adapter a copy of the model', () => {
+  const model = { config, parameters: new Map([['weight', createParameter('weight', [5, 3])]]) }
+  // Four rows, keys and values of three heads of 64 numbers in 30 layers.
+  const cache = 4 * (256 + 64) * 30 * 2 * 3 * 64
+  expect(numbersOfSamples(model, {}, 256)).toBe(cache)
+  expect(numbersOfSamples(model, { adapter: {} }, 256)).toBe(cache + 15)
 })

@@ -47,6 +47,8 @@ export interface TrainerPlan {
   /** That the steps read. */
   readonly sequences: readonly (readonly number[])[]
   readonly longestRow: number
+  /** Numbers in memory beside training itself. */
+  readonly others?: number
 }
 
 /** `checkMemory` for a trainer of one model. */
@@ -55,11 +57,14 @@ export function checkTrainerMemory(
     micro_batch_tokens: microBatchTokens,
     use_peft,
   }: { readonly micro_batch_tokens: number; readonly use_peft: boolean },
-  { model: { config, parameters }, trained, firstLayer, sequences, longestRow }: TrainerPlan,
+  { model: { config, parameters }, trained, firstLayer, sequences, longestRow, others = 0 }: TrainerPlan,
   availableBytes: number,
 ): void {
-  const others = frozenNumbers(config, firstLayer, sequences)
-  const numbers = { parameters: numbersIn(parameters), trainable: numbersIn(trained), others }
+  const numbers = {
+    parameters: numbersIn(parameters),
+    trainable: numbersIn(trained),
+    others: others + frozenNumbers(config, firstLayer, sequences),
+  }
   checkMemory(
     { config, ...numbers, microBatchTokens, longestRow },
     {

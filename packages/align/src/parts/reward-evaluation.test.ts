@@ -66,11 +66,20 @@ test('one pair has a margin without an interval; a constant has no correlation, 
     'eval_margin',
     'eval_ece',
     'eval_brier_score',
+    'eval_min_reward',
     'eval_mean_reward',
+    'eval_max_reward',
   ])
+  expect(evaluationMetrics(one)).toMatchObject({ eval_min_reward: 0, eval_mean_reward: 0.5, eval_max_reward: 1 })
   const constant = evaluateScores([1, 1], [0, 4])
   expect(constant).toMatchObject({ mse: 5, pearson: null, spearmanr: null })
-  expect(evaluationMetrics(constant)).toEqual({ eval_loss: 5, eval_mse: 5, eval_mean_reward: 1 })
+  expect(evaluationMetrics(constant)).toEqual({
+    eval_loss: 5,
+    eval_mse: 5,
+    eval_min_reward: 1,
+    eval_mean_reward: 1,
+    eval_max_reward: 1,
+  })
   expect(evaluationMetrics(evaluateScores([1, 2, 4], [10, 20, 40]))).toMatchObject({
     eval_pearson: expect.closeTo(1, 10),
     eval_spearmanr: expect.closeTo(1, 10),

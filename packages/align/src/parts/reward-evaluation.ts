@@ -107,6 +107,7 @@ export function evaluateScores(rewards: readonly number[], scores: readonly numb
 /** The line of metrics.jsonl: what is one number and there, by TRL's names with eval_ before them. */
 export function evaluationMetrics(evaluation: RewardEvaluation): Record<string, number> & { eval_loss: number } {
   const { loss, mean_reward } = evaluation
+  const rewards = evaluation.kind === 'pairs' ? [...evaluation.chosen, ...evaluation.rejected] : evaluation.rewards
   const numbers =
     evaluation.kind === 'pairs'
       ? {
@@ -116,7 +117,8 @@ export function evaluationMetrics(evaluation: RewardEvaluation): Record<string, 
           brier_score: evaluation.brier_score,
         }
       : { mse: evaluation.mse, pearson: evaluation.pearson, spearmanr: evaluation.spearmanr }
-  const named = Object.entries({ ...numbers, mean_reward }).filter(
+  const [min_reward, max_reward] = [Math.min, Math.max].map((further) => rewards.reduce((a, b) => further(a, b)))
+  const named = Object.entries({ ...numbers, min_reward, mean_reward, max_reward }).filter(
     (entry): entry is [string, number] => entry[1] !== null,
   )
   return { eval_loss: loss, ...Object.fromEntries(named.map(([name, value]) => [`eval_${name}`, value])) }

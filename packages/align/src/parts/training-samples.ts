@@ -1,10 +1,24 @@
 import type { ParameterMap } from '@plumbline/engine'
-import type { LanguageModel, TargetSequence } from '@plumbline/models'
+import { cacheBytes, type LanguageModel, type TargetSequence } from '@plumbline/models'
 import { completionsOf } from './completions.ts'
+import { numbersIn } from './memory.ts'
 import type { SampleRow } from './run-logs.ts'
+
+/** Rows that samples.jsonl shows each time: the first ones. */
+export const SAMPLED_ROWS = 4
 
 /** Enough to see how a model answers. */
 const NEW_TOKENS = 64
+
+/** Numbers in memory beside training: a cache, and with an adapter the model that is made of both. */
+export function numbersOfSamples(
+  { config, parameters }: Pick<LanguageModel, 'config' | 'parameters'>,
+  { adapter }: { readonly adapter?: object },
+  longestRow: number,
+): number {
+  const cache = (SAMPLED_ROWS * (longestRow + NEW_TOKENS) * cacheBytes(config)) / 4
+  return cache + (adapter ? numbersIn(parameters) : 0)
+}
 
 /** Greedy answers to what stands before the first target of rows, as samples.jsonl shows them. Throws LOGITS_NOT_FINITE. */
 export async function trainingSamples(

@@ -129,15 +129,40 @@ test('a folder that became a link after it was found is not followed', async () 
 test('samples: the newest, of a text or a conversation, clipped; whatever else the lines hold', async () => {
   const rows = [
     { global_step: 1, prompt: 'p', completion: 'x'.repeat(9000), score: 1, kl: 'NaN', finish_reason: 'stop' },
-    { global_step: 2, prompt: [{ role: 'user', content: 'hello' }], completion: 'y', score: -2, kl: 0.5 },
-    { global_step: 3, prompt: [{ role: 'system', content: 's' }, { role: 'user', content: ['?'] }, null, 7] },
+    {
+      global_step: 2,
+      prompt: [{ role: 'user', content: 'hello' }],
+      completion: 'y',
+      score: -2,
+      kl: 0.5,
+      side: 'chosen',
+    },
+    {
+      global_step: 3,
+      prompt: [{ role: 'system', content: 's' }, { role: 'user', content: ['?'] }, null, 7],
+      side: 7,
+      target: 2,
+    },
   ]
   const text = `no json\n${rows.map((row) => JSON.stringify(row)).join('\n')}\n{"global_step":4,"pro`
   writeRun(join(folder, 'run'), {}, { 'samples.jsonl': text })
   const { samples } = await find('run')
   expect(samples.map(({ step }) => step)).toEqual([3, 2, 1])
-  expect(samples[0]).toMatchObject({ prompt: 'system: s\nuser: ["?"]\n: null\n: 7', completion: '', score: null })
-  expect(samples[1]).toMatchObject({ prompt: 'hello', score: -2, kl: 0.5, finish_reason: null })
+  expect(samples[0]).toMatchObject({
+    prompt: 'system: s\nuser: ["?"]\n: null\n: 7',
+    completion: '',
+    score: null,
+    side: null,
+    target: 2,
+  })
+  expect(samples[1]).toMatchObject({
+    prompt: 'hello',
+    score: -2,
+    kl: 0.5,
+    finish_reason: null,
+    side: 'chosen',
+    target: null,
+  })
   expect(samples[2]).toMatchObject({ completion: `${'x'.repeat(4000)}…`, kl: null, finish_reason: 'stop' })
 
   const many = Array.from({ length: 90 }, (_, step) => `${JSON.stringify({ global_step: step, prompt: 'p' })}\n`)

@@ -15,7 +15,7 @@ export async function readSamples(folder: string): Promise<{ samples: RunDetail[
 }
 
 function sampleOf(row: Readonly<Record<string, unknown>>): RunDetail['samples'][number] {
-  const { global_step, prompt, completion, score, kl, finish_reason } = row
+  const { global_step, prompt, completion, score, kl, finish_reason, side, target } = row
   return {
     step: numberOf(global_step),
     prompt: clip(textOf(prompt)),
@@ -23,6 +23,8 @@ function sampleOf(row: Readonly<Record<string, unknown>>): RunDetail['samples'][
     score: numberOf(score),
     kl: numberOf(kl),
     finish_reason: typeof finish_reason === 'string' ? clip(finish_reason) : null,
+    side: side === 'chosen' || side === 'rejected' ? side : null,
+    target: numberOf(target),
   }
 }
 

@@ -28,10 +28,12 @@ export function RunSamples({ samples }: Pick<RunDetail, 'samples'>) {
   )
 }
 
-function factsOf({ step, score, kl, finish_reason }: RunDetail['samples'][number]): string {
+function factsOf({ step, score, kl, finish_reason, side, target }: RunDetail['samples'][number]): string {
   const facts = [
     step === null ? null : `step ${formatCount(step)}`,
+    side,
     score === null ? null : `score ${formatNumber(score)}`,
+    target === null ? null : `rated ${formatNumber(target)}`,
     kl === null ? null : `KL ${formatNumber(kl)}`,
     finish_reason === 'length' ? 'cut at its longest' : finish_reason,
   ]
