@@ -9,7 +9,7 @@
  */
 import type { Random } from '@plumbline/engine'
 import { fitLogistic, type LogisticModel, predict, type SparseRow } from '@plumbline/evals'
-import { permutationPValue, type Stratum, shuffle, strata } from './permutation.ts'
+import { type PermutationOptions, permutationPValue, type Stratum, shuffle, strata } from './permutation.ts'
 
 /** λ; rows have length 1, so this is strong enough for halves of some hundred texts. */
 const RIDGE = 0.1
@@ -33,10 +33,7 @@ export interface ClassifierTest {
 }
 
 /** Undefined where no half has both samples in a stratum. */
-export function classifierTest(
-  input: TwoSampleInput,
-  options: { readonly random: Random; readonly draws: number },
-): ClassifierTest | undefined {
+export function classifierTest(input: TwoSampleInput, options: PermutationOptions): ClassifierTest | undefined {
   const { rows, features, isCurrent, cohortOf } = input
   const halves = splitInHalves(isCurrent, cohortOf, options.random)
   const models = halves.map((half) => fitHalf(half, input))

@@ -111,6 +111,34 @@ describe('MMD', () => {
     expect(() => euclidean([[1, 2], [1]])).toThrow('embedding 1')
   })
 
+  test('it is what the definition says, within strata of any sizes', () => {
+    const random = createRandom(3)
+    const vectors = Array.from({ length: 19 }, () => [random.normal(), random.normal()])
+    const sides = vectors.map((_, i) => i % 5 < 3)
+    const cohortOf = (i: number) => (i < 8 ? 'a' : 'b')
+    const groups = strata(sides, cohortOf, [...sides.keys()])
+    const distance = euclidean(vectors)
+    const between = groups.flatMap(({ members }) => members.flatMap((i, a) => members.slice(0, a).map((j) => [i, j])))
+    const distances = between.map(([i, j]) => distance(i, j)).sort((a, b) => a - b)
+    const width = distances[distances.length >> 1]
+    let [sum, weights] = [0, 0]
+    for (const { members, isCurrent } of groups) {
+      const current = isCurrent.filter(Boolean).length
+      const reference = members.length - current
+      const sign = (a: number) => (isCurrent[a] ? 1 / current : -1 / reference)
+      let mmd2 = 0
+      members.forEach((i, a) => {
+        members.forEach((j, b) => {
+          mmd2 += sign(a) * sign(b) * Math.exp(-distance(i, j) / width)
+        })
+      })
+      const weight = (current * reference) / members.length
+      sum += weight * mmd2
+      weights += weight
+    }
+    expect(mmdTest(groups, distance, { random, draws: 1 }).mmd2).toBeCloseTo(sum / weights, 12)
+  })
+
   test('distance of rows is that of their vectors', () => {
     const { rows } = termTable(['a b c', 'b c d', 'a c d', 'b a d'])
     const dense = rows.map(({ indices, values }) => {
@@ -141,4 +169,49 @@ describe('MMD', () => {
 test('a permutation test never says 0, and says 1 where nothing can differ', () => {
   const groups = strata([true, false], () => '', [0, 1])
   expect(permutationPValue(groups, () => 0, { random: createRandom(1), draws: 9 })).toBe(1)
+})
+
+describe('draws that end when enough have reached what was seen', () => {
+  const isCurrent = Array.from({ length: 40 }, (_, i) => i < 20)
+  const groups = strata(isCurrent, () => '', [...isCurrent.keys()])
+  /** The sum of the current values, which are higher by `shift`. */
+  const statisticOf = (shift: number, seed: number) => {
+    const random = createRandom(seed)
+    const values = isCurrent.map((current) => random.normal() + (current ? shift : 0))
+    return ([labels]: readonly (readonly boolean[])[]) =>
+      labels.reduce((sum, current, i) => sum + (current ? values[i] : 0), 0)
+  }
+
+  test('decide as all of them do, in a fraction of them where nothing differs', () => {
+    const [draws, level] = [999, 0.02]
+    const enough = 1 + Math.floor(draws * level)
+    let [decided, rejected, counted] = [0, 0, 0]
+    for (let seed = 0; seed < 60; seed++) {
+      const statistic = statisticOf(seed < 30 ? 0 : 0.8, seed)
+      const count: typeof statistic = (labels) => {
+        if (seed < 30) counted++
+        return statistic(labels)
+      }
+      const options = { random: createRandom(seed), draws }
+      const all = permutationPValue(groups, statistic, options)
+      const early = permutationPValue(groups, count, { ...options, random: createRandom(seed), enough })
+      if (all <= level === early <= level) decided++
+      if (all <= level) rejected++
+    }
+    expect(decided).toBe(60)
+    expect(rejected).toBeGreaterThan(10)
+    expect(rejected).toBeLessThan(50)
+    expect(counted / 30).toBeLessThan(draws / 5)
+  })
+
+  test('p is at most any α in no more than that share of alike samples', () => {
+    const ps = Array.from({ length: 600 }, (_, seed) =>
+      permutationPValue(groups, statisticOf(0, seed), { random: createRandom(seed + 1000), draws: 199, enough: 5 }),
+    )
+    for (const level of [0.05, 0.2, 0.5]) {
+      const share = ps.filter((p) => p <= level).length / ps.length
+      expect(share).toBeLessThan(level + 4 * Math.sqrt((level * (1 - level)) / ps.length))
+      expect(share).toBeGreaterThan(level / 2)
+    }
+  })
 })

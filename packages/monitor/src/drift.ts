@@ -95,7 +95,8 @@ export function drift(
   const cohortOf = (i: number) => (isCohortAware ? (samples[i].cohort ?? '') : '')
   const { vocabulary, rows } = termTable(samples.map(({ text }) => text))
   // Four times as many draws as the smallest p-value asks for.
-  const options = { random, draws: Math.min(50_000, Math.max(999, Math.ceil(16 / level))) }
+  const draws = Math.min(50_000, Math.max(999, Math.ceil(16 / level)))
+  const options = { random, draws, enough: Math.max(20, 1 + Math.floor((draws * level) / 2)) }
   const classifier = classifierTest({ rows, features: vocabulary.length, isCurrent, cohortOf }, options)
   const groups = strata(isCurrent, cohortOf, drawn([...samples.keys()], MOST_FOR_MMD, random))
   if (classifier === undefined || groups.length === 0) return notEvaluated('No cohort has enough texts on both sides.')

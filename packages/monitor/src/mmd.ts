@@ -6,9 +6,8 @@
  *   MMD² = Σ_ij s_i s_j k(x_i, x_j),   s = 1/m for current, −1/n for reference
  */
 import { PlumblineError } from '@plumbline/contracts'
-import type { Random } from '@plumbline/engine'
 import type { SparseRow } from '@plumbline/evals'
-import { permutationPValue, type Stratum } from './permutation.ts'
+import { type PermutationOptions, permutationPValue, type Stratum } from './permutation.ts'
 
 export type SquaredDistance = (i: number, j: number) => number
 
@@ -19,42 +18,62 @@ export interface MmdTest {
 }
 
 /** Memory is the square of a stratum's size: draw at most about a thousand first. */
-export function mmdTest(
-  groups: readonly Stratum[],
-  distance: SquaredDistance,
-  options: { readonly random: Random; readonly draws: number },
-): MmdTest {
+export function mmdTest(groups: readonly Stratum[], distance: SquaredDistance, options: PermutationOptions): MmdTest {
   const width = medianDistance(groups, distance)
-  const kernels = groups.map(({ members }) =>
-    members.map((i) => Float64Array.from(members, (j) => Math.exp(-distance(i, j) / width))),
-  )
+  const kernels = groups.map(({ members }) => kernelOf(members, (i, j) => Math.exp(-distance(i, j) / width)))
   const statistic = (labels: readonly (readonly boolean[])[]) => meanMmd2(kernels, labels)
   const pValue = permutationPValue(groups, statistic, options)
   return { pValue, mmd2: statistic(groups.map(({ isCurrent }) => isCurrent)) }
 }
 
-function meanMmd2(kernels: readonly Float64Array[][], labels: readonly (readonly boolean[])[]): number {
+/** All pairs of a stratum, [size, size], and what does not depend on the labels. */
+interface Kernel {
+  readonly rows: readonly Float64Array[]
+  readonly sums: Float64Array
+  readonly total: number
+}
+
+function kernelOf(members: readonly number[], kernel: (i: number, j: number) => number): Kernel {
+  const rows = members.map((i) => Float64Array.from(members, (j) => kernel(i, j)))
+  const sums = Float64Array.from(rows, (row) => row.reduce((sum, x) => sum + x, 0))
+  return { rows, sums, total: sums.reduce((sum, x) => sum + x, 0) }
+}
+
+function meanMmd2(kernels: readonly Kernel[], labels: readonly (readonly boolean[])[]): number {
   let [sum, weights] = [0, 0]
   kernels.forEach((kernel, s) => {
-    const size = kernel.length
-    const current = labels[s].reduce((count, isCurrent) => count + (isCurrent ? 1 : 0), 0)
-    const signs = Float64Array.from(labels[s], (isCurrent) => (isCurrent ? 1 / current : -1 / (size - current)))
-    const weight = (current * (size - current)) / size
-    sum += weight * quadraticForm(kernel, signs)
+    const size = kernel.rows.length
+    const fewer = smallerSide(labels[s])
+    const weight = (fewer.length * (size - fewer.length)) / size
+    sum += weight * mmd2(kernel, fewer)
     weights += weight
   })
   return sum / weights
 }
 
-function quadraticForm(kernel: readonly Float64Array[], signs: Float64Array): number {
-  let sum = 0
-  for (let i = 0; i < signs.length; i++) {
-    const row = kernel[i]
+/** The places of the sample that has fewer members here: MMD² is the same seen from either. */
+function smallerSide(labels: readonly boolean[]): Int32Array {
+  let current = 0
+  for (const isCurrent of labels) if (isCurrent) current++
+  const wanted = 2 * current <= labels.length
+  const places = new Int32Array(wanted ? current : labels.length - current)
+  for (let i = 0, found = 0; i < labels.length; i++) if (labels[i] === wanted) places[found++] = i
+  return places
+}
+
+/** From the pairs within one side alone, as all others follow from the sums of the rows. */
+function mmd2({ rows, sums, total }: Kernel, side: Int32Array): number {
+  let [within, all] = [0, 0]
+  for (let i = 0; i < side.length; i++) {
+    const row = rows[side[i]]
     let inner = 0
-    for (let j = 0; j < i; j++) inner += row[j] * signs[j]
-    sum += signs[i] * (2 * inner + row[i] * signs[i])
+    for (let j = 0; j < i; j++) inner += row[side[j]]
+    within += 2 * inner + row[side[i]]
+    all += sums[side[i]]
   }
-  return sum
+  const [across, others] = [all - within, total - 2 * all + within]
+  const [own, other] = [side.length, rows.length - side.length]
+  return within / own ** 2 - (2 * across) / (own * other) + others / other ** 2
 }
 
 /** Of the squared distances that are not 0, over both samples: it knows nothing of the labels. */

@@ -18,22 +18,34 @@ export function strata(
     .filter(({ isCurrent: sides }) => sides.includes(true) && sides.includes(false))
 }
 
+export interface PermutationOptions {
+  readonly random: Random
+  readonly draws: number
+  /**
+   * Draws end when so many have reached what was seen. A decision at α is the same with all draws if this is more than
+   * α · draws; beyond it p is known to about 1/√enough of itself. Without it all are drawn.
+   */
+  readonly enough?: number
+}
+
 /**
- * P(statistic ≥ what was seen) when the samples are relabelled at random within each stratum, (1 + #≥)/(1 + draws):
- * exact at any number of draws (Phipson & Smyth 2010). Equal up to rounding counts as equal.
+ * P(statistic ≥ what was seen) when the samples are relabelled at random within each stratum: (1 + #≥)/(1 + draws)
+ * (Phipson & Smyth 2010), or enough/drawn where the draws ended early (Besag & Clifford 1991). Exact at any number of
+ * draws. Equal up to rounding counts as equal.
  */
 export function permutationPValue(
   groups: readonly Stratum[],
   statistic: (labels: readonly (readonly boolean[])[]) => number,
-  { random, draws }: { readonly random: Random; readonly draws: number },
+  { random, draws, enough = Number.POSITIVE_INFINITY }: PermutationOptions,
 ): number {
   const seen = statistic(groups.map(({ isCurrent }) => isCurrent))
   const slack = 1e-9 * Math.max(1e-9, Math.abs(seen))
   const labels = groups.map(({ isCurrent }) => [...isCurrent])
   let asLarge = 0
-  for (let draw = 0; draw < draws; draw++) {
+  for (let drawn = 1; drawn <= draws; drawn++) {
     for (const list of labels) shuffle(list, random)
     if (statistic(labels) >= seen - slack) asLarge++
+    if (asLarge >= enough) return asLarge / drawn
   }
   return (1 + asLarge) / (1 + draws)
 }
