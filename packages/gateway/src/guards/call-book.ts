@@ -1,3 +1,4 @@
+import { type Delivered, lineByLine, mapReadings, readingsIn } from './readings.ts'
 import type { CallPiece } from './shapes/shape.ts'
 
 type Part = CallPiece['part']
@@ -11,10 +12,7 @@ interface Call {
   readonly told: Set<Part>
 }
 
-/**
- * Calls of tools. Their pieces are put together: a name, and arguments, which are JSON as a rule, so that the guards see
- * the strings and numbers in them and no escapes; text that is no JSON they see as it is.
- */
+/** Calls of tools. Their pieces are put together: a name, and arguments, of which the guards see the readings. */
 export class CallBook {
   private readonly calls = new Map<string, Call>()
 
@@ -49,65 +47,10 @@ export class CallBook {
 }
 
 function textOf(call: Call): string {
-  const lines = [call.name]
-  mapReadings(call.arguments, (text) => {
-    lines.push(text)
-    return text
-  })
-  return lines.join('\n')
+  return [call.name, ...readingsIn(call.arguments)].join('\n')
 }
 
-function redact(call: Call, delivered: (from: number, to: number) => string): Record<Part, string> {
-  let at = 0
-  const take = (line: string) => {
-    const given = delivered(at, at + line.length)
-    at += line.length + 1
-    return given
-  }
+function redact(call: Call, delivered: Delivered): Record<Part, string> {
+  const take = lineByLine(delivered)
   return { name: take(call.name), arguments: mapReadings(call.arguments, take) }
-}
-
-/** Arguments in which all that can be read has gone through `map`. What that leaves alone stays as it is written. */
-function mapReadings(text: string, map: (reading: string) => string): string {
-  if (!isJson(text)) return map(text)
-  let out = ''
-  let at = 0
-  for (const { start, end } of tokensOf(text)) {
-    const readings = readingsOf(text.slice(start, end))
-    const given = readings.map((reading) => map(reading))
-    const changed = given.find((reading, i) => reading !== readings[i])
-    if (changed === undefined) continue
-    out += text.slice(at, start) + JSON.stringify(changed)
-    at = end
-  }
-  return out + text.slice(at)
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/**
- * The strings, keys among them, and numbers of a JSON text. They are taken from the text, as its value lacks the first of
- * two fields of one name and the last digits of a long number, and the client gets the text.
- */
-function* tokensOf(json: string): Generator<{ readonly start: number; readonly end: number }> {
-  const begin = /"|-?\d[-+.\deE]*/g
-  for (let found = begin.exec(json); found !== null; found = begin.exec(json)) {
-    const isString = found[0] === '"'
-    while (isString && json[begin.lastIndex] !== '"') begin.lastIndex += json[begin.lastIndex] === '\\' ? 2 : 1
-    if (isString) begin.lastIndex++
-    yield { start: found.index, end: begin.lastIndex }
-  }
-}
-
-/** A card's number is as readable without quotes, also as 4.111111111111111e15. */
-function readingsOf(token: string): readonly string[] {
-  if (token.startsWith('"')) return [JSON.parse(token) as string]
-  return /[.eE]/.test(token) ? [token, String(Number(token))] : [token]
 }
