@@ -36,17 +36,17 @@ export class Guarding {
   async admit(json: Mutable): Promise<Admitted> {
     const guards = this.guardsFor('input')
     if (guards.length === 0) {
-      this.question = questionOf(json)
+      this.question = { prompt: readRequest(json).prompt, conversation: readConversation(json) }
       return { refused: undefined, body: undefined }
     }
-    const { stop, unreadable, isChanged, verdicts } = await judgeRequest(
+    const { stop, unreadable, isChanged, prompt, verdicts } = await judgeRequest(
       json,
       guards,
       this.set.unreadable,
       () => this.isCut,
     )
     // As the model gets it: what was redacted is not shown to guards of the answer either.
-    this.question = questionOf(json)
+    this.question = { prompt, conversation: readConversation(json) }
     this.inputVerdicts = verdicts
     const body = isChanged ? Buffer.from(JSON.stringify(json)) : undefined
     if (stop !== undefined) return { refused: { by: 'stop', stop }, body }
@@ -92,10 +92,6 @@ export class Guarding {
         directions.includes(direction) && (endpoints === undefined || endpoints.includes(this.endpoint)),
     )
   }
-}
-
-function questionOf(json: Mutable): Question {
-  return { prompt: readRequest(json).prompt, conversation: readConversation(json) }
 }
 
 /** A filtered answer has another length, and is not encoded. */

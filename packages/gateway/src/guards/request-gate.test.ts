@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { quietWorld } from './answer-filter.test-support.ts'
 import { readGuards } from './read-guards.ts'
@@ -21,4 +22,61 @@ test('between the pieces of a long request others have their turn, and no cut hi
   isOver = true
   expect(turns).toBeGreaterThan(20)
   expect(json.messages[0].content).toBe(text.replaceAll(mail, '[EMAIL]'))
+})
+
+const given = async (called: object) => {
+  const json = { messages: [{ role: 'assistant', tool_calls: [{ function: called }] }] }
+  const { isChanged } = await judgeRequest(json, guards, 'refuse', () => false)
+  return { called: json.messages[0].tool_calls[0].function as Record<string, unknown>, isChanged }
+}
+
+test.each([
+  [String.raw`{"to":"\u0061nn@example.com", "n":4111111111111111}`, '{"to":"[EMAIL]", "n":"[CARD]"}'],
+  ['{"to":"ann@example.com","to":"x","ann@example.com":[1]}', '{"to":"[EMAIL]","to":"x","[EMAIL]":[1]}'],
+  [
+    { to: mail, 'ann@example.com': [{ file: mail }, 4111111111111111, null] },
+    { to: '[EMAIL]', '[EMAIL]': [{ file: '[EMAIL]' }, '[CARD]', null] },
+  ],
+  ['mail ann@example.com', 'mail [EMAIL]'],
+  [String.raw`{ "q" : "\u0061\"\\" , "n" : 12345678901234567890.10, "z":null }`, undefined],
+  [{ file: 'a', Type: 'b' }, undefined],
+])('what is redacted in the arguments of a call leaves JSON, and all else as it is: %j', async (args, expected) => {
+  const name = 'look'
+  expect(await given({ name, arguments: args })).toEqual({
+    called: { name, arguments: expected ?? args },
+    isChanged: expected !== undefined,
+  })
+})
+
+test('arguments with a word to redact stay the JSON that they were but for it, whatever else is in them', async () => {
+  const { guards } = readGuards([{ kind: 'rules', mode: 'redact', keywords: ['nightingale'] }], quietWorld)
+  const withWord = (word: string, [key, value]: [string, unknown]) => ({
+    [`${key} `]: [value, word],
+    [word]: value,
+    end: 1,
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.tuple(fc.string(), fc.jsonValue()), async (rest) => {
+      const json = JSON.stringify(withWord('nightingale', rest))
+      for (const args of [json, JSON.parse(json)]) {
+        const request = { input: [{ type: 'function_call', call_id: 'c', name: 'look', arguments: args }] }
+        await judgeRequest(request, guards, 'refuse', () => false)
+        const left = request.input[0].arguments
+        const expected = JSON.parse(JSON.stringify(withWord('[KEYWORD]', rest)))
+        expect(typeof args === 'string' ? JSON.parse(left) : left).toEqual(expected)
+      }
+    }),
+  )
+})
+
+test('what is redacted in the name of a parameter is gone wherever the schema says it', async () => {
+  const parameters = (name: string) => ({
+    type: 'object',
+    $defs: { [name]: name },
+    properties: { [name]: { description: name }, city: {} },
+    required: [name],
+  })
+  const json = { messages: [], tools: [{ type: 'function', function: { name: 'f', parameters: parameters(mail) } }] }
+  await judgeRequest(json, guards, 'refuse', () => false)
+  expect(json.tools[0].function.parameters).toEqual(parameters('[EMAIL]'))
 })

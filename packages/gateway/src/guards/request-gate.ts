@@ -10,20 +10,22 @@ export interface RequestVerdict {
   readonly stop: Stop | undefined
   /** What no guard can read and is not allowed to pass. */
   readonly unreadable: readonly string[]
-  /** Redacted: the body must be written anew. */
+  /** Redacted or pruned: the body must be written anew. */
   readonly isChanged: boolean
+  /** The last thing the user said, as the model gets it. */
+  readonly prompt: string
   /** Resolves when those that only observe have spoken too. */
   readonly verdicts: Promise<GuardVerdict[]>
 }
 
-/** Looks at a request before it goes to the model; redacts in place. */
+/** Looks at a request before it goes to the model; redacts and prunes in place. */
 export async function judgeRequest(
   json: Mutable,
   guards: readonly Guard[],
   unreadablePolicy: 'refuse' | 'allow',
   isCut: () => boolean,
 ): Promise<RequestVerdict> {
-  const { texts, unreadable } = readRequest(json)
+  const { texts, unreadable, repeats } = readRequest(json)
   if (texts.length > maxTexts) {
     throw new RequestError(400, 'too_many_texts', `A request has at most ${maxTexts} texts.`)
   }
@@ -37,18 +39,24 @@ export async function judgeRequest(
           guards.filter(({ mode }) => mode === 'redact'),
           isCut,
         )
-  let isChanged = false
-  for (const [i, { text, set }] of texts.entries()) {
-    const given = redacting.delivered(String(i), 0, text.length)
+  const mayAct = guards.some(isEnforcing)
+  const pruned = mayAct ? repeats : []
+  for (const prune of pruned) prune()
+  let isChanged = pruned.length > 0
+  let prompt = ''
+  for (const [i, { source, text, set }] of texts.entries()) {
+    const delivered = (from: number, to: number) => redacting.delivered(String(i), from, to)
+    const given = delivered(0, text.length)
+    if (source === 'user') prompt = given
     if (given === text) continue
-    set(given)
+    set(delivered)
     isChanged = true
   }
-  const isRefusing = unreadablePolicy === 'refuse' && guards.some(isEnforcing)
   return {
     stop: judge.stop,
-    unreadable: isRefusing ? unreadable : [],
+    unreadable: mayAct && unreadablePolicy === 'refuse' ? unreadable : [],
     isChanged,
+    prompt,
     verdicts: judge.finished.then(() => judge.verdicts()),
   }
 }

@@ -1,12 +1,30 @@
 import { asObject, type Json } from '../../answer.ts'
+import { type Delivered, lineByLine, mapReadings, readingsIn } from '../readings.ts'
 import { isBlank } from './chat.ts'
-import { type Mutable, setter, typeOf } from './shape.ts'
+import {
+  callerJson,
+  elsewhere,
+  isCitation,
+  isMisspeltInItem,
+  isName,
+  looksLikeName,
+  media,
+  namedByCaller,
+  notText,
+  partLists,
+  readableTypes,
+  sourceOf,
+  toolLists,
+  topSources,
+  untypedFields,
+} from './request-fields.ts'
+import { isEmpty, type Mutable, typeOf } from './shape.ts'
 
-/** A text in a request: whose it is, and how to put another in its place. */
+/** A text in a request: whose it is, and how to put what guards leave of it in its place. */
 export interface RequestText {
   readonly source: string
   readonly text: string
-  set(text: string): void
+  set(delivered: Delivered): void
 }
 
 export interface ReadRequest {
@@ -15,215 +33,133 @@ export interface ReadRequest {
   readonly prompt: string
   /** What no guard can read: images, token ids, a conversation that is kept elsewhere. */
   readonly unreadable: readonly string[]
-}
-
-/** Fields that hold no text for the model, or only names. */
-const notText = new Set([
-  'model',
-  'user',
-  'safety_identifier',
-  'prompt_cache_key',
-  'service_tier',
-  'encoding_format',
-  'truncation',
-  'tool_choice',
-  'include',
-  'store',
-  'stream',
-  'modalities',
-  'reasoning_effort',
-  'verbosity',
-])
-/** Keys inside messages and items whose strings are names, as long as they look like one. */
-const names = new Set([
-  'type',
-  'role',
-  'id',
-  'tool_call_id',
-  'call_id',
-  'status',
-  'detail',
-  'format',
-  'encrypted_content',
-])
-const nameLike = /^[\w.:/+=-]*$/
-const longestName = 64
-const roles = ['system', 'developer', 'user', 'assistant', 'tool']
-/** Content that is no text, by the key that holds it. */
-const media = new Set([
-  'image_url',
-  'input_audio',
-  'audio',
-  'file',
-  'file_data',
-  'file_id',
-  'file_url',
-  'video_url',
-  'audio_url',
-  'image_file',
-  'image_embeds',
-  'audio_embeds',
-])
-/** Items of a conversation and parts of their content whose words stand in them, by their type. */
-const readableTypes = new Set([
-  'text',
-  'input_text',
-  'output_text',
-  'refusal',
-  'thinking',
-  'reasoning_text',
-  'summary_text',
-  'logs',
-  'message',
-  'reasoning',
-  'function_call',
-  'function_call_output',
-  'custom_tool_call',
-  'custom_tool_call_output',
-  'file_search_call',
-  'web_search_call',
-  'code_interpreter_call',
-  'computer_call',
-  'computer_call_output',
-  'local_shell_call',
-  'local_shell_call_output',
-  'shell_call',
-  'shell_call_output',
-  'apply_patch_call',
-  'apply_patch_call_output',
-  'mcp_call',
-  'mcp_list_tools',
-  'mcp_approval_request',
-  'mcp_approval_response',
-])
-/** Fields of those that have no type. */
-const untypedFields = new Set(['text', 'refusal', 'content', 'stdout', 'stderr', 'outcome', ...media])
-/** Fields that hold a list of parts. */
-const partLists = new Set(['content', 'output', 'outputs', 'summary'])
-/** In a JSON schema: below these the keys are the caller's own, such as `file` or `status` of a tool. */
-const namedByCaller = new Set(['properties', '$defs', 'definitions'])
-/** State that lives with the upstream, and a text as numbers. */
-const elsewhere = ['previous_response_id', 'conversation', 'prompt_embeds']
-
-const topSources: Readonly<Record<string, string>> = {
-  prompt: 'user',
-  input: 'user',
-  suffix: 'user',
-  instructions: 'system',
-}
-/** Fields at the top of a request that something here reads, or that hold what the model gets. */
-const topNames = new Set([
-  'messages',
-  'metadata',
-  'stream_options',
-  'tools',
-  'functions',
-  'prediction',
-  'temperature',
-  'logprobs',
-  'n',
-  'max_tokens',
-  'max_completion_tokens',
-  'max_output_tokens',
-  ...Object.keys(topSources),
-  ...elsewhere,
-  ...notText,
-])
-/** The same of a message or item. */
-const itemNames = new Set(['content', 'text', 'refusal', 'name', 'function', 'arguments', 'output', ...names, ...media])
-
-/**
- * Whether a field's name is one of these but for its case: upstreams in Go take both for one, also with ſ for s and the
- * Kelvin sign for k, and read what nobody here has read as that.
- */
-function isMisspelt(key: string, known: ReadonlySet<string>): boolean {
-  return !known.has(key) && known.has(key.toUpperCase().toLowerCase())
-}
-
-/** A field at the top of a request that an upstream may take for another. */
-export function findMisspelt(json: object): string | undefined {
-  return Object.keys(json).find((key) => isMisspelt(key, topNames))
+  /** Each takes out what says a text once more, as the log-probabilities of an earlier answer: no guard has read that. */
+  readonly repeats: readonly (() => void)[]
 }
 
 /** Every string of a request that can reach the model, whatever the endpoint; what stands in no known place is read too. */
 export function readRequest(json: Mutable): ReadRequest {
-  const texts: RequestText[] = []
-  const unreadable: string[] = []
-  const walk = (holder: Mutable | unknown[], key: string | number, source: string): void => {
-    const value = (holder as Mutable)[key]
-    if (typeof value === 'string') {
-      texts.push({ source, text: value, set: setter(holder, key) })
-    } else if (Array.isArray(value)) {
-      if ((source !== 'request' || holder === json) && value.some((item) => typeof item === 'number'))
-        unreadable.push('token ids')
-      for (const at of value.keys()) walk(value, at, source)
-    } else if (typeof value === 'object' && value !== null) {
-      const isOwnNames = source === 'request' && namedByCaller.has(String(key))
-      for (const inner of Object.keys(value)) {
-        if (isOwnNames) walk(value as Mutable, inner, source)
-        else readField(value as Mutable, inner, source, walk, unreadable)
-      }
+  const reader = new RequestReader()
+  for (const key of Object.keys(json)) reader.readTop(json, key)
+  const { texts, unreadable, repeats } = reader
+  const prompt = texts.findLast(({ source }) => source === 'user')?.text ?? ''
+  return { texts, prompt, unreadable: [...new Set(unreadable)], repeats }
+}
+
+type Holder = Mutable | unknown[]
+
+class RequestReader {
+  readonly texts: RequestText[] = []
+  readonly unreadable: string[] = []
+  readonly repeats: (() => void)[] = []
+  private readonly cited = new WeakSet<Json>()
+
+  readTop(json: Mutable, key: string): void {
+    const value = json[key]
+    // An object is one that the upstream keeps, or has more than text in it.
+    if (key === 'prompt') this.unreadable.push(...objectsIn(value).map(() => key))
+    const isConversation =
+      (key === 'messages' || key === 'input') && Array.isArray(value) && objectsIn(value).length > 0
+    if (elsewhere.includes(key) && !isBlank(value)) this.unreadable.push(key)
+    else if (isConversation) this.readConversation(value)
+    else if (!notText.has(key)) {
+      if (hasNumbers(value)) this.unreadable.push('token ids')
+      this.read(json, key, topSources[key] ?? 'request')
     }
   }
-  for (const key of Object.keys(json)) {
-    // An object is one that the upstream keeps, or has more than text in it.
-    if (key === 'prompt') unreadable.push(...objectsIn(json[key]).map(() => key))
-    if (elsewhere.includes(key) && !isBlank(json[key])) unreadable.push(key)
-    else if (
-      (key === 'messages' || key === 'input') &&
-      Array.isArray(json[key]) &&
-      json[key].some((item) => asObject(item) === item)
-    ) {
-      findUnreadable(json[key], unreadable)
-      for (const [at, item] of json[key].entries()) {
-        const holder = asObject(item)
-        if (holder === item)
-          for (const inner of Object.keys(item)) readField(item as Mutable, inner, sourceOf(holder), walk, unreadable)
-        else walk(json[key], at, 'user')
+
+  private readConversation(items: unknown[]): void {
+    this.checkParts(items)
+    for (const [at, item] of items.entries()) {
+      this.read(items, at, asObject(item) === item ? sourceOf(item as Json) : 'user')
+    }
+  }
+
+  private read(holder: Holder, key: string | number, source: string): void {
+    const value = (holder as Mutable)[key]
+    if (typeof value === 'string') {
+      const set = (delivered: Delivered) => put(holder, key, delivered(0, value.length))
+      this.texts.push({ source, text: value, set })
+    } else if (Array.isArray(value)) {
+      if (source !== 'request' && hasNumbers(value)) this.unreadable.push('token ids')
+      for (const at of value.keys()) this.read(value, at, source)
+    } else if (typeof value === 'object' && value !== null) {
+      const isCallersOwn = source === 'request' && namedByCaller.has(String(key))
+      for (const inner of Object.keys(value)) {
+        if (isCallersOwn) this.read(value as Mutable, inner, source)
+        else this.readField(value as Mutable, inner, source)
       }
-    } else if (!notText.has(key)) walk(json, key, topSources[key] ?? 'request')
+      // Behind what they name, as their change makes another object.
+      this.readNames(holder, key, source, isCallersOwn ? () => true : (name) => !isPlain(name))
+    }
   }
-  const prompt = texts.findLast(({ source }) => source === 'user')?.text ?? ''
-  return { texts, prompt, unreadable: [...new Set(unreadable)] }
+
+  private readField(item: Mutable, key: string, source: string): void {
+    const value = item[key]
+    if (source === 'request') {
+      if (media.has(key) && !isBlank(value)) this.unreadable.push(key)
+      else if (!isName(key, value)) this.read(item, key, source)
+      return
+    }
+    if (partLists.has(key)) this.checkParts(value)
+    for (const entry of objectsIn(value)) if (isCitation(item, key, entry)) this.cited.add(entry)
+    if (key === 'file_id' && this.cited.has(item) && typeof value === 'string' && looksLikeName(value)) return
+    if ((media.has(key) && !isBlank(value)) || isMisspeltInItem(key)) this.unreadable.push(key)
+    else if (callerJson.has(key)) this.readJson(item, key, source)
+    else if (key === 'tools' && toolLists.has(typeOf(item))) this.read(item, key, 'request')
+    else if (key === 'logprobs' && typeOf(item) === 'output_text') {
+      if (!isEmpty(value)) this.repeats.push(() => put(item, key, []))
+    } else if (!isName(key, value)) this.read(item, key, source)
+  }
+
+  /** Numbers, escapes and names of fields in it are read as in the calls of an answer. */
+  private readJson(holder: Mutable, key: string, source: string): void {
+    const value = holder[key]
+    if (isBlank(value)) return
+    const json = typeof value === 'string' ? value : JSON.stringify(value)
+    const set = (delivered: Delivered) => {
+      const given = mapReadings(json, lineByLine(delivered))
+      put(holder, key, typeof value === 'string' ? given : JSON.parse(given))
+    }
+    this.texts.push({ source, text: readingsIn(json).join('\n'), set })
+  }
+
+  private readNames(holder: Holder, key: string | number, source: string, isRead: (name: string) => boolean): void {
+    const object = (holder as Mutable)[key] as Mutable
+    const names = Object.keys(object).filter(isRead)
+    if (names.length === 0) return
+    const set = (delivered: Delivered) => {
+      const take = lineByLine(delivered)
+      const entries = Object.entries(object).map(([name, value]) => [isRead(name) ? take(name) : name, value])
+      put(holder, key, Object.fromEntries(entries))
+    }
+    this.texts.push({ source, text: names.join('\n'), set })
+  }
+
+  /** Notes each of these items or parts that may hold what is no text, or name what the upstream keeps. */
+  private checkParts(list: unknown): void {
+    for (const part of objectsIn(list)) {
+      const isUntyped = isBlank(part.type)
+      if (isUntyped ? typeof part.role === 'string' : readableTypes.has(typeOf(part))) continue
+      const what = isUntyped ? Object.keys(part).find((key) => !untypedFields.has(key)) : typeOf(part) || 'type'
+      if (what !== undefined) this.unreadable.push(what.slice(0, 60))
+    }
+  }
 }
 
-function readField(
-  item: Mutable,
-  key: string,
-  source: string,
-  walk: (holder: Mutable, key: string, source: string) => void,
-  unreadable: string[],
-): void {
-  if (source !== 'request' && partLists.has(key)) findUnreadable(item[key], unreadable)
-  // What stands beside the conversation may have names of the caller's own, such as metadata.
-  if ((media.has(key) && !isBlank(item[key])) || (source !== 'request' && isMisspelt(key, itemNames)))
-    unreadable.push(key)
-  else if (!isName(key, item[key])) walk(item, key, source)
-}
-
-/** Notes each of these items or parts that may hold what is no text, or name what the upstream keeps. */
-function findUnreadable(list: unknown, unreadable: string[]): void {
-  for (const part of objectsIn(list)) {
-    const isUntyped = isBlank(part.type)
-    if (isUntyped ? typeof part.role === 'string' : readableTypes.has(typeOf(part))) continue
-    const what = isUntyped ? Object.keys(part).find((key) => !untypedFields.has(key)) : typeOf(part) || 'type'
-    if (what !== undefined) unreadable.push(what.slice(0, 60))
-  }
+/** A field's name that holds no words of anybody, `$ref` of a schema among them. */
+function isPlain(name: string): boolean {
+  return looksLikeName(name.replace(/^\$/, ''))
 }
 
 function objectsIn(value: unknown): Json[] {
   return (Array.isArray(value) ? value : [value]).filter((one) => asObject(one) === one)
 }
 
-/** Text in such a place is text: chat templates write even a role as it comes. */
-function isName(key: string, value: unknown): boolean {
-  if (!names.has(key) || typeof value !== 'string') return false
-  if (key === 'role') return roles.includes(value)
-  return nameLike.test(value) && (value.length <= longestName || key === 'encrypted_content')
+function hasNumbers(value: unknown): boolean {
+  return Array.isArray(value) && value.some((item) => typeof item === 'number')
 }
 
-/** Whose words an item of the conversation holds. */
-function sourceOf(item: Readonly<Record<string, unknown>>): string {
-  if (typeof item.role === 'string') return roles.includes(item.role) ? item.role : 'tool'
-  return /_output$/.test(typeOf(item)) ? 'tool' : 'assistant'
+function put(holder: Holder, key: string | number, value: unknown): void {
+  ;(holder as Mutable)[key] = value
 }

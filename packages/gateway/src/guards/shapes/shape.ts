@@ -106,7 +106,7 @@ export function knowAll(object: Json, known: ReadonlySet<string>, where: string)
   }
 }
 
-function isEmpty(value: unknown): boolean {
+export function isEmpty(value: unknown): boolean {
   return (
     value === null ||
     value === undefined ||
