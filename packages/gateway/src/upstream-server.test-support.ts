@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { outputItems } from './output-items.test-support.ts'
 
 /** A small OpenAI-compatible server. The model's name says how it behaves, unless it was told otherwise. */
 export interface UpstreamServer {
@@ -215,6 +216,20 @@ const behaviours: Readonly<Record<string, Behaviour>> = {
     const counted = { prompt_tokens: 5, completion_tokens: 8 * texts.length, total_tokens: 5 + 8 * texts.length }
     const head = { id: `chatcmpl-${++lastId}`, object: 'chat.completion', created: 1, model: json.model }
     sendJson(res, 200, { ...head, system_fingerprint: 'fp', choices, usage: counted })
+  },
+  /** An answer of /v1/responses with an item of every type. */
+  'every-item': (_req, res, json) => {
+    const response = { ...responseOf(json, `resp-${++lastId}`), output: outputItems }
+    if (json.stream !== true) return sendJson(res, 200, response)
+    beginStream(res)
+    const send = (type: string, rest: object) => res.write(`data: ${JSON.stringify({ type, ...rest })}\n\n`)
+    send('response.created', { response: { ...response, output: [], status: 'in_progress' } })
+    for (const [output_index, item] of outputItems.entries()) {
+      send('response.output_item.added', { output_index, item })
+      send('response.output_item.done', { output_index, item })
+    }
+    send('response.completed', { response })
+    res.end()
   },
   silent: (_req, res) => untilClosed(res),
   'stalls-before-token': async (_req, res) => {
