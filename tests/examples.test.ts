@@ -282,28 +282,39 @@ test('fresh prompts are 80 of each kind, of known categories, and neither traine
   )
 })
 
-// The second labels themselves are not here.
-test('the figures of the second labels agree with each other', () => {
-  const readme = readFileSync(join(folder, 'README.md'), 'utf8')
-  const row = /^\| (harmful|sensitive|plain|all) \| (\d+) \| (\d+)(?: \((\d+) %\))? \| (0\.\d\d) \|$/gm
-  const figures = [...readme.matchAll(row)].map(([, kind, n, equal, percent, kappa]) => {
-    return { kind, n: Number(n), equal: Number(equal), percent: Number(percent), kappa: Number(kappa) }
-  })
-  expect(figures.map(({ kind }) => kind)).toEqual([...kinds, 'all'])
-  const { n, equal, percent, kappa } = figures.pop()!
-  expect(JSON.parse(readFileSync(join(folder, 'label-agreement.json'), 'utf8'))).toEqual({ n, equal, kappa })
-  expect(percent).toBe(Math.round((100 * equal) / n))
-  expect(figures.reduce((sum, part) => sum + part.n, 0)).toBe(n)
-  expect(figures.reduce((sum, part) => sum + part.equal, 0)).toBe(equal)
-  for (const part of [...figures, { n, equal, kappa }]) {
-    // κ = (observed − by chance) / (1 − by chance), and chance is a share.
-    const byChance = (part.equal / part.n - part.kappa) / (1 - part.kappa)
-    expect(byChance).toBeGreaterThan(0)
-    expect(byChance).toBeLessThan(1)
+test('the figures of agreement are those of the second labels', () => {
+  interface SecondLabel {
+    readonly id: string
+    readonly kind: string
+    readonly first: 'chosen' | 'rejected'
+    readonly decision: 'first' | 'second' | 'skip'
   }
-  const [, decided, alike] = /Of the (\d+) pairs that both decided, (\d+) were decided alike\./
-    .exec(readme)!
-    .map(Number)
-  expect(decided - alike).toBeLessThanOrEqual(n - equal)
-  expect(alike).toBeLessThanOrEqual(equal)
+  const pairs = new Map(readRows<Preference>('preferences.jsonl').map((pair) => [pair.id, pair]))
+  const seconds = readRows<SecondLabel>('second-labels.jsonl')
+  expect(new Set(seconds.map(({ id }) => id)).size).toBe(seconds.length)
+  for (const { id, kind } of seconds) expect(pairs.get(id), id).toMatchObject({ kind, label: expect.anything() })
+  expect(seconds.filter(({ id }) => pairs.get(id)!.contrast)).toEqual([])
+  expect(seconds.length).toBeGreaterThanOrEqual(50)
+
+  const agreementOf = (rows: readonly SecondLabel[]) => {
+    const n = rows.length
+    const both = rows.map(({ first, decision }) => [first === 'chosen' ? 'first' : 'second', decision])
+    const equal = both.filter(([one, other]) => one === other).length
+    const shareOf = (side: 0 | 1, answer: string) => both.filter((row) => row[side] === answer).length / n
+    const byChance = ['first', 'second', 'skip'].reduce(
+      (sum, answer) => sum + shareOf(0, answer) * shareOf(1, answer),
+      0,
+    )
+    return { n, equal, kappa: ((equal / n - byChance) / (1 - byChance)).toFixed(2) }
+  }
+  const all = agreementOf(seconds)
+  const readme = readFileSync(join(folder, 'README.md'), 'utf8')
+  for (const kind of kinds) {
+    const { n, equal, kappa } = agreementOf(seconds.filter((row) => row.kind === kind))
+    expect(readme).toContain(`| ${kind} | ${n} | ${equal} | ${kappa} |`)
+  }
+  const percent = Math.round((100 * all.equal) / all.n)
+  expect(readme).toContain(`| all | ${all.n} | ${all.equal} (${percent} %) | ${all.kappa} |`)
+  const shown = JSON.parse(readFileSync(join(folder, 'label-agreement.json'), 'utf8'))
+  expect(shown).toEqual({ ...all, kappa: Number(all.kappa) })
 })
