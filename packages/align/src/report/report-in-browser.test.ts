@@ -20,6 +20,11 @@ interface Violation {
 const attack =
   '"><script>window.hacked=1</script><img src=x onerror="window.hacked=1"><svg onload="window.hacked=1">\u202e'
 const word = 'W'.repeat(400)
+/** Each width and each scheme once. */
+const looks = [
+  [390, 'dark'],
+  [1280, 'light'],
+] as const
 
 const hostile: AlignReport = {
   ...exampleReport,
@@ -79,18 +84,17 @@ describe.skipIf(chromiumPath === undefined)(`the report in a browser${why}`, () 
     page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
 
   for (const [name, report] of Object.entries({ example: exampleReport, empty: emptyReport, hostile })) {
-    for (const width of [390, 1280])
-      for (const scheme of ['light', 'dark'] as const)
-        test(`${name}, ${width} px, ${scheme}: no complaint, no scrolling sideways, accessible`, async () => {
-          const { page, complaints } = await open(report, width, scheme)
-          await openAll(page)
-          expect(complaints).toEqual([])
-          expect(await tooWide(page)).toBe(0)
-          await page.evaluate(axe.source)
-          const violations: Violation[] = await page.evaluate('axe.run().then((result) => result.violations)')
-          expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`)).toEqual([])
-          await page.close()
-        })
+    for (const [width, scheme] of looks)
+      test(`${name}, ${width} px, ${scheme}: no complaint, no scrolling sideways, accessible`, async () => {
+        const { page, complaints } = await open(report, width, scheme)
+        await openAll(page)
+        expect(complaints).toEqual([])
+        expect(await tooWide(page)).toBe(0)
+        await page.evaluate(axe.source)
+        const violations: Violation[] = await page.evaluate('axe.run().then((result) => result.violations)')
+        expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`)).toEqual([])
+        await page.close()
+      })
   }
 
   test('hostile text is shown, not obeyed', async () => {
@@ -104,11 +108,11 @@ describe.skipIf(chromiumPath === undefined)(`the report in a browser${why}`, () 
   for (const width of [390, 1280])
     test(`each link of the navigation brings its section to the top, ${width} px`, { timeout: 60_000 }, async () => {
       const samples = Array.from({ length: 24 }, (_, i) => exampleReport.samples[i % exampleReport.samples.length])
+      const { page } = await open({ ...exampleReport, samples }, width)
+      await page.emulateMedia({ reducedMotion: 'reduce' })
       for (const id of ['summary', 'changes', 'categories', 'answers', 'training', 'reward', 'setup']) {
-        const { page } = await open({ ...exampleReport, samples }, width)
-        const scrolled = page.evaluate(() => new Promise<void>((end) => addEventListener('scrollend', () => end())))
+        await page.evaluate(() => scrollTo(0, 0))
         await page.locator(`nav a[href="#${id}"]`).click()
-        await scrolled
         const missedBy = await page.evaluate((id) => {
           const section = document.getElementById(id)!
           const toScroll = document.documentElement.scrollHeight - innerHeight - scrollY
@@ -118,8 +122,8 @@ describe.skipIf(chromiumPath === undefined)(`the report in a browser${why}`, () 
           return Math.abs(Math.min(below, toScroll))
         }, id)
         expect(missedBy, id).toBeLessThan(1)
-        await page.close()
       }
+      await page.close()
     })
 
   test('the filters choose samples without a script', async () => {
