@@ -311,7 +311,10 @@ test('a policy that ends at once: completions of one token are learned from', as
   expect(hashOf(weights!)).not.toBe(hashOf((await loadLanguageModel(policyPath)).parameters))
 })
 
-test('a reference that is not frozen is noticed before the last policy is saved', async () => {
+test.each([
+  ['the last policy', { max_steps: 2 }],
+  ['a checkpoint', { max_steps: 4, save_steps: 1 }],
+])('a reference that is not frozen is noticed before %s is saved', async (_, changes) => {
   const inWorld: Case['inWorld'] = (world, { referenceModel }) => ({
     ...world,
     onStep(step, total) {
@@ -319,7 +322,7 @@ test('a reference that is not frozen is noticed before the last policy is saved'
       if (step === 1) referenceModel!.parameters.get('model.norm.weight')!.data[0] += 1e-3
     },
   })
-  const { error, folder, steps } = await ppo({ max_steps: 2 }, { referenceModel: { seed: 4 }, inWorld })
+  const { error, folder, steps } = await ppo(changes, { referenceModel: { seed: 4 }, inWorld })
   expect(error).toMatchObject({ code: 'REFERENCE_CHANGED', hint: expect.stringContaining('a bug in Plumbline') })
   expect(steps).toBe(1)
   expect(await readdir(join(folder, 'checkpoints')).catch(() => [])).toEqual([])

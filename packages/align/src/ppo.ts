@@ -73,10 +73,14 @@ export async function trainPpo(
     return { klCoef: config.kl_coef, updates: 0 }
   })
   const controller = createKlController(klOptions(config), { klCoef: state.totals.klCoef })
+  const save = async () => {
+    if (hashOf(reference.parameters) !== referenceHash) throw referenceChanged()
+    await saveTraining(run, parameters, optimizer.adamw, state)
+  }
   world.onStep(state.step, plan.length)
 
   while (state.step < plan.length) {
-    await stopIfAsked(signal, state, () => saveTraining(run, parameters, optimizer.adamw, state))
+    await stopIfAsked(signal, state, save)
     const batch = plan[state.step].map((index) => prompts[index])
     const collect = (prompts: readonly EncodedPrompt[]) =>
       rollout.collect(prompts, { seed: random.fork(`rollout ${state.step}`).uint32(), step: state.step })
@@ -92,8 +96,7 @@ export async function trainPpo(
         `step ${state.step + 1}: log-probabilities of the sampler and of training differ by ${difference.toFixed(3)} a token (usual: below ${MOST_SAMPLER_DIFFERENCE}): updates are of another policy than the one that answered.`,
       )
     // Not right after its update: only this rollout has shown that the policy did not run away.
-    if (state.step !== state.savedStep && isDue(state.step, config.save_steps))
-      await saveTraining(run, parameters, optimizer.adamw, state)
+    if (state.step !== state.savedStep && isDue(state.step, config.save_steps)) await save()
     const learned = await stopwatch.time('update', () =>
       update.learn(lessons, random.fork(`update ${state.step}`), state, optimizer),
     )
@@ -118,8 +121,7 @@ export async function trainPpo(
       run.logSamples(state.step, episodes.slice(0, 8).map(sampleRow))
     if (isLast) {
       checkRollout(await collect(batch.slice(0, ANSWERS_OF_LAST_CHECK)), totals.firstScores, config, state)
-      if (hashOf(reference.parameters) !== referenceHash) throw referenceChanged()
-      await saveTraining(run, parameters, optimizer.adamw, state)
+      await save()
     }
     world.onStep(state.step, plan.length)
   }
@@ -215,7 +217,7 @@ function credit(episodes: readonly Episode[], klCoef: number, config: PpoConfig,
   }
 }
 
-/** A policy that was held to what moved is not saved as the last one. */
+/** A policy that was held to what moved is not saved. */
 const referenceChanged = () =>
   new PlumblineError('REFERENCE_CHANGED', 'the frozen reference model changed during training.', {
     hint: 'This is a bug in Plumbline: do not use the checkpoints of this run.',
