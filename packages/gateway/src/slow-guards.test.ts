@@ -115,6 +115,14 @@ test('all of a request has its time, also inside the guards of its input', async
   expect(await gateway.metric('plumbline_in_flight')).toBe(0)
 })
 
+test('so it is while a guard of this process looks at a long one', async () => {
+  const guards = readGuards([{ kind: 'prompt-injection', mode: 'block', direction: 'input' }], openGuardWorld({}))
+  const gateway = await harness.open({ guards, totalMs: 30, maxBodyBytes: 4 * 2 ** 20 })
+  const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'a word '.repeat(500_000) }] })
+  const answer = await gateway.post(path, body)
+  expect([answer.status, (await answer.json()).error.code]).toEqual([504, 'guards_timeout'])
+})
+
 test('and inside those of its answer, which is on record', async () => {
   const gateway = await open('block', 'output', { totalMs: 300 })
   const answer = await gateway.post(path, chat('late'))

@@ -1,4 +1,5 @@
-import { RE2JS } from 're2js'
+import { piecesOf } from '../pieces.ts'
+import { closeWords, readingsOf, tidy } from './injection-readings.ts'
 
 const verb = '(?:ignore|disregard|forget|override|bypass|skip|drop|do not follow|stop following)'
 const whose = '(?:(?:all|any|the|your|my|these|those|every|of) ){0,4}'
@@ -6,7 +7,7 @@ const earlier = '(?:(?:previous|prior|above|earlier|preceding|original|initial|s
 const orders =
   '(?:instructions?|prompts?|rules?|guidelines?|directions?|orders?|messages?|context|policy|policies|training|constraints?)'
 
-/** Matched against small letters with single blanks. */
+/** Matched against small letters with single blanks. Every repetition is bounded, so they are linear. */
 const signs = [
   ['override', `\\b${verb} ${whose}${earlier}${orders}\\b`],
   [
@@ -33,121 +34,64 @@ const signs = [
   ],
   [
     'forged_turn',
-    '(?:^|\\n) ?#{0,4} ?(?:system|assistant|developer) ?(?:prompt|message|override|note)? ?: ?(?:you|ignore|new|from now)\\b',
+    '(?<=\\n) ?#{0,4} ?(?:system|assistant|developer) ?(?:prompt|message|override|note)? ?: ?(?:you|ignore|new|from now)\\b',
   ],
   ['new_orders', `\\b(?:new|updated|real|actual|urgent) (?:system )?(?:instructions?|orders?|prompt) ?:`],
   ['new_orders', '\\bfrom now on,? you (?:will|must|shall|are|should)\\b'],
-].map(([label, pattern]) => ({ label, pattern: RE2JS.compile(pattern) }))
+].map(([label, pattern]) => ({ label, pattern: new RegExp(pattern, 'g') }))
+/** No sign is longer; this much of a text is looked at again when more has come behind it. */
+const longestSign = 200
 
-const invisible = /\p{Default_Ignorable_Code_Point}/gu
-/** Letters of other scripts that look like Latin ones. */
-const lookalikes: Readonly<Record<string, string>> = {
-  а: 'a',
-  е: 'e',
-  о: 'o',
-  р: 'p',
-  с: 'c',
-  у: 'y',
-  х: 'x',
-  і: 'i',
-  ј: 'j',
-  ѕ: 's',
-  ԁ: 'd',
-  һ: 'h',
-  ӏ: 'l',
-  в: 'b',
-  к: 'k',
-  м: 'm',
-  н: 'h',
-  т: 't',
-  г: 'r',
-  ո: 'n',
-  ս: 'u',
-  α: 'a',
-  ε: 'e',
-  ο: 'o',
-  ρ: 'p',
-  τ: 't',
-  υ: 'u',
-  ν: 'v',
-  ι: 'i',
-  κ: 'k',
-  η: 'n',
-  ϲ: 'c',
-  ɡ: 'g',
-  ı: 'i',
-}
-const maxDecoded = 20
+const tags = /[\u{e0020}-\u{e007e}]/gu
+/** How a text is cut where it is looked at in pieces. */
+const pieceChars = 2 ** 14
 
-/** What gives a text away as orders to the model, undefined where nothing does. */
-export function findInjection(text: string): string | undefined {
-  const hidden = tagText(text)
-  if (hidden.length >= 3) return 'hidden_text'
-  const plain = normalise(text)
-  const found = match(plain)
-  if (found !== undefined) return found
-  for (const decoded of decodings(text)) {
-    const inside = match(normalise(decoded))
-    if (inside !== undefined) return `encoded_${inside}`
+/**
+ * What gives a text away as orders to the model, undefined where nothing does: the same whatever the size of the pieces.
+ * Yields how many characters it has gone through.
+ */
+export function* searchInjection(text: string, size = pieceChars): Generator<number, string | undefined> {
+  let hidden = 0
+  for (const piece of piecesOf(text, size)) {
+    // Unicode's tag characters write ASCII that no screen shows.
+    hidden += piece.match(tags)?.length ?? 0
+    if (hidden >= 3) return 'hidden_text'
+    yield piece.length
+  }
+  for (const { prefix, pieces } of readingsOf(text, size)) {
+    const found = yield* searchSigns(pieces)
+    if (found !== undefined) return prefix + found
+    yield Math.min(text.length, size)
   }
   return undefined
 }
 
-function match(plain: string): string | undefined {
+/** The first of the signs that stands anywhere in a reading. */
+function* searchSigns(letters: Iterable<string>): Generator<number, string | undefined> {
+  let first = signs.length
+  // A text begins like a line.
+  let seen = '\n'
+  for (const piece of closeWords(letters)) {
+    const plain = tidy(seen + piece)
+    first = matchSigns(plain, first, false)
+    seen = plain.slice(-longestSign)
+    yield piece.length
+  }
+  return signs[matchSigns(seen, first, true)]?.label
+}
+
+/** The first sign that stands in a stretch, or `first`. Its first character was looked at before. */
+function matchSigns(plain: string, first: number, isEnd: boolean): number {
   // l33t letters as a second reading; the first keeps numbers as they are.
   const spelled = plain.replaceAll(/[013457@$]/g, (sign) => 'oieastas'['013457@$'.indexOf(sign)])
-  return signs.find(({ pattern }) => pattern.test(plain) || pattern.test(spelled))?.label
-}
-
-/** Small letters without accents, look-alikes and what cannot be seen; blanks single; spaced-out words closed. */
-function normalise(text: string): string {
-  const letters = text
-    .replaceAll(invisible, '')
-    .normalize('NFKD')
-    .replaceAll(/\p{M}/gu, '')
-    .toLowerCase()
-    .replaceAll(/\P{ASCII}/gu, (letter) => lookalikes[letter] ?? letter)
-  const closed = letters.replaceAll(/(?<![a-z])(?:[a-z][ .\-_*]){3,60}[a-z](?![a-z])/g, (word) =>
-    word.replaceAll(/[ .\-_*]/g, ''),
-  )
-  return closed
-    .replaceAll(/[ \t\r\f\v]+/g, ' ')
-    .replaceAll(/[*_`~"“”‘’]+/g, '')
-    .replaceAll(/ ?\n[ \n]*/g, '\n')
-    .replaceAll(/(?<=[a-z,])\n(?=[a-z])/g, ' ')
-}
-
-/** Unicode's tag characters write ASCII that no screen shows. */
-function tagText(text: string): string {
-  return [...text.matchAll(/[\u{e0020}-\u{e007e}]/gu)]
-    .map(([tag]) => String.fromCodePoint(tag.codePointAt(0)! - 0xe0000))
-    .join('')
-}
-
-/** What stands in a text as base64, hexadecimal, percent or backslash escapes. */
-function* decodings(text: string): Generator<string> {
-  let left = maxDecoded
-  for (const [run] of text.matchAll(/[A-Za-z0-9+/_-]{16,8192}={0,2}/g)) {
-    if (left-- === 0) return
-    const isHex = /^[0-9a-fA-F]+$/.test(run) && run.length % 2 === 0
-    const decoded = Buffer.from(run, isHex ? 'hex' : 'base64').toString('utf8')
-    if (isReadable(decoded)) yield decoded
+  const stands = ({ pattern }: (typeof signs)[number]) => {
+    const texts = spelled === plain ? [plain] : [plain, spelled]
+    return texts.some((text) => {
+      pattern.lastIndex = 1
+      // What touches the end of a stretch may be the beginning of another word.
+      return pattern.test(text) && (isEnd || pattern.lastIndex < text.length)
+    })
   }
-  if (/%[0-9a-f]{2}/i.test(text))
-    yield text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)))
-  if (/\\u[0-9a-f]{4}|\\x[0-9a-f]{2}/i.test(text)) {
-    yield text.replaceAll(/\\u([0-9a-f]{4})|\\x([0-9a-f]{2})/gi, (_, long, short) =>
-      String.fromCharCode(Number.parseInt(long ?? short, 16)),
-    )
-  }
-  // ROT13 and reversed text are read whole: both are cheap.
-  yield text.replaceAll(/[a-z]/gi, (letter) =>
-    String.fromCharCode(letter.charCodeAt(0) + (/[a-m]/i.test(letter) ? 13 : -13)),
-  )
-  yield [...text].toReversed().join('')
-}
-
-function isReadable(text: string): boolean {
-  const letters = text.match(/[\x20-\x7e\n]/g)?.length ?? 0
-  return letters / text.length > 0.9
+  const found = signs.slice(0, first).findIndex(stands)
+  return found === -1 ? first : found
 }
