@@ -1,10 +1,12 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { filter, quietWorld, readChatStream, readChatWhole } from './answer-filter.test-support.ts'
+import { AnswerFilter, observeAnswer, shapes } from './answer-filter.ts'
 import { answerShapes, cut } from './answer-shapes.test-support.ts'
-import type { GuardMode } from './guard.ts'
+import { type GuardMode, noQuestion } from './guard.ts'
 import type { GuardWorld } from './kinds/kind.ts'
 import { readGuards } from './read-guards.ts'
+import { turnsOf } from './turns.test-support.ts'
 
 const chat = '/v1/chat/completions'
 const texts = '/v1/completions'
@@ -126,6 +128,66 @@ test.each(everyKind)(
     )
   },
 )
+
+test.each(Object.entries(guardSets))(
+  '%s: pieces of a long answer change neither verdict nor text',
+  async (_, guards) => {
+    // At every distance from the places where the text is cut.
+    const text = Array.from({ length: 700 }, (_, i) => `ann@example.com ${'😀'.repeat(i % 21)}`).join(' ')
+    for (const last of ['', ' ab-12345 is secret']) {
+      const turns = [{ reasoning: 'a nice day '.repeat(1_000), text: text + last, call: text.slice(0, 6_000) }]
+      const whole = await filter(chat, guards, [bodyOf(turns)], { isEventStream: false })
+      for (const deltas of [[1_000_000], [2_047], [2_048, 5_000, 7]]) {
+        const streamed = await filter(chat, guards, [eventsOf(turns, deltas)])
+        expect([streamed.unknown, streamed.verdicts]).toEqual([undefined, whole.verdicts])
+        expect(readChatStream(streamed.out)).toEqual(readChatWhole(whole.out))
+      }
+      if (guards !== guardSets['personal data']) continue
+      const redacted = (text + last).replaceAll('ann@example.com', '[EMAIL]')
+      expect(readChatWhole(whole.out)['0 text'] === redacted).toBe(true)
+    }
+  },
+)
+
+const quiet = 'a nice day, and another one. '.repeat(4_000)
+
+test.each(['personal data', 'windows', 'the whole', 'layers that take a turn'])(
+  '%s: while a long answer is looked at, others have their turn',
+  async (name) => {
+    const guards = guardSets[name]
+    const watching = guards.map((guard) => ({ ...guard, mode: 'observe' as const }))
+    const whole = filter(chat, guards, [bodyOf([{ text: quiet }])], { isEventStream: false })
+    expect(await turnsOf(whole)).toBeGreaterThan(20)
+    const streamed = filter(chat, guards, [eventsOf([{ text: quiet }], [50_000])])
+    expect(await turnsOf(streamed)).toBeGreaterThan(20)
+    const choice = { index: 0, text: quiet, reasoning: '', refusal: '', tool_calls: [], finish_reason: 'stop' }
+    expect(await turnsOf(observeAnswer([choice], watching, noQuestion))).toBeGreaterThan(20)
+  },
+)
+
+test('events that were kept back leave in turns, in their order', async () => {
+  const events: string[] = []
+  const answer = new AnswerFilter({
+    shape: shapes[chat],
+    guards: readGuards([{ kind: 'prompt-injection', mode: 'block' }], quietWorld).guards,
+    question: noQuestion,
+    isEventStream: true,
+    onBytes: (bytes) => events.push(bytes.toString()),
+    onUnknown: () => {},
+  })
+  answer.push(Buffer.from(eventsOf([{ text: quiet }], [10])))
+  let before = 0
+  let most = 0
+  const measure = () => {
+    most = Math.max(most, events.length - before)
+    before = events.length
+  }
+  await turnsOf(answer.end(), measure)
+  measure()
+  expect(readChatStream(events.join(''))['0 text'] === quiet).toBe(true)
+  expect(events.length).toBeGreaterThan(10_000)
+  expect(most).toBeLessThan(3_000)
+})
 
 test('every single boundary of one answer: deltas of n units, network pieces of n bytes', async () => {
   const turns = [{ reasoning: 'hm 🗼', text: 'mail ann@example.com 😀 about the project nightingale', call: 'ab-12' }]

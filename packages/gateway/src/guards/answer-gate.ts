@@ -1,9 +1,13 @@
 import type { GuardVerdict } from '@plumbline/contracts'
 import { CallBook } from './call-book.ts'
-import { ChoiceJudge } from './choice-judge.ts'
+import { ChoiceJudge, openPace } from './choice-judge.ts'
 import type { Guard, GuardContext } from './guard.ts'
 import { type CallPiece, type Piece, type ShapedEvent, UnknownShape } from './shapes/shape.ts'
+import { turn } from './turns.ts'
 import { mergeVerdicts } from './verdicts.ts'
+
+/** An answer that was kept back to its end has many: so many of them leave in one turn. */
+const eventsATurn = 1_000
 
 /** An event on its way out. */
 interface Waiting {
@@ -20,6 +24,7 @@ export class AnswerGate {
   private readonly guards: readonly Guard[]
   private readonly context: GuardContext
   private readonly choices = new Map<number, ChoiceJudge>()
+  private readonly pace = openPace()
   private readonly calls = new CallBook()
   private readonly closed = new Set<number>()
   /** By choice: where its last text stands, and which text has the replacement in its place. */
@@ -75,7 +80,7 @@ export class AnswerGate {
   private judgeOf(choice: number): ChoiceJudge {
     let judge = this.choices.get(choice)
     if (judge === undefined) {
-      judge = new ChoiceJudge(this.guards, this.context, () => this.pump())
+      judge = new ChoiceJudge(this.guards, this.context, () => this.pump(), this.pace)
       this.choices.set(choice, judge)
     }
     return judge
@@ -118,12 +123,20 @@ export class AnswerGate {
   private pump(): void {
     if (this.isPumping) return
     this.isPumping = true
+    const mayGo = (at: number) => at < Math.min(this.queue.length, eventsATurn) && this.isReady(this.queue[at])
     let released = 0
-    while (released < this.queue.length && this.isReady(this.queue[released])) this.release(this.queue[released++])
+    while (mayGo(released)) this.release(this.queue[released++])
     // One by one, each would move all those behind it.
     this.queue.splice(0, released)
-    this.isPumping = false
+    if (released === eventsATurn) void this.pumpOn()
+    else this.isPumping = false
     if (this.queue.length === 0) this.onIdle()
+  }
+
+  private async pumpOn(): Promise<void> {
+    await turn()
+    this.isPumping = false
+    this.pump()
   }
 
   private isReady({ event, places }: Waiting): boolean {

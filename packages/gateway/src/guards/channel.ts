@@ -2,6 +2,7 @@ import { type Guard, type GuardContext, isEnforcing, readsSource, type Span } fr
 import type { Run } from './run.ts'
 import { byPlace, SpanRun } from './span-run.ts'
 import { TextBuffer } from './text-buffer.ts'
+import type { Pace } from './turns.ts'
 import { WindowRun } from './window-run.ts'
 
 /** One text, such as the content of a choice, with the guards that go through it as it comes. */
@@ -27,10 +28,19 @@ export class Channel {
       })
   }
 
-  /** Lets every guard go as far as it can. */
-  advance(): void {
-    for (const run of this.runs) run.advance(this.text, this.isFinal, this.gate(run.guard.layer))
-    this.text.forget(Math.min(...this.runs.map(({ needs }) => needs)))
+  /** Lets every guard go as far as it can in this turn. */
+  advance(pace: Pace): void {
+    do {
+      if (this.hasMore && !pace.isSpent) pace.spend(this.text.show())
+      const isFinal = this.isFinal && this.text.isShown
+      for (const run of this.runs) run.advance(this.text, isFinal, this.gate(run.guard.layer))
+      this.text.forget(Math.min(...this.runs.map(({ needs }) => needs)))
+    } while (this.hasMore && !pace.isSpent)
+  }
+
+  /** Some guard has not been shown all. */
+  private get hasMore(): boolean {
+    return !this.text.isShown && this.runs.some((run) => !run.isOver)
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 import type { GuardVerdict } from '@plumbline/contracts'
 import { Channel } from './channel.ts'
 import { type Guard, type GuardContext, holdsAll, isEnforcing, readsSource } from './guard.ts'
+import { Pace } from './turns.ts'
 import { collectVerdicts } from './verdicts.ts'
 import { WholeStage } from './whole-stage.ts'
 
@@ -10,15 +11,25 @@ export interface Stop {
   readonly label: string | null
 }
 
+/** Goes from turn to turn: the slowest guard takes some 10 ms for so much. */
+export function openPace(): Pace {
+  return new Pace(2 ** 11)
+}
+
+/** What a look at a text costs beside what is shown of it, in characters. */
+const leastChars = 64
+
 /**
  * Judges one choice of an answer, or a request: texts one after the other, each by the guards that can judge pieces, and
  * at the end all of them by those that need the whole. A text is looked at when the ones before it are cleared, so what
- * is said about it does not depend on how it came.
+ * is said about it does not depend on how it came. What is long is looked at in pieces, with turns for all else in between.
  */
 export class ChoiceJudge {
   readonly guards: readonly Guard[]
   private readonly context: GuardContext
   private readonly onProgress: () => void
+  private readonly pace: Pace
+  private isResting = false
   private readonly channels: Channel[] = []
   private readonly byName = new Map<string, number>()
   private readonly isHeld: boolean
@@ -38,15 +49,17 @@ export class ChoiceJudge {
     this.markFinished = resolve
   })
 
-  constructor(guards: readonly Guard[], context: GuardContext, onProgress: () => void) {
+  /** Judges that share a pace take turns. */
+  constructor(guards: readonly Guard[], context: GuardContext, onProgress: () => void, pace = openPace()) {
     this.guards = guards
     this.context = context
     this.onProgress = onProgress
+    this.pace = pace
     this.isHeld = guards.some(holdsAll)
     this.whole = new WholeStage(guards, context, (guard) =>
       this.channels
         .filter(({ source }) => readsSource(guard, source))
-        .map(({ text }) => text.slice(0, text.length))
+        .map(({ text }) => text.whole)
         .join('\n'),
     )
   }
@@ -84,17 +97,19 @@ export class ChoiceJudge {
   }
 
   textOf(name: string): string {
-    const text = this.find(name)?.text
-    return text === undefined ? '' : text.slice(0, text.length)
+    return this.find(name)?.text.whole ?? ''
   }
 
-  /** Lets the guards go as far as they can. */
+  /** Lets the guards go as far as they can in this turn, and on in the next. */
   advance(): void {
-    for (let at = this.firstOpen; at < this.current; at++) this.channels[at].advance()
+    if (this.isResting) return
+    for (let at = this.firstOpen; at < this.current; at++) this.channels[at].advance(this.pace)
     while (this.firstOpen < this.current && this.channels[this.firstOpen].isOver) this.firstOpen++
     for (; this.stop === undefined && this.current < this.channels.length; this.current++) {
+      if (this.pace.isSpent) break
       const channel = this.channels[this.current]
-      channel.advance()
+      this.pace.spend(leastChars)
+      channel.advance(this.pace)
       const { stopper } = channel
       if (stopper !== undefined) {
         this.stop = { guard: stopper.guard, label: stopper.label ?? (stopper.error === null ? null : 'error') }
@@ -102,10 +117,18 @@ export class ChoiceJudge {
       }
       if (!channel.isCleared) break
     }
-    if (this.stop !== undefined) this.channels[this.current]?.advance()
+    if (this.stop !== undefined) this.channels[this.current]?.advance(this.pace)
     else if (this.isClosed && this.current === this.channels.length) this.judgeWhole()
     if (this.isDone) this.observe()
+    if (this.pace.isSpent) void this.rest()
     this.onProgress()
+  }
+
+  private async rest(): Promise<void> {
+    this.isResting = true
+    await this.pace.nextTurn()
+    this.isResting = false
+    if (this.context.isCut?.() !== true) this.advance()
   }
 
   /** Everything that a client may be given is decided. */

@@ -1,10 +1,10 @@
-import { setImmediate } from 'node:timers/promises'
 import type { GuardVerdict } from '@plumbline/contracts'
 import { RequestError } from '../openai-error.ts'
 import { ChoiceJudge, type Stop } from './choice-judge.ts'
 import { type Guard, isEnforcing, noQuestion } from './guard.ts'
 import { type RequestText, readRequest } from './shapes/request.ts'
 import type { Mutable } from './shapes/shape.ts'
+import { turn } from './turns.ts'
 
 export interface RequestVerdict {
   readonly stop: Stop | undefined
@@ -63,10 +63,8 @@ export async function judgeRequest(
 
 /** Each costs memory and time of its own, however short. Embeddings take 2,048 texts at most. */
 const maxTexts = 20_000
-/** What a text costs at least, in characters. */
-const leastChars = 64
-/** Of a long request so much is looked at in one go: the slowest guard takes some 40 ms for it, and others wait. */
-const maxTurnChars = 2 ** 13
+/** So many are taken up in one turn. */
+const textsATurn = 256
 
 /** Resolves when it is decided what becomes of the texts; after a cut maybe never. */
 async function judgeTexts(
@@ -81,18 +79,11 @@ async function judgeTexts(
   const judge = new ChoiceJudge(guards, { direction: 'input', ...noQuestion, isCut }, () => {
     if (judge.isDone) decide()
   })
-  let unseen = 0
   for (const [i, { source, text }] of texts.entries()) {
-    for (let at = 0; at === 0 || at < text.length; at += maxTurnChars) {
-      const piece = text.slice(at, at + maxTurnChars)
-      judge.push(String(i), source, piece)
-      unseen += Math.max(leastChars, piece.length)
-      if (unseen < maxTurnChars) continue
-      unseen = 0
-      judge.advance()
-      await setImmediate()
-      if (isCut()) throw new Error('nobody waits any more')
-    }
+    judge.push(String(i), source, text)
+    if ((i + 1) % textsATurn !== 0) continue
+    await turn()
+    if (isCut()) throw new Error('nobody waits any more')
   }
   judge.close()
   judge.advance()

@@ -1,14 +1,43 @@
-/** A text that grows at its end, of which only the recent part is searched. */
+import { piecesOf } from './pieces.ts'
+
+/** How much of a text is shown at once. */
+const shownChars = 2 ** 11
+
+/** A text that grows at its end. It is shown to guards piece by piece, and only the recent part is searched. */
 export class TextBuffer {
-  private whole = ''
+  private arrived = ''
+  /** What is not shown yet, from `next` on. */
+  private pieces: string[] = []
+  private next = 0
   private recent = ''
   /** Where `recent` begins. */
   private base = 0
   private pendingHalf = ''
 
-  /** Units that can be read: the first half of a pair waits for its other half. */
+  /** Units that guards are shown. */
   get length(): number {
-    return this.whole.length
+    return this.base + this.recent.length
+  }
+
+  /** All that can be read: the first half of a pair waits for its other half. */
+  get whole(): string {
+    return this.arrived
+  }
+
+  get isShown(): boolean {
+    return this.next === this.pieces.length
+  }
+
+  /** Shows the next piece. Gives how long it is. */
+  show(): number {
+    if (this.isShown) return 0
+    const piece = this.pieces[this.next++]
+    if (this.isShown) {
+      this.pieces = []
+      this.next = 0
+    }
+    this.recent += piece
+    return piece.length
   }
 
   append(text: string): void {
@@ -17,36 +46,39 @@ export class TextBuffer {
     const isHalf = last >= 0xd800 && last <= 0xdbff
     this.pendingHalf = isHalf ? joined.slice(-1) : ''
     const ready = isHalf ? joined.slice(0, -1) : joined
-    this.whole += ready
-    this.recent += ready
+    this.take(ready)
   }
 
   /** No more is to come: a half without its other half is a character too. */
   close(): void {
-    this.whole += this.pendingHalf
-    this.recent += this.pendingHalf
+    this.take(this.pendingHalf)
     this.pendingHalf = ''
+  }
+
+  private take(text: string): void {
+    this.arrived += text
+    for (const piece of piecesOf(text, shownChars)) this.pieces.push(piece)
   }
 
   /** Everything appended so far, with a half that waits. */
   get appended(): number {
-    return this.whole.length + this.pendingHalf.length
+    return this.arrived.length + this.pendingHalf.length
   }
 
   slice(from: number, to: number): string {
-    if (from >= this.base) return this.recent.slice(from - this.base, to - this.base)
-    return this.whole.slice(from, to)
+    if (from >= this.base && to <= this.length) return this.recent.slice(from - this.base, to - this.base)
+    return this.arrived.slice(from, to)
   }
 
   /** The end of the text, from somewhere before `from`, for a search that looks one character back. */
   tail(from: number): { text: string; base: number } {
-    if (from > 0 && from - 1 < this.base) return { text: this.whole, base: 0 }
+    if (from > 0 && from - 1 < this.base) return { text: this.arrived.slice(0, this.length), base: 0 }
     return { text: this.recent, base: this.base }
   }
 
   /** Nobody will search before here any more. */
   forget(before: number): void {
-    const keep = Math.min(before, this.whole.length) - 2
+    const keep = Math.min(before, this.length) - 2
     if (keep - this.base < 2048) return
     this.recent = this.recent.slice(keep - this.base)
     this.base = keep
