@@ -73,7 +73,7 @@ test('what is redacted in the name of a parameter is gone wherever the schema sa
     required: [name],
   })
   const json = { messages: [], tools: [{ type: 'function', function: { name: 'f', parameters: parameters(mail) } }] }
-  await judgeRequest(json, guards, 'refuse', () => false)
+  await judgeRequest(json, guardsOf({ kind: 'personal-data', mode: 'redact' }), 'refuse', () => false)
   expect(json.tools[0].function.parameters).toEqual(parameters('[EMAIL]'))
 })
 
