@@ -5,7 +5,7 @@ const bin = resolve(import.meta.dirname, '../../packages/plumbline/bin/plumb.js'
 
 /** The real command in a process of its own. Resolves when it has written its first line, or has ended. */
 export async function startPlumb(args: readonly string[], env: NodeJS.ProcessEnv) {
-  const started = spawn(process.execPath, [bin, ...args], {
+  const started = spawn(process.execPath, ['--liftoff-only', bin, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
