@@ -4,13 +4,16 @@ import { mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { recordRow } from '../record-row.test-support.ts'
 import { interactionPayload } from '../spool/shipper.ts'
 import { until } from '../spool/spool.test-support.ts'
 import { openSpool, type Spool } from '../spool/spool.ts'
 import { openShippedStore, type Store } from '../store.ts'
 import { startStoreProcess } from './store-process.ts'
+
+// Each starts databases one after the other, some seconds of a core each.
+vi.setConfig({ testTimeout: 120_000 })
 
 let folder: string
 let warnings: string[]
