@@ -132,19 +132,24 @@ test('bytes at random never do more than fail', async () => {
   )
 })
 
-test('reading takes less than 1.3 times the float32 weights in memory', async () => {
-  const count = 64 << 20
-  const path = await fileOf({ a: entry('BF16', [count], 0, 2 * count) })
-  await truncate(path, 8 + JSON.stringify({ a: entry('BF16', [count], 0, 2 * count) }).length + 2 * count)
-  // A process of its own: the peak is never forgotten.
-  const script = `
+test.skipIf(process.platform !== 'linux')(
+  'reading takes less than 1.3 times the float32 weights in memory',
+  async () => {
+    const count = 64 << 20
+    const path = await fileOf({ a: entry('BF16', [count], 0, 2 * count) })
+    await truncate(path, 8 + JSON.stringify({ a: entry('BF16', [count], 0, 2 * count) }).length + 2 * count)
+    // A process of its own: the peak is never forgotten. Linux hands maxRSS on from the process that starts another, this not.
+    const script = `
+    import { readFileSync } from 'node:fs'
     import { openSafetensors } from ${JSON.stringify(new URL('./safetensors.ts', import.meta.url).href)}
-    const before = process.resourceUsage().maxRSS
+    const peak = () => 1024 * /VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]
+    const before = peak()
     const { data } = await (await openSafetensors(process.argv[1])).readTensor('a')
-    console.log(data.length, (process.resourceUsage().maxRSS - before) * 1024)`
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, path])
-  const [length, bytes] = stdout.trim().split(' ').map(Number)
-  expect(length).toBe(count)
-  expect(bytes).toBeGreaterThan(4 * count * 0.9)
-  expect(bytes).toBeLessThan(4 * count * 1.3)
-})
+    console.log(data.length, peak() - before)`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script, path])
+    const [length, bytes] = stdout.trim().split(' ').map(Number)
+    expect(length).toBe(count)
+    expect(bytes).toBeGreaterThan(4 * count * 0.9)
+    expect(bytes).toBeLessThan(4 * count * 1.3)
+  },
+)
