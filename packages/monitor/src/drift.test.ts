@@ -1,9 +1,10 @@
 import { createRandom, type Random } from '@plumbline/engine'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type DriftSample, drift, levelPerLook } from './drift.ts'
 import { cosine, euclidean, mmdTest } from './mmd.ts'
 import { terms, termTable } from './ngrams.ts'
-import { permutationPValue, strata } from './permutation.ts'
+import { drawsAt, permutationPValue, strata } from './permutation.ts'
 
 const topics = {
   billing: ['invoice', 'refund', 'charged', 'card', 'payment', 'account'],
@@ -181,6 +182,37 @@ describe('draws that end when enough have reached what was seen', () => {
     return ([labels]: readonly (readonly boolean[])[]) =>
       labels.reduce((sum, current, i) => sum + (current ? values[i] : 0), 0)
   }
+
+  test('decide as all of them do at every level, also where α · draws is rounded', () => {
+    // Half of the second is below 63/999, and 63/999 is rounded to it.
+    const levels = fc.oneof(fc.double({ min: 1e-7, max: 1, noNaN: true }), fc.constant(0.12612612612612611))
+    fc.assert(
+      fc.property(levels, (level) => {
+        const alpha = level / 2
+        const { draws, enough } = drawsAt(alpha)
+        expect((1 + enough) / (1 + draws)).toBeGreaterThan(alpha)
+        expect(enough / draws).toBeGreaterThan(alpha)
+        // With fewer there is still something to decide.
+        expect(enough).toBeLessThanOrEqual(Math.max(20, 2 + draws * alpha))
+      }),
+    )
+  })
+
+  test('those of the classifier are no matter of MMD', () => {
+    const mmdOf = (travelShare: number) => {
+      const random = createRandom(7)
+      const sample = (side: string, share: number, shift: number) =>
+        texts(40, side, share, random).map((one) => ({ ...one, embedding: [random.normal() + shift] }))
+      const [reference, current] = [sample('ref', 0, 0.2), sample('now', travelShare, 0)]
+      const found = drift(reference, current, { random: createRandom(5), level: 0.1 })
+      if (found.status !== 'ok') throw new Error(found.status)
+      return found
+    }
+    const [alike, moved] = [mmdOf(0), mmdOf(1)]
+    expect(alike.classifier.pValue).toBeGreaterThan(0.05)
+    expect(moved.classifier.pValue).toBeLessThan(0.05)
+    expect(alike.mmd).toEqual(moved.mmd)
+  })
 
   test('decide as all of them do, in a fraction of them where nothing differs', () => {
     const [draws, level] = [999, 0.02]

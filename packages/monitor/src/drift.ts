@@ -8,7 +8,7 @@ import type { Random } from '@plumbline/engine'
 import { type ClassifierTest, classifierTest } from './classifier-test.ts'
 import { cosine, euclidean, mmdTest } from './mmd.ts'
 import { termTable } from './ngrams.ts'
-import { shuffle, strata } from './permutation.ts'
+import { drawsAt, shuffle, strata } from './permutation.ts'
 import { noData, notEvaluated, ok, type Reading } from './reading.ts'
 
 export interface DriftSample {
@@ -94,10 +94,10 @@ export function drift(
   const isCurrent = samples.map((_, i) => i >= Math.min(reference.length, MOST_A_SIDE))
   const cohortOf = (i: number) => (isCohortAware ? (samples[i].cohort ?? '') : '')
   const { vocabulary, rows } = termTable(samples.map(({ text }) => text))
-  // Four times as many draws as the smallest p-value asks for.
-  const draws = Math.min(50_000, Math.max(999, Math.ceil(16 / level)))
-  const options = { random, draws, enough: Math.max(20, 1 + Math.floor((draws * level) / 2)) }
-  const classifier = classifierTest({ rows, features: vocabulary.length, isCurrent, cohortOf }, options)
+  const options = { random, ...drawsAt(level / 2) }
+  // Random numbers of its own: how many it takes decides nothing of MMD's.
+  const ofClassifier = { ...options, random: random.fork('classifier') }
+  const classifier = classifierTest({ rows, features: vocabulary.length, isCurrent, cohortOf }, ofClassifier)
   const groups = strata(isCurrent, cohortOf, drawn([...samples.keys()], MOST_FOR_MMD, random))
   if (classifier === undefined || groups.length === 0) return notEvaluated('No cohort has enough texts on both sides.')
   const embeddings = samples.flatMap(({ embedding }) => (embedding === undefined ? [] : [embedding]))

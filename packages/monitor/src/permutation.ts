@@ -28,6 +28,13 @@ export interface PermutationOptions {
   readonly enough?: number
 }
 
+/** Draws for a decision at α: eight times as many as the smallest p-value asks for, and when they may end. */
+export function drawsAt(alpha: number): Required<Pick<PermutationOptions, 'draws' | 'enough'>> {
+  const draws = Math.min(50_000, Math.max(999, Math.ceil(8 / alpha)))
+  // One more than is needed, as α · draws is rounded.
+  return { draws, enough: Math.max(20, 2 + Math.floor(draws * alpha)) }
+}
+
 /**
  * P(statistic ≥ what was seen) when the samples are relabelled at random within each stratum: (1 + #≥)/(1 + draws)
  * (Phipson & Smyth 2010), or enough/drawn where the draws ended early (Besag & Clifford 1991). Exact at any number of
