@@ -45,17 +45,22 @@ test('what the answers take is part of the memory that is estimated', async () =
   const model = await tinyModel(join(base, 'memory-model'))
   const parameters = model.parameters.values().reduce((sum, { data }) => sum + data.length, 0)
   const plan = { config: model.config, parameters, trainable: parameters, microBatchTokens: 8, longestRow: 7 }
-  const codeOf = async (sample_steps: number, availableBytes: number) => {
-    const config = sftConfig.parse({ max_steps: 1, micro_batch_tokens: 8, sample_steps })
+  const errorOf = async (sample_steps: number, availableBytes: number, use_peft = false) => {
+    const config = sftConfig.parse({ max_steps: 1, micro_batch_tokens: 8, sample_steps, use_peft })
     const train = (world: TrainerWorld) => trainSft(config, model, { train: [{ text: 'abcdef' }] }, world)
     const folder = join(base, `memory-${sample_steps}-${availableBytes}`)
-    return (await runInFolder(folder, 'sft', config, train, { availableBytes })).error?.code
+    return (await runInFolder(folder, 'sft', config, train, { availableBytes })).error
   }
   const needed = estimateMemory(plan)
   const cache = 4 * (7 + 64) * cacheBytes(model.config)
-  expect(await codeOf(0, needed)).toBeUndefined()
-  expect(await codeOf(1, needed + cache - 1)).toBe('MEMORY_SHORT')
-  expect(await codeOf(1, needed + cache)).toBeUndefined()
+  expect(await errorOf(0, needed)).toBeUndefined()
+  const short = { code: 'MEMORY_SHORT', hint: expect.stringMatching(/ or leave out --sample-steps\.$/) }
+  expect(await errorOf(1, needed + cache - 1)).toMatchObject(short)
+  expect(await errorOf(1, needed + cache)).toBeUndefined()
+  // With an adapter, where the model fits and no copy of it: the other flags would not do.
+  expect(
+    await errorOf(1, estimateMemory({ ...plan, trainable: 0, microBatchTokens: 1, longestRow: 1 }), true),
+  ).toMatchObject(short)
 })
 
 async function rewardSamplesOf(name: string, rows: Parameters<typeof trainReward>[2]['train']) {

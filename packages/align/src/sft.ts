@@ -171,8 +171,8 @@ export function prepareSft(
   const sequences = sequencesOf(plan)
   const longestRow = Math.max(...[...train, ...(evaluation ?? [])].map(({ ids }) => ids.length))
   const { parameters: trained, firstLayer } = trainable
-  const others = config.sample_steps > 0 ? numbersOfSamples(model, trainable, longestRow) : 0
-  checkTrainerMemory(config, { model, trained, firstLayer, sequences, longestRow, others }, world.availableBytes)
+  const ofSamples = config.sample_steps > 0 ? numbersOfSamples(model, trainable, longestRow) : 0
+  checkTrainerMemory(config, { model, trained, firstLayer, sequences, longestRow, ofSamples }, world.availableBytes)
   return { train, evaluation, plan, sequences, trainable }
 }
 

@@ -47,8 +47,8 @@ export interface TrainerPlan {
   /** That the steps read. */
   readonly sequences: readonly (readonly number[])[]
   readonly longestRow: number
-  /** Numbers in memory beside training itself. */
-  readonly others?: number
+  /** Numbers in memory that the answers of --sample-steps take. */
+  readonly ofSamples?: number
 }
 
 /** `checkMemory` for a trainer of one model. */
@@ -57,26 +57,28 @@ export function checkTrainerMemory(
     micro_batch_tokens: microBatchTokens,
     use_peft,
   }: { readonly micro_batch_tokens: number; readonly use_peft: boolean },
-  { model: { config, parameters }, trained, firstLayer, sequences, longestRow, others = 0 }: TrainerPlan,
+  { model: { config, parameters }, trained, firstLayer, sequences, longestRow, ofSamples = 0 }: TrainerPlan,
   availableBytes: number,
 ): void {
   const numbers = {
     parameters: numbersIn(parameters),
     trainable: numbersIn(trained),
-    others: others + frozenNumbers(config, firstLayer, sequences),
+    others: ofSamples + frozenNumbers(config, firstLayer, sequences),
   }
   checkMemory(
     { config, ...numbers, microBatchTokens, longestRow },
     {
       availableBytes,
       flags: ['--micro-batch-tokens', '--max-length'],
-      alternatives: use_peft ? [] : [USE_PEFT],
+      alternatives: [...(use_peft ? [] : [USE_PEFT]), ...(ofSamples > 0 ? [NO_SAMPLES] : [])],
     },
   )
 }
 
 /** One of the alternatives that `checkMemory` may name. */
 export const USE_PEFT = 'train an adapter with --use-peft'
+
+const NO_SAMPLES = 'leave out --sample-steps'
 
 export interface MemoryLimit {
   readonly availableBytes: number
