@@ -31,9 +31,9 @@ describe.skipIf(chromiumPath === undefined)(`training runs in a browser${why}`, 
   }, patienceMs)
 
   const open = (page: Page, place: string) => page.goto(`${served.url}/#/${place}`)
-  const startRun = (name: string) =>
+  const startRun = (name: string, command = 'ppo') =>
     openRunFolder(join(folder, name), {
-      command: 'ppo',
+      command,
       config: { learning_rate: 1e-5, note: attack },
       now: Date.now,
       version: '0.0.0',
@@ -108,6 +108,34 @@ describe.skipIf(chromiumPath === undefined)(`training runs in a browser${why}`, 
     await page.getByText('There is no such run.').waitFor()
     // The browser itself notes the 404.
     expect(complaints.filter((complaint) => !complaint.includes('status of 404'))).toEqual([])
+    await close()
+  })
+
+  test('of a reward model, the two answers of a held-out pair stand below their prompt, with their scores', async () => {
+    const run = await startRun('pairs', 'reward')
+    const pair = (prompt: string, chosen: number, rejected: number) => [
+      { prompt, completion: `${attack} yes`, score: chosen, side: 'chosen' },
+      { prompt, completion: 'no', score: rejected, side: 'rejected' },
+    ]
+    run.logSamples(5, [...pair('a', 0.1, 0.2), ...pair('b', 0.3, 0.4)])
+    run.logSamples(10, [...pair('a', 1, -1), ...pair('b', 2, -2)])
+    await run.close()
+    const { page, complaints, close } = await visit(browser, served, { width: 390 })
+    await signIn(page)
+    await open(page, 'runs')
+    await page.getByRole('link', { name: 'pairs' }).click()
+    const section = page.getByRole('region', { name: 'Held-out answers and their scores' })
+    const cards = section.getByRole('article')
+    await cards.first().waitFor()
+    const shown = await cards.evaluateAll((list) =>
+      list.map((card) => [...card.querySelectorAll('.who, .dim')].map(({ textContent }) => textContent)),
+    )
+    expect(shown[0]).toEqual(['prompt', 'chosen, score 1', 'rejected, score -1', 'step 10'])
+    expect(shown.map((facts) => facts.at(-1))).toEqual(['step 10', 'step 10', 'step 5', 'step 5'])
+    expect(await violations(page)).toEqual([])
+    expect(await tooWide(page)).toBe(0)
+    if (pictures !== undefined) await page.screenshot({ path: join(pictures, 'runs-reward.png'), fullPage: true })
+    expect(complaints).toEqual([])
     await close()
   })
 

@@ -165,6 +165,12 @@ test('samples: the newest, of a text or a conversation, clipped; whatever else t
   })
   expect(samples[2]).toMatchObject({ completion: `${'x'.repeat(4000)}…`, kl: null, finish_reason: 'stop' })
 
+  const measured = [1, 2].flatMap((global_step) => ['a', 'b'].map((prompt) => ({ global_step, prompt })))
+  const lines = measured.map((row) => `${JSON.stringify(row)}\n`)
+  writeRun(join(folder, 'measured'), {}, { 'samples.jsonl': lines.join('') })
+  const order = (await find('measured')).samples.map(({ step, prompt }) => `${step} ${prompt}`)
+  expect(order).toEqual(['2 a', '2 b', '1 a', '1 b'])
+
   const many = Array.from({ length: 90 }, (_, step) => `${JSON.stringify({ global_step: step, prompt: 'p' })}\n`)
   writeRun(join(folder, 'many'), {}, { 'samples.jsonl': many.join('') })
   const shown = await find('many')

@@ -10,7 +10,9 @@ const longestText = 4_000
 export async function readSamples(folder: string): Promise<{ samples: RunDetail['samples']; hasMore: boolean }> {
   const { lines, isCut } = await readLastLines(join(folder, 'samples.jsonl'), readBytes)
   const rows = lines.map(parseObject).filter((row) => row !== undefined)
-  const samples = rows.slice(-mostSamples).toReversed().map(sampleOf)
+  const newest = rows.slice(-mostSamples).map(sampleOf)
+  // Those of one step stay in their order: a pair's chosen answer comes first.
+  const samples = newest.toSorted((a, b) => (b.step ?? -1) - (a.step ?? -1))
   return { samples, hasMore: isCut || rows.length > mostSamples }
 }
 

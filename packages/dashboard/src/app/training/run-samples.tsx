@@ -3,34 +3,63 @@ import type { RunDetail } from '@plumbline/contracts'
 import { formatCount, formatNumber } from '../format.ts'
 import { Content, visible } from '../parts/content.tsx'
 
-/** Answers that the model gave while it was trained. */
+type Sample = RunDetail['samples'][number]
+
+/** Answers that the model gave while it was trained, or, of a reward model, held-out ones that it scored. */
 export function RunSamples({ samples }: Pick<RunDetail, 'samples'>) {
+  const areHeldOut = samples.some(({ side, target }) => side !== null || target !== null)
   return (
     <section aria-labelledby="samples">
       <Title order={2} size="h4" id="samples">
-        Sampled answers
+        {areHeldOut ? 'Held-out answers and their scores' : 'Sampled answers'}
       </Title>
-      {samples.map((sample, index) => (
+      {pairsTogether(samples).map((answers, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: samples have no id
         <article key={index} className="card">
           <div className="turn">
             <div className="who">prompt</div>
-            <Content text={sample.prompt} />
+            <Content text={answers[0].prompt} />
           </div>
-          <div className="turn" data-answer>
-            <div className="who">answer</div>
-            <Content text={sample.completion} />
-          </div>
-          <p className="dim">{visible(factsOf(sample))}</p>
+          {answers.map((answer) => (
+            <div key={answer.side} className="turn" data-answer>
+              <div className="who">{answer.side === null ? 'answer' : visible(factsOf(answer))}</div>
+              <Content text={answer.completion} />
+            </div>
+          ))}
+          <p className="dim">{visible(factsOfCard(answers))}</p>
         </article>
       ))}
     </section>
   )
 }
 
-function factsOf({ step, score, kl, finish_reason, side, target }: RunDetail['samples'][number]): string {
+/** The chosen and the rejected answer to a prompt are read beside each other. */
+function pairsTogether(samples: readonly Sample[]): Sample[][] {
+  const cards: Sample[][] = []
+  for (const sample of samples) {
+    const card = cards.at(-1)
+    const isSecond =
+      card?.length === 1 &&
+      card[0].side === 'chosen' &&
+      sample.side === 'rejected' &&
+      card[0].step === sample.step &&
+      card[0].prompt === sample.prompt
+    if (isSecond) card.push(sample)
+    else cards.push([sample])
+  }
+  return cards
+}
+
+function factsOfCard([first]: readonly Sample[]): string {
   const facts = [
-    step === null ? null : `step ${formatCount(step)}`,
+    first.step === null ? '' : `step ${formatCount(first.step)}`,
+    first.side === null ? factsOf(first) : '',
+  ]
+  return facts.filter((fact) => fact !== '').join(', ')
+}
+
+function factsOf({ score, kl, finish_reason, side, target }: Sample): string {
+  const facts = [
     side,
     score === null ? null : `score ${formatNumber(score)}`,
     target === null ? null : `rated ${formatNumber(target)}`,
