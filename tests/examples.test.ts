@@ -313,6 +313,11 @@ test('the figures of agreement are those of the second labels', () => {
     const { n, equal, kappa } = agreementOf(seconds.filter((row) => row.kind === kind))
     expect(readme).toContain(`| ${kind} | ${n} | ${equal} | ${kappa} |`)
   }
+  const words = ['no', 'one', 'two', 'three', 'four', 'five']
+  const skipped = seconds.filter(({ decision }) => decision === 'skip').length
+  expect(readme).toContain(
+    `Of the ${words[all.n - all.equal]} that differ, ${words[skipped]} were skipped by the second labeller.`,
+  )
   const percent = Math.round((100 * all.equal) / all.n)
   expect(readme).toContain(`| all | ${all.n} | ${all.equal} (${percent} %) | ${all.kappa} |`)
   const shown = JSON.parse(readFileSync(join(folder, 'label-agreement.json'), 'utf8'))
