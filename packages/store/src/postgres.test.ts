@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { openPostgres } from './postgres.ts'
 import { noPostgres, startPostgres } from './postgres-server.test-support.ts'
 
@@ -13,6 +13,7 @@ test.skipIf(missing !== undefined)(
     const faults: unknown[] = []
     const note = (error: unknown) => void faults.push(error)
     process.on('uncaughtException', note)
+    onTestFinished(() => void process.off('uncaughtException', note))
     const done = database.transaction(async (queries) => {
       const [{ pid }] = await queries.query('select pg_backend_pid() as pid')
       await database.query('select pg_terminate_backend($1)', [Number(pid)])
@@ -24,7 +25,6 @@ test.skipIf(missing !== undefined)(
     })
     await expect(done).rejects.toThrow()
     expect(await database.query('select 1 as one')).toEqual([{ one: 1 }])
-    process.off('uncaughtException', note)
     expect(faults).toEqual([])
     await database.close()
     await server.remove()

@@ -10,7 +10,7 @@ export const reward = defineCommand({
   name: 'reward',
   summary: 'train a reward model on preference pairs, or on scores',
   description:
-    'Rows have "prompt", "chosen" and "rejected" (and maybe "margin"), or all of them "prompt", "completion" and "score", a number. The model that comes out is a …ForSequenceClassification with one label, for plumb ppo and plumb score --reward-model; as --model, such a one is trained further. What it is worth on held-out rows, calibration included, is in evaluation.json beside it.',
+    'Rows have "prompt", "chosen" and "rejected" (and maybe "margin"), or all of them "prompt", "completion" and "score", a number. The model that comes out is a …ForSequenceClassification with one label, for plumb ppo and plumb score --reward-model; as --model, such a one is trained further. What it is worth on held-out rows, calibration included, is in evaluation.json beside it; samples.jsonl has the first held-out answers with their rewards, as often as they are measured.',
   examples: [
     { line: 'plumb reward --data preferences.jsonl --output runs/reward', does: 'train on pairs, a tenth held out' },
     { line: 'plumb reward --data scored.jsonl --output runs/reward', does: 'learn the scores of answers' },
