@@ -63,11 +63,13 @@ test('what the answers take is part of the memory that is estimated', async () =
   ).toMatchObject(short)
 })
 
-async function rewardSamplesOf(name: string, rows: Parameters<typeof trainReward>[2]['train']) {
-  const config = rewardConfig.parse({ max_steps: 5, eval_steps: 3, eval_fraction: 0 })
+type RewardRows = Parameters<typeof trainReward>[2]['train']
+
+async function rewardSamplesOf(name: string, train: RewardRows, evaluation?: RewardRows) {
+  const config = rewardConfig.parse({ max_steps: 5, eval_steps: 3, eval_fraction: 0.5 })
   const model = await tinyModel(join(base, `${name}-model`))
   const folder = join(base, name)
-  const data = { train: rows, evaluation: rows }
+  const data = { train, ...(evaluation && { evaluation }) }
   const { error, result } = await runInFolder(folder, 'reward', config, (world) =>
     trainReward(config, model, data, world),
   )
@@ -77,7 +79,7 @@ async function rewardSamplesOf(name: string, rows: Parameters<typeof trainReward
 
 test('a reward model: the first four held-out pairs with their rewards, whenever it is measured', async () => {
   const pairs = ['a', 'b', 'c', 'd', 'e'].map((prompt) => ({ prompt, chosen: `${prompt}y`, rejected: `${prompt}n` }))
-  const { samples, evaluation } = await rewardSamplesOf('pairs', pairs)
+  const { samples, evaluation } = await rewardSamplesOf('pairs', pairs, pairs)
   expect(samples.map(({ global_step }) => global_step)).toEqual([3, 5].flatMap((step) => new Array(8).fill(step)))
   if (evaluation.kind !== 'pairs') throw new Error(evaluation.kind)
   const { chosen, rejected } = evaluation
@@ -90,9 +92,32 @@ test('a reward model: the first four held-out pairs with their rewards, whenever
   }
 })
 
+test('prompts are shown as they stand in the data, whatever rows were left out or are trained on', async () => {
+  const asMessages = (content: string, role = 'user') => [{ role, content }]
+  const rows = ['a', 'b', 'c', 'd'].map((letter) => ({
+    prompt: asMessages(letter),
+    chosen: asMessages(`${letter}y`, 'assistant'),
+    rejected: asMessages(`${letter}n`, 'assistant'),
+  }))
+  const equal = { prompt: 'e', chosen: 'same', rejected: 'same' }
+  const { samples } = await rewardSamplesOf('held-out', [equal, ...rows])
+  const held = samples.filter(({ global_step, side }) => global_step === 5 && side === 'chosen')
+  expect(held).toHaveLength(2)
+  for (const { prompt, completion } of held)
+    expect(rows.map(({ prompt, chosen }) => ({ prompt, completion: chosen }))).toContainEqual({ prompt, completion })
+  const rewards = samples.slice(-4).map(({ score }) => score)
+  // The rewards of the same answers as evaluation data are these too.
+  const shown = rows.filter(({ prompt }) =>
+    held.some((sample) => JSON.stringify(sample.prompt) === JSON.stringify(prompt)),
+  )
+  const trained = rows.filter((row) => !shown.includes(row))
+  const given = await rewardSamplesOf('given', trained, [equal, ...shown])
+  expect(given.samples.slice(-4).map(({ score }) => score)).toEqual(rewards)
+})
+
 test('of answers with scores: their rewards beside the scores that they were given', async () => {
   const rows = ['a', 'b'].map((prompt, i) => ({ prompt, completion: 'x', score: i }))
-  const { samples, evaluation } = await rewardSamplesOf('scores', rows)
+  const { samples, evaluation } = await rewardSamplesOf('scores', rows, rows)
   if (evaluation.kind !== 'scores') throw new Error(evaluation.kind)
   expect(samples.slice(2)).toEqual(
     rows.map(({ prompt, completion, score: target }, i) => {
