@@ -312,9 +312,10 @@ test('a policy that ends at once: completions of one token are learned from', as
 })
 
 test.each([
-  ['the last policy', { max_steps: 2 }],
-  ['a checkpoint', { max_steps: 4, save_steps: 1 }],
-])('a reference that is not frozen is noticed before %s is saved', async (_, changes) => {
+  ['the last policy is saved', { max_steps: 2 }, {}],
+  ['a checkpoint is saved', { max_steps: 4, save_steps: 1 }, {}],
+  ['an interrupt saves one', { max_steps: 4 }, { stopAfter: 1 }],
+])('a reference that is not frozen is noticed before %s', async (_, changes, options) => {
   const inWorld: Case['inWorld'] = (world, { referenceModel }) => ({
     ...world,
     onStep(step, total) {
@@ -322,7 +323,7 @@ test.each([
       if (step === 1) referenceModel!.parameters.get('model.norm.weight')!.data[0] += 1e-3
     },
   })
-  const { error, folder, steps } = await ppo(changes, { referenceModel: { seed: 4 }, inWorld })
+  const { error, folder, steps } = await ppo(changes, { referenceModel: { seed: 4 }, inWorld, options })
   expect(error).toMatchObject({ code: 'REFERENCE_CHANGED', hint: expect.stringContaining('a bug in Plumbline') })
   expect(steps).toBe(1)
   expect(await readdir(join(folder, 'checkpoints')).catch(() => [])).toEqual([])
