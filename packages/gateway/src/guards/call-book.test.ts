@@ -26,6 +26,8 @@ test.each([
   '{"q":"fine","q":"project nightingale"}',
   '{"a":[{"project nightingale":1,"project nightingale":2}]}',
   String.raw`{"q":"\"project \u006eightingale","q":""}`,
+  // What Python's json.loads takes too.
+  String.raw`{"x":[NaN, -Infinity],"q":"\u0070roject nightingale"}`,
   'project nightingale',
 ])('a call is stopped for what stands anywhere in its arguments: %s', async (text) => {
   expect(await given(words, text)).toBeUndefined()
@@ -37,6 +39,8 @@ test.each([
   ['{"n":4.111111111111111e15}', '{"n":"[CARD]"}'],
   ['{"to":"ann@example.com","to":"x","ann@example.com":[1]}', '{"to":"[EMAIL]","to":"x","[EMAIL]":[1]}'],
   ['mail ann@example.com', 'mail [EMAIL]'],
+  [String.raw`{"x":NaN,"to":"\u0061nn@example.com","y":"NaN"}`, '{"x":NaN,"to":"[EMAIL]","y":"NaN"}'],
+  [String.raw`NaN "\u0061" "`, undefined],
   [String.raw`{ "q" : "\u0061\"\\" , "n" : 12345678901234567890.10, "z":null }`, undefined],
 ])(
   'what is redacted in arguments leaves valid JSON, and all else as it is written: %s',

@@ -41,12 +41,30 @@ export function mapReadings(text: string, map: (reading: string) => string): str
 }
 
 function isJson(text: string): boolean {
+  return parses(text) || (pythonNumber.test(text) && parses(withoutPythonNumbers(text)))
+}
+
+function parses(json: string): boolean {
   try {
-    JSON.parse(text)
+    JSON.parse(json)
     return true
   } catch {
     return false
   }
+}
+
+/** Python reads these numbers in JSON too: with one of them the escapes beside it would hide what they say. */
+const pythonNumber = /-?(?:NaN|Infinity)/
+
+function withoutPythonNumbers(text: string): string {
+  let out = ''
+  let at = 0
+  const between = (to: number) => text.slice(at, to).replaceAll(new RegExp(pythonNumber, 'g'), '0')
+  for (const { start, end } of tokensOf(text)) {
+    out += between(start) + text.slice(start, end)
+    at = end
+  }
+  return out + between(text.length)
 }
 
 /**
@@ -56,10 +74,13 @@ function isJson(text: string): boolean {
 function* tokensOf(json: string): Generator<{ readonly start: number; readonly end: number }> {
   const begin = /"|-?\d[-+.\deE]*/g
   for (let found = begin.exec(json); found !== null; found = begin.exec(json)) {
-    const isString = found[0] === '"'
-    while (isString && json[begin.lastIndex] !== '"') begin.lastIndex += json[begin.lastIndex] === '\\' ? 2 : 1
-    if (isString) begin.lastIndex++
-    yield { start: found.index, end: begin.lastIndex }
+    let end = begin.lastIndex
+    if (found[0] === '"') {
+      while (end < json.length && json[end] !== '"') end += json[end] === '\\' ? 2 : 1
+      end++
+    }
+    begin.lastIndex = end
+    yield { start: found.index, end }
   }
 }
 

@@ -34,6 +34,7 @@ test.each([
     { to: '[EMAIL]', '[EMAIL]': [{ file: '[EMAIL]' }, '[CARD]', null] },
   ],
   ['mail ann@example.com', 'mail [EMAIL]'],
+  [String.raw`{"x":NaN,"to":"\u0061nn@example.com"}`, '{"x":NaN,"to":"[EMAIL]"}'],
   [String.raw`{ "q" : "\u0061\"\\" , "n" : 12345678901234567890.10, "z":null }`, undefined],
   [{ file: 'a', Type: 'b' }, undefined],
 ])('what is redacted in the arguments of a call leaves JSON, and all else as it is: %j', async (args, expected) => {
