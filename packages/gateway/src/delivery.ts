@@ -72,10 +72,15 @@ export class Delivery {
     })
   }
 
-  /** Keeps what is to go out last. */
-  hold(chunk: Buffer): void {
+  /** Keeps what is to go out last, of all that comes so at most `most` pieces: those before them go out. */
+  hold(chunk: Buffer, most = Number.POSITIVE_INFINITY): void {
     this.held.push(chunk)
     this.heldBytes += chunk.length
+    while (this.held.length > most) {
+      const first = this.held.shift()!
+      this.heldBytes -= first.length
+      if (!this.res.destroyed) this.write(first)
+    }
   }
 
   /** The end of an answer, with what was held. */

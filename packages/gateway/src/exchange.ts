@@ -34,6 +34,8 @@ const encodedAnswer =
   'The upstream encoded its answer although it was asked not to, so the guards of this service cannot read it.'
 /** An upstream that has said that its stream is over may take this long to end it. */
 const endGraceMs = 1_000
+/** The events with which a guarded stream ends: why each choice did, usage, the end mark. */
+const endEvents = 16
 /** Ends also what has come whole and is still in its guards. */
 const endsGuards: readonly Termination[] = ['timeout_total', 'shutdown', 'client_abort']
 
@@ -165,7 +167,8 @@ export class Exchange implements BestOfListener, DeliveryListener {
     // What went through guards in one piece is its own end.
     const isWhole = this.filter !== undefined && this.reader?.isEventStream === false
     if (this.isFinished || isWhole || this.reader?.isAtEnd) {
-      delivery.hold(chunk)
+      // Guards may have much of a stream to go through when all of it has come: that is not its end.
+      delivery.hold(chunk, this.filter === undefined ? undefined : endEvents)
       return
     }
     delivery.write(chunk)
@@ -203,8 +206,9 @@ export class Exchange implements BestOfListener, DeliveryListener {
 
   onDrain(): void {
     if (this.isFinished) return
-    if (this.reader?.isEventStream) this.startPhase('timeout_idle', this.policies.idleMs)
-    else this.endPhase()
+    // The end that is expected has a clock of its own.
+    if (this.reader?.isEventStream && !this.isEndExpected) this.startPhase('timeout_idle', this.policies.idleMs)
+    else if (!this.isEndExpected) this.endPhase()
     this.pursuit.resume()
   }
 

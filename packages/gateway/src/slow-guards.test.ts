@@ -184,3 +184,29 @@ test('a request that nobody waits for asks its guards nothing more', async () =>
   await sleep(200)
   expect(waiting).toHaveLength(0)
 })
+
+test('what is cleared of a stream goes out although its guards are not through, and its upstream has given all', async () => {
+  const guard = { kind: 'http', url, mode: 'block', direction: 'output', timeout_ms: 60_000, window: 100 }
+  const gateway = await harness.open({ guards: readGuards([guard], openGuardWorld({})) })
+  const event = (delta: object, finish_reason: string | null) =>
+    `data: ${JSON.stringify({ id: 'x', choices: [{ index: 0, delta, finish_reason }] })}\n\n`
+  const events = [...Array<string>(60).fill(event({ content: 'w'.repeat(50) }, null)), event({}, 'stop')]
+  const pieces = [btoa(`${events.join('')}data: [DONE]\n\n`)]
+  const body = { model: 'pieces', stream: true, messages: [{ role: 'user', content: 'x' }], pieces }
+  const answering = gateway.post(path, JSON.stringify(body))
+  // Some thirty windows, of which all but the last ten are judged.
+  for (let judged = 0; judged < 20; judged++) {
+    await asked(1)
+    letSpeak()
+  }
+  await asked(1)
+  const reader = (await answering).body!.pipeThrough(new TextDecoderStream()).getReader()
+  let got = (await reader.read()).value!
+  expect(got).toContain('wwww')
+  const ended = (async () => {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) got += next.value
+    return true
+  })()
+  while (!(await Promise.race([ended, sleep(5, false)]))) letSpeak()
+  expect(got === `${events.join('')}data: [DONE]\n\n`).toBe(true)
+})
