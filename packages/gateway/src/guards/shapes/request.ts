@@ -106,10 +106,17 @@ class RequestReader {
     if (key === 'file_id' && this.cited.has(item) && typeof value === 'string' && looksLikeName(value)) return
     if ((media.has(key) && !isBlank(value)) || isMisspeltInItem(key)) this.unreadable.push(key)
     else if (callerJson.has(key)) this.readJson(item, key, source)
-    else if (key === 'tools' && toolLists.has(typeOf(item))) this.read(item, key, 'request')
+    else if (key === 'tools' && toolLists.has(typeOf(item))) this.readTools(item)
     else if (key === 'logprobs' && typeOf(item) === 'output_text') {
       if (!isEmpty(value)) this.repeats.push(() => put(item, key, []))
     } else if (!isName(key, value)) this.read(item, key, source)
+  }
+
+  /** Others describe these tools, such as an MCP server: what they say is not the operator's. */
+  private readTools(item: Mutable): void {
+    const before = this.texts.length
+    this.read(item, 'tools', 'request')
+    for (const text of this.texts.splice(before)) this.texts.push({ ...text, source: 'tool' })
   }
 
   /** Numbers, escapes and names of fields in it are read as in the calls of an answer. */
