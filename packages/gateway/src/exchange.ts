@@ -207,8 +207,10 @@ export class Exchange implements BestOfListener, DeliveryListener {
   onDrain(): void {
     if (this.isFinished) return
     // The end that is expected has a clock of its own.
-    if (this.reader?.isEventStream && !this.isEndExpected) this.startPhase('timeout_idle', this.policies.idleMs)
-    else if (!this.isEndExpected) this.endPhase()
+    if (!this.isEndExpected) {
+      if (this.reader?.isEventStream) this.startPhase('timeout_idle', this.policies.idleMs)
+      else this.endPhase()
+    }
     this.pursuit.resume()
   }
 

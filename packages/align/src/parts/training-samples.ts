@@ -16,7 +16,7 @@ export function numbersOfSamples(
   { adapter }: { readonly adapter?: object },
   longestRow: number,
 ): number {
-  const cache = (SAMPLED_ROWS * (longestRow + NEW_TOKENS) * cacheBytes(config)) / 4
+  const cache = (SAMPLED_ROWS * (longestRow + NEW_TOKENS) * cacheBytes(config)) / Float32Array.BYTES_PER_ELEMENT
   return cache + (adapter ? numbersIn(parameters) : 0)
 }
 

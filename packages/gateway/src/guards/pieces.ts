@@ -7,7 +7,8 @@ export function piecesOf(text: string, size: number): string[] {
   return pieces
 }
 
-function isInPair(text: string, at: number): boolean {
+/** Whether a cut here would part the halves of a pair. */
+export function isInPair(text: string, at: number): boolean {
   return /[\ud800-\udbff]/.test(text.charAt(at - 1))
 }
 

@@ -1,4 +1,4 @@
-import { piecesOf } from './pieces.ts'
+import { isInPair, piecesOf } from './pieces.ts'
 
 /** How much of a text is shown at once. */
 const shownChars = 2 ** 11
@@ -42,8 +42,7 @@ export class TextBuffer {
 
   append(text: string): void {
     const joined = this.pendingHalf + text
-    const last = joined.charCodeAt(joined.length - 1)
-    const isHalf = last >= 0xd800 && last <= 0xdbff
+    const isHalf = isInPair(joined, joined.length)
     this.pendingHalf = isHalf ? joined.slice(-1) : ''
     const ready = isHalf ? joined.slice(0, -1) : joined
     this.take(ready)

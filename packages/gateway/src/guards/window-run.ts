@@ -1,4 +1,5 @@
 import { type Guard, type GuardContext, isEnforcing, type Look, type Span } from './guard.ts'
+import { isInPair } from './pieces.ts'
 import { type Asked, ask, type Run, stops } from './run.ts'
 import type { TextBuffer } from './text-buffer.ts'
 
@@ -99,6 +100,5 @@ export class WindowRun implements Run {
 /** Windows do not end between the halves of a pair. */
 function evenEnd(text: TextBuffer, at: number): number {
   if (at <= 0 || at >= text.length) return at
-  const before = text.slice(at - 1, at).charCodeAt(0)
-  return before >= 0xd800 && before <= 0xdbff ? at + 1 : at
+  return isInPair(text.slice(at - 1, at), 1) ? at + 1 : at
 }
