@@ -1,9 +1,7 @@
-import { chmodSync, existsSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { PGlite } from '@electric-sql/pglite'
+import { openCluster } from './cluster.ts'
 import type { Parameter, Row } from './database.ts'
-import { emptyCluster } from './empty-cluster.ts'
 import { createPeer } from './peer.ts'
 import { createQueryWithBytes } from './pglite-bytes.ts'
 
@@ -37,18 +35,8 @@ const methods: PgliteMethods = {
 createPeer({ send: (message) => port.postMessage(message), on: (event, listener) => port.on(event, listener) }, methods)
 
 async function open() {
-  const isNew = folder === undefined || !existsSync(join(folder, 'PG_VERSION'))
-  const empty = isNew ? await emptyCluster() : undefined
-  try {
-    const database = await PGlite.create({
-      ...(folder && { dataDir: folder }),
-      ...(empty && { loadDataDir: empty.files }),
-    })
-    return { database, queryWithBytes: createQueryWithBytes(database) }
-  } catch (error) {
-    empty?.forget()
-    throw error
-  }
+  const database = await openCluster(folder)
+  return { database, queryWithBytes: createQueryWithBytes(database) }
 }
 
 /** PGlite leaves its files to whoever may enter the folder. One that somebody else owns stays as they have set it. */
