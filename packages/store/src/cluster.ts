@@ -1,4 +1,4 @@
-import { existsSync, fstatSync, fsyncSync } from 'node:fs'
+import { existsSync, fstatSync, fsyncSync, type Stats } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -22,7 +22,7 @@ const firstSyncMs = 10_000
 export async function openCluster(folder: string | undefined): Promise<PGlite> {
   const isNew = folder === undefined || !existsSync(join(folder, 'PG_VERSION'))
   const empty = isNew ? await emptyCluster() : undefined
-  const files = folder === undefined ? undefined : new SyncedFiles(folder)
+  const files = folder === undefined ? undefined : new SyncedFiles(folder, isNew)
   try {
     const database = await PGlite.create({ ...(files && onFiles(files)), ...(empty && { loadDataDir: empty.files }) })
     if (files !== undefined) files.isStarting = false
@@ -42,11 +42,14 @@ const onFiles = (fs: SyncedFiles) => ({
 
 /** Emscripten's files of Node have no fsync: what PostgreSQL asks to be synced would be left to the kernel. */
 class SyncedFiles extends NodeFS {
-  /**
-   * After a kill PostgreSQL begins with a sync of all files, a thousand, as any of them may have been written and not synced.
-   * Those that are old the kernel has written since.
-   */
+  /** PostgreSQL begins with a sync of all files, a thousand, as a kill may have left any of them written and not synced. */
   isStarting = true
+  readonly #isNew: boolean
+
+  constructor(folder: string, isNew: boolean) {
+    super(folder)
+    this.#isNew = isNew
+  }
 
   override async init(...given: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
     const { emscriptenOpts } = await super.init(...given)
@@ -63,10 +66,15 @@ class SyncedFiles extends NodeFS {
 
   #sync(descriptor: number): void {
     const stats = fstatSync(descriptor)
-    if (this.isStarting && stats.mtimeMs < Date.now() - writtenBackMs) return
+    if (this.isStarting && this.#isLeftOut(stats)) return
     // Windows has no sync of a folder.
     if (stats.isDirectory() && process.platform === 'win32') return
     fsyncSync(descriptor)
+  }
+
+  /** Files of a new cluster are synced later, and those that are old the kernel has written since. */
+  #isLeftOut({ mtimeMs }: Stats): boolean {
+    return this.#isNew || mtimeMs < Date.now() - writtenBackMs
   }
 }
 
