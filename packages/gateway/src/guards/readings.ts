@@ -4,10 +4,12 @@
  */
 export function readingsIn(text: string): string[] {
   const readings: string[] = []
-  mapReadings(text, (reading) => {
+  const take = (reading: string) => {
     readings.push(reading)
     return reading
-  })
+  }
+  if (!isJson(text)) return [text]
+  forEachToken(text, (token) => void mapToken(token, take))
   return readings
 }
 
@@ -29,14 +31,12 @@ export function mapReadings(text: string, map: (reading: string) => string): str
   if (!isJson(text)) return map(text)
   let out = ''
   let at = 0
-  for (const { start, end } of tokensOf(text)) {
-    const readings = readingsOf(text.slice(start, end))
-    const given = readings.map((reading) => map(reading))
-    const changed = given.find((reading, i) => reading !== readings[i])
-    if (changed === undefined) continue
+  forEachToken(text, (token, start, end) => {
+    const changed = mapToken(token, map)
+    if (changed === undefined) return
     out += text.slice(at, start) + JSON.stringify(changed)
     at = end
-  }
+  })
   return out + text.slice(at)
 }
 
@@ -60,32 +60,52 @@ function withoutPythonNumbers(text: string): string {
   let out = ''
   let at = 0
   const between = (to: number) => text.slice(at, to).replaceAll(new RegExp(pythonNumber, 'g'), '0')
-  for (const { start, end } of tokensOf(text)) {
-    out += between(start) + text.slice(start, end)
+  forEachToken(text, (token, start, end) => {
+    out += between(start) + token
     at = end
-  }
+  })
   return out + between(text.length)
 }
 
 /**
  * The strings, keys among them, and numbers of a JSON text. They are taken from the text, as its value lacks the first of
- * two fields of one name and the last digits of a long number, and the client gets the text.
+ * two fields of one name and the last digits of a long number, and the client gets the text. There may be millions.
  */
-function* tokensOf(json: string): Generator<{ readonly start: number; readonly end: number }> {
-  const begin = /"|-?\d[-+.\deE]*/g
-  for (let found = begin.exec(json); found !== null; found = begin.exec(json)) {
-    let end = begin.lastIndex
-    if (found[0] === '"') {
-      while (end < json.length && json[end] !== '"') end += json[end] === '\\' ? 2 : 1
-      end++
+function forEachToken(json: string, take: (token: string, start: number, end: number) => void): void {
+  for (let at = 0; at < json.length; ) {
+    const start = at
+    if (json[at] === '"') {
+      at++
+      while (at < json.length && json[at] !== '"') at += json[at] === '\\' ? 2 : 1
+      at++
+    } else if (isDigit(json, at) || (json[at] === '-' && isDigit(json, at + 1))) {
+      do at++
+      while (at < json.length && isNumeric(json.charCodeAt(at)))
+    } else {
+      at++
+      continue
     }
-    begin.lastIndex = end
-    yield { start: found.index, end }
+    take(json.slice(start, at), start, at)
   }
 }
 
-/** A card's number is as readable without quotes, also as 4.111111111111111e15. */
-function readingsOf(token: string): readonly string[] {
-  if (token.startsWith('"')) return [JSON.parse(token) as string]
-  return /[.eE]/.test(token) ? [token, String(Number(token))] : [token]
+const isDigit = (text: string, at: number) => isInside(text.charCodeAt(at), digits)
+const digits = { from: 0x30, to: 0x39 }
+const isInside = (code: number, { from, to }: typeof digits) => code >= from && code <= to
+const numeric = new Set(Array.from('-+.eE', (sign) => sign.charCodeAt(0)))
+const isNumeric = (code: number) => isInside(code, digits) || numeric.has(code)
+
+/** What one of its readings becomes, undefined where none changes. */
+function mapToken(token: string, map: (reading: string) => string): string | undefined {
+  if (token[0] === '"') {
+    const reading = token.includes('\\') ? (JSON.parse(token) as string) : token.slice(1, -1)
+    const given = map(reading)
+    return given === reading ? undefined : given
+  }
+  const given = map(token)
+  // A card's number is as readable without quotes, also as 4.111111111111111e15.
+  const plain = /[.eE]/.test(token) ? String(Number(token)) : undefined
+  const givenPlain = plain && map(plain)
+  if (given !== token) return given
+  return givenPlain === plain ? undefined : givenPlain
 }
