@@ -1,8 +1,8 @@
-import { existsSync, fstatSync, fsyncSync, type Stats } from 'node:fs'
-import { open, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { existsSync, fstatSync, fsyncSync, type Stats, writeFileSync } from 'node:fs'
+import { open, readdir, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { PGlite } from '@electric-sql/pglite'
+import { PGlite, type PGliteOptions } from '@electric-sql/pglite'
 import { NodeFS } from '@electric-sql/pglite/nodefs'
 import { emptyCluster } from './empty-cluster.ts'
 
@@ -13,96 +13,110 @@ interface NodeFiles {
   tryFSOperation(operation: () => void): void
 }
 
+/** In a new cluster until its files, which are copies, have been synced. */
+export const unsyncedMark = 'unsynced'
+/** By then what is read and compiled at a start is over. */
+const syncsAfterMs = 10_000
 /** Kernels write what has changed by themselves, after half a minute in most. */
 const writtenBackMs = 3_600_000
-/** Files of a new cluster are synced when its first seconds, in which most is read and compiled, are over. */
-const firstSyncMs = 10_000
 
-/** PostgreSQL in this thread, in a folder or (without one) in memory. What is committed in a folder outlasts a power cut. */
-export async function openCluster(folder: string | undefined): Promise<PGlite> {
-  const isNew = folder === undefined || !existsSync(join(folder, 'PG_VERSION'))
+/**
+ * PostgreSQL in this thread, in a folder that is there or (without one) in memory. What is committed in a folder outlasts a
+ * power cut, once the files of a new one are synced.
+ */
+export async function openCluster(folder: string | undefined, times = { syncsAfterMs }): Promise<PGlite> {
+  if (folder === undefined) return create({}, true)
+  const mark = join(folder, unsyncedMark)
+  const isNew = !existsSync(join(folder, 'PG_VERSION'))
+  if (isNew) writeFileSync(mark, '')
+  const isUnsynced = existsSync(mark)
+  const { fs, started } = syncedFiles(folder, ({ ctimeMs }) => isUnsynced || ctimeMs < Date.now() - writtenBackMs)
+  // Emscripten knows fdatasync, which PostgreSQL would take, but does nothing then.
+  const flags = PGlite.defaultStartParams.filter((flag) => flag !== '-F')
+  const database = await create({ fs, startParams: [...flags, '-c', 'wal_sync_method=fsync'] }, isNew)
+  started()
+  if (isUnsynced) void syncLater(database, folder, times.syncsAfterMs)
+  return database
+}
+
+async function create(options: PGliteOptions, isNew: boolean): Promise<PGlite> {
   const empty = isNew ? await emptyCluster() : undefined
-  const files = folder === undefined ? undefined : new SyncedFiles(folder, isNew)
   try {
-    const database = await PGlite.create({ ...(files && onFiles(files)), ...(empty && { loadDataDir: empty.files }) })
-    if (files !== undefined) files.isStarting = false
-    if (isNew && folder !== undefined) syncLater(database, folder)
-    return database
+    return await PGlite.create({ ...options, ...(empty && { loadDataDir: empty.files }) })
   } catch (error) {
     empty?.forget()
     throw error
   }
 }
 
-/** Without `-F`, PostgreSQL syncs; Emscripten knows fdatasync, its usual way to do that, but does nothing then. */
-const onFiles = (fs: SyncedFiles) => ({
-  fs,
-  startParams: [...PGlite.defaultStartParams.filter((flag) => flag !== '-F'), '-c', 'wal_sync_method=fsync'],
-})
-
-/** Emscripten's files of Node have no fsync: what PostgreSQL asks to be synced would be left to the kernel. */
-class SyncedFiles extends NodeFS {
-  /** PostgreSQL begins with a sync of all files, a thousand, as a kill may have left any of them written and not synced. */
-  isStarting = true
-  readonly #isNew: boolean
-
-  constructor(folder: string, isNew: boolean) {
-    super(folder)
-    this.#isNew = isNew
+/**
+ * Emscripten's files of Node have no fsync: what PostgreSQL asks to be synced would be left to the kernel. It begins with all
+ * files, a thousand, as a kill may have left any of them unsynced: until it has `started`, some are left out.
+ */
+function syncedFiles(folder: string, isLeftOut: (stats: Stats) => boolean) {
+  let isStarting = true
+  const sync = (descriptor: number) => {
+    const stats = fstatSync(descriptor)
+    if (isStarting && isLeftOut(stats)) return
+    // Windows has no sync of a folder.
+    if (!stats.isDirectory() || process.platform !== 'win32') fsyncSync(descriptor)
   }
-
-  override async init(...given: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
-    const { emscriptenOpts } = await super.init(...given)
+  const fs = new NodeFS(folder)
+  const init = fs.init.bind(fs)
+  fs.init = async (...given) => {
+    const { emscriptenOpts } = await init(...given)
     const preRun = [...(emscriptenOpts.preRun ?? [])]
     preRun.push((module) => {
       const files = module.NODEFS as unknown as NodeFiles
       files.stream_ops.fsync = ({ nfd }) => {
-        files.tryFSOperation(() => this.#sync(nfd))
+        files.tryFSOperation(() => sync(nfd))
         return 0
       }
     })
     return { emscriptenOpts: { ...emscriptenOpts, preRun } }
   }
-
-  #sync(descriptor: number): void {
-    const stats = fstatSync(descriptor)
-    if (this.isStarting && this.#isLeftOut(stats)) return
-    // Windows has no sync of a folder.
-    if (stats.isDirectory() && process.platform === 'win32') return
-    fsyncSync(descriptor)
+  const started = () => {
+    isStarting = false
   }
-
-  /** Files of a new cluster are synced later, and those that are old the kernel has written since. */
-  #isLeftOut({ mtimeMs }: Stats): boolean {
-    return this.#isNew || mtimeMs < Date.now() - writtenBackMs
-  }
+  return { fs, started }
 }
 
-/** The copied files of a new cluster: nobody has asked for their sync yet. They are a thousand, which may take seconds. */
-function syncLater(database: PGlite, folder: string): void {
-  const sync = async () => {
-    await sleep(firstSyncMs, undefined, { ref: false })
-    if (!database.closed) await syncFiles(folder)
-  }
-  // A disk that fails says so at the next commit.
-  sync().catch(() => {})
+/**
+ * Nobody asks for the sync of copies, and it may take seconds. A failure ends the thread: what the disk has said once it does
+ * not say again. The next start begins with the mark.
+ */
+async function syncLater(database: PGlite, folder: string, ms: number): Promise<void> {
+  await sleep(ms, undefined, { ref: false })
+  const isOver = () => database.closed
+  await syncFiles(folder, isOver)
+  if (isOver()) return
+  await syncPath(dirname(folder), 'r')
+  await rm(join(folder, unsyncedMark), { force: true })
 }
 
 /** Every file and folder in a folder, and itself. What goes meanwhile needs no sync. */
-export async function syncFiles(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
+async function syncFiles(folder: string, isOver: () => boolean): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(orGone)
+  for (const entry of entries ?? []) {
+    if (isOver()) return
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) await syncFiles(path)
+    if (entry.isDirectory()) await syncFiles(path, isOver)
     else if (entry.isFile()) await syncPath(path, 'r+')
   }
-  if (process.platform !== 'win32') await syncPath(folder, 'r')
+  await syncPath(folder, 'r')
 }
 
-async function syncPath(path: string, flags: string): Promise<void> {
+/** Opened to be read alone is a folder, which Windows has no sync of. */
+async function syncPath(path: string, flags: 'r' | 'r+'): Promise<void> {
+  if (flags === 'r' && process.platform === 'win32') return
   try {
     await using file = await open(path, flags)
     await file.sync()
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    orGone(error as NodeJS.ErrnoException)
   }
+}
+
+function orGone(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
 }

@@ -20,8 +20,13 @@ opening.catch(() => {}) // every query tells it
 const methods: PgliteMethods = {
   query: async (sql, parameters) => {
     const { database, queryWithBytes } = await opening
-    if (parameters.some((value) => value instanceof Uint8Array)) return queryWithBytes(sql, parameters)
-    return (await database.query<Row>(sql, [...parameters])).rows
+    try {
+      if (parameters.some((value) => value instanceof Uint8Array)) return await queryWithBytes(sql, parameters)
+      return (await database.query<Row>(sql, [...parameters])).rows
+    } catch (error) {
+      if ((error as { severity?: string }).severity === 'PANIC') endWith(error)
+      throw error
+    }
   },
   close: async () => {
     await opening.then(
@@ -37,6 +42,14 @@ createPeer({ send: (message) => port.postMessage(message), on: (event, listener)
 async function open() {
   const database = await openCluster(folder)
   return { database, queryWithBytes: createQueryWithBytes(database) }
+}
+
+/** A PostgreSQL that has given up may compute for ever at its next statement: it gets none. The other thread is told why. */
+function endWith(error: unknown): void {
+  // After the answer, and before the next call.
+  process.nextTick(() => {
+    throw error
+  })
 }
 
 /** PGlite leaves its files to whoever may enter the folder. One that somebody else owns stays as they have set it. */

@@ -1,18 +1,18 @@
 /**
- * A disk that loses its power, for the test beside this: a process that writes to a cluster, and whose files, in the middle of
- * one of its writes, become what a power cut may leave. Of each page that was written and not synced either the new or the last
- * synced state is there. Names, sizes and the order of other operations on folders are there at once, as most file systems see
- * to it by themselves.
+ * A process that writes to a cluster until power goes: before one of its writes its files become what a power cut may leave. Of each
+ * page that was written and not synced either the new or the last synced state is there. Names and sizes of files are there at
+ * once, as most file systems see to that by themselves.
  *
  *   node power-cut.test-support.ts FOLDER SEED
  *
- * After some writes, be it in the middle of its start, power goes. With every third seed the process is killed instead: then
- * what is not synced goes on to the next process, which may lose it. Prints a line for each row that is found, that these are all, and a line for the rows
- * of each commit.
+ * Power goes after some writes, be it in the middle of a start. With every third seed the process is killed instead: then what
+ * is not synced goes on to the next process, which may lose it. With seed 0 that is right after the start of the new cluster.
+ * Prints a line for each row that is found, that these are all, and a line for the rows of each commit.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { deserialize, serialize } from 'node:v8'
 
 const [folder, seed] = process.argv.slice(2)
@@ -28,7 +28,7 @@ const fs = createRequire(import.meta.url)('node:fs') as typeof import('node:fs')
 const real = { ...fs }
 const random = createDice(Number(seed))
 const unsynced = readUnsynced()
-const isKilled = Number(seed) % 3 === 1
+const isKilled = Number(seed) % 3 === 0
 let left = Math.floor(random() * MOST_WRITES)
 
 fs.writeSync = ((descriptor: number, data: Uint8Array, offset: number, length: number, position: number) => {
@@ -43,18 +43,36 @@ fs.fsyncSync = (descriptor) => {
   real.fsyncSync(descriptor)
   unsynced.delete(real.fstatSync(descriptor).ino)
 }
+fs.unlinkSync = (path) => {
+  unsynced.delete(real.statSync(path).ino)
+  real.unlinkSync(path)
+}
 syncBuiltinESMExports()
 
-const { openCluster, syncFiles } = await import('./cluster.ts')
-const isNew = !fs.existsSync(join(folder, 'PG_VERSION'))
-const waiting = left
-left = isNew ? Number.POSITIVE_INFINITY : left
-const database = await openCluster(folder)
-if (isNew) {
-  await syncFiles(folder)
-  unsynced.clear()
-  left = waiting
+const handle = await fs.promises.open(import.meta.filename)
+const { sync } = handle
+Object.getPrototypeOf(handle).sync = async function (this: typeof handle) {
+  await sync.call(this)
+  unsynced.delete((await this.stat()).ino)
 }
+await handle.close()
+
+const { openCluster, unsyncedMark } = await import('./cluster.ts')
+fs.mkdirSync(folder, { recursive: true })
+const isNew = fs.readdirSync(folder).length === 0
+const planned = left
+// The files of a new cluster are not safe before they have been synced once, and are not said to be.
+const isSafe = () => !fs.existsSync(join(folder, unsyncedMark))
+if (isNew || !isSafe()) left = Number.POSITIVE_INFINITY
+const database = await openCluster(folder, { syncsAfterMs: isNew ? 60_000 : 0 })
+if (isNew) {
+  // As long ago as an empty cluster that was kept may have been made.
+  for (const entry of fs.readdirSync(folder, { withFileTypes: true, recursive: true }))
+    if (entry.isFile()) fs.utimesSync(join(entry.parentPath, entry.name), 0, 0)
+  stop()
+}
+while (!isSafe()) await sleep(10)
+if (left === Number.POSITIVE_INFINITY) left = planned
 const say = (text: string) => real.writeSync(1, `${text}\n`)
 await database.query('create table if not exists rows (id text primary key, body text)')
 for (const { id } of (await database.query<{ id: string }>('select id from rows')).rows) say(`found ${id}`)

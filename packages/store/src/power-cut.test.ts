@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,9 +14,10 @@ const script = fileURLToPath(new URL('./power-cut.test-support.ts', import.meta.
 /** Writes until power goes, or a kill comes. The rows that were there, and those that were committed. */
 async function writeUntilEnd(folder: string, seed: number) {
   const child = spawn(process.execPath, ['--liftoff-only', script, folder, String(seed)])
+  const closed = once(child, 'close')
   const [out, said] = await Promise.all([text(child.stdout), text(child.stderr)])
+  await closed
   // One that could not begin, as its files are no good, ends otherwise.
-  if (child.signalCode === null) await new Promise((resolve) => child.once('exit', resolve))
   expect(child.signalCode, said.slice(-2_000)).toBe('SIGKILL')
   const lines = out.split('\n').map((line) => line.split(' '))
   const named = (kind: string) => lines.flatMap(([first, ...ids]) => (first === kind ? ids : []))
