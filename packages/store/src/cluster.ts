@@ -58,8 +58,11 @@ function syncedFiles(folder: string, isLeftOut: (stats: Stats) => boolean) {
   const sync = (descriptor: number) => {
     const stats = fstatSync(descriptor)
     if (isStarting && isLeftOut(stats)) return
-    // Windows has no sync of a folder.
-    if (!stats.isDirectory() || process.platform !== 'win32') fsyncSync(descriptor)
+    try {
+      fsyncSync(descriptor)
+    } catch (error) {
+      if (!(stats.isDirectory() && isNotKnown(error))) throw error
+    }
   }
   const fs = new NodeFS(folder)
   const init = fs.init.bind(fs)
@@ -106,15 +109,19 @@ async function syncFiles(folder: string, isOver: () => boolean): Promise<void> {
   await syncPath(folder, 'r')
 }
 
-/** Opened to be read alone is a folder, which Windows has no sync of. */
+/** What is opened to be read alone is a folder. */
 async function syncPath(path: string, flags: 'r' | 'r+'): Promise<void> {
-  if (flags === 'r' && process.platform === 'win32') return
   try {
     await using file = await open(path, flags)
     await file.sync()
   } catch (error) {
-    orGone(error as NodeJS.ErrnoException)
+    if (!(flags === 'r' && isNotKnown(error))) orGone(error as NodeJS.ErrnoException)
   }
+}
+
+/** Some file systems, and all of Windows, know no sync of a folder, and say so in many ways. */
+function isNotKnown(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code !== 'EIO'
 }
 
 function orGone(error: NodeJS.ErrnoException): undefined {
