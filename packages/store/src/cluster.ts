@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PGlite, type PGliteOptions } from '@electric-sql/pglite'
 import { NodeFS } from '@electric-sql/pglite/nodefs'
 import { emptyCluster } from './empty-cluster.ts'
+import { syncFolder } from './spool/segments.ts'
 
 /** What of Emscripten's file system is used here. */
 interface NodeFiles {
@@ -93,7 +94,7 @@ async function syncLater(database: PGlite, folder: string, ms: number): Promise<
   const isOver = () => database.closed
   await syncFiles(folder, isOver)
   if (isOver()) return
-  await syncPath(dirname(folder), 'r')
+  await syncNames(dirname(folder))
   await rm(join(folder, unsyncedMark), { force: true })
 }
 
@@ -104,19 +105,20 @@ async function syncFiles(folder: string, isOver: () => boolean): Promise<void> {
     if (isOver()) return
     const path = join(folder, entry.name)
     if (entry.isDirectory()) await syncFiles(path, isOver)
-    else if (entry.isFile()) await syncPath(path, 'r+')
+    else if (entry.isFile()) await syncFile(path).catch(orGone)
   }
-  await syncPath(folder, 'r')
+  await syncNames(folder)
 }
 
-/** What is opened to be read alone is a folder. */
-async function syncPath(path: string, flags: 'r' | 'r+'): Promise<void> {
-  try {
-    await using file = await open(path, flags)
-    await file.sync()
-  } catch (error) {
-    if (!(flags === 'r' && isNotKnown(error))) orGone(error as NodeJS.ErrnoException)
-  }
+async function syncFile(path: string): Promise<void> {
+  await using file = await open(path, 'r+')
+  await file.sync()
+}
+
+async function syncNames(folder: string): Promise<void> {
+  await syncFolder(folder).catch((error) => {
+    if (!isNotKnown(error)) throw error
+  })
 }
 
 /** Some file systems, and all of Windows, know no sync of a folder, and say so in many ways. */

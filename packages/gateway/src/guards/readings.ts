@@ -4,12 +4,10 @@
  */
 export function readingsIn(text: string): string[] {
   const readings: string[] = []
-  const take = (reading: string) => {
+  mapReadings(text, (reading) => {
     readings.push(reading)
     return reading
-  }
-  if (!isJson(text)) return [text]
-  forEachToken(text, (token) => void mapToken(token, take))
+  })
   return readings
 }
 
